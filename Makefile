@@ -1,0 +1,43 @@
+# make demo   environment, data, a model trained a few minutes ago, pictures, numbers
+# make test   environment, format, lint, types, tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test results format clean
+
+demo: $(VENV)/.installed
+	$(BIN)/textvae data fetch fashion-mnist
+	$(BIN)/textvae train label-conv --out runs/label-conv
+	$(BIN)/textvae generate runs/label-conv "a dress" "an ankle boot" "Make a shirt" --out demo.png
+	@test -f runs/label-conv/metrics.json || $(BIN)/textvae evaluate runs/label-conv --num-samples 2000 --out runs/label-conv/demo-metrics.json
+	@echo "The pictures are in demo.png; all numbers: $(BIN)/textvae evaluate runs/label-conv"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# Trains and measures everything in RESULTS.md (hours).
+results: $(VENV)/.installed-dev
+	$(BIN)/textvae reproduce a --results src/textvae/measured
+	$(BIN)/textvae reproduce b --results src/textvae/measured
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features]"
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,dev]"
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,422 @@
+"""The command line: each verb reads its arguments, calls one function of the library and prints what it returns.
+
+Nothing heavy is imported before the verb is known, so that ``textvae --help`` answers at once.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from textvae.errors import UserError
+
+Result = dict[str, Any]
+"""What a verb found: printed as JSON with --json, else rendered by the verb's own printer."""
+
+Model = Annotated[str, tyro.conf.Positional]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0 done, 2 a user's mistake, 130 interrupted, 1 (with a traceback) our defect."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    if as_json:
+        words.remove("--json")
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        sys.exit(0)
+    if words[0] == "--version":
+        from textvae import __version__
+
+        print(f"textvae {__version__}")
+        sys.exit(0)
+    verb, *rest = words
+    try:
+        if verb not in VERBS:
+            raise UserError(f"there is no verb {verb!r}", f"verbs: {', '.join(VERBS)}")
+        result, text = VERBS[verb](rest)
+        print(json.dumps(result, indent=2, ensure_ascii=False) if as_json else text)
+        sys.stdout.flush()
+        sys.exit(130 if result.get("interrupted") else 0)
+    except UserError as error:
+        print(f"textvae: {error.cause}\n  {error.cure}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("textvae: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of stdout has left, as `head` does: nothing is wrong, and nothing more is to be said.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _overview() -> str:
+    lines = [
+        "usage: textvae VERB ... [--json]",
+        "",
+        "Text-to-image with variational autoencoders: trained in minutes, sampled in milliseconds.",
+        "",
+    ]
+    lines += [f"  {name:<12}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    lines += [
+        "",
+        "MODEL is a run folder or the name of a model that ships with textvae.",
+        "--json prints the result of any verb as JSON. textvae VERB --help tells more.",
+    ]
+    return "\n".join(lines)
+
+
+def _parsed(verb: str, options: Callable[..., Any], arguments: list[str]) -> Any:
+    return tyro.cli(options, prog=f"textvae {verb}", args=arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionOptions:
+    """How to compute."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's arithmetic in training; auto chooses by processor and says why."""
+    threads: int = 0
+    """CPU threads; 0 takes the cores this process may use."""
+
+
+def recipes(arguments: list[str]) -> tuple[Result, str]:
+    """List what can be trained, with published and measured numbers."""
+
+    def options() -> None:
+        """List what can be trained: name, source, and published | measured numbers."""
+
+    _parsed("recipes", options, arguments)
+    from textvae.recipes import RECIPES
+    from textvae.results import measured
+
+    rows, lines = {}, []
+    for name, make in RECIPES.items():
+        recipe, found = make(), measured(name)
+        rows[name] = {
+            "summary": recipe.summary,
+            "source": recipe.source,
+            "published": dict(recipe.published),
+            "measured": found,
+        }
+        lines.append(f"{name:<22}{recipe.summary}  ({recipe.source})")
+        for key in dict.fromkeys([*recipe.published, *found]):
+            published = recipe.published.get(key)
+            lines.append(
+                f"{'':<22}  {key:<34}"
+                f"{'-' if published is None else f'{published:.3f}':>9} | "
+                f"{f'{found[key]:.3f}' if key in found else '-':>9}"
+            )
+    return rows, "\n".join(lines)
+
+
+def train(arguments: list[str]) -> tuple[Result, str]:
+    """Train a recipe into a run folder; the same command again resumes."""
+    from textvae.recipes import RECIPES, recipe
+
+    if not arguments or arguments[0].startswith("-"):
+        text = f"usage: textvae train RECIPE [options]\n\nrecipes: {', '.join(RECIPES)}\n"
+        if arguments[:1] in (["-h"], ["--help"]):
+            return {"recipes": list(RECIPES)}, text + "textvae train RECIPE --help lists its options."
+        raise UserError("textvae train needs a recipe", f"recipes: {', '.join(RECIPES)}")
+    chosen = recipe(arguments[0])
+    # The recipe's own settings become the options: their names, types, defaults and docstrings are its dataclasses'.
+    options = dataclasses.make_dataclass(
+        "TrainOptions",
+        [
+            ("out", Path, Path("runs") / chosen.name),
+            ("model", type(chosen.model), dataclasses.field(default_factory=lambda: chosen.model)),
+            ("trainer", type(chosen.trainer), dataclasses.field(default_factory=lambda: chosen.trainer)),
+            ("sample_every", int, 5),
+            ("limit", int | None, None),
+            ("execution", tyro.conf.OmitArgPrefixes[ExecutionOptions], ExecutionOptions()),
+        ],
+        namespace={"__doc__": f"Train {chosen.name}: {chosen.summary}."},
+    )
+    options.__doc__ = f"""Train {chosen.name}: {chosen.summary} ({chosen.source}).
+
+    Attributes:
+        out: The run folder. If it holds the same training, that goes on.
+        sample_every: Epochs between two updates of samples.png.
+        limit: Train on the first so many images only.
+    """
+    asked = _parsed(f"train {chosen.name}", options, arguments[1:])
+
+    from textvae.device import choose_execution
+    from textvae.experiment import carry_out
+    from textvae.progress import say
+    from textvae.runs import read_history
+
+    how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
+    for reason in how.reasons:
+        say(reason)
+    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer)
+    complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
+    history = read_history(asked.out)
+    last = history[-1] if history else {}
+    result: Result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}
+    if not complete:
+        return result, f"{asked.out}: interrupted, resumable"
+    shown = "  ".join(f"{name} {value:.2f}" for name, value in last["loss"].items())
+    return result, f"{asked.out}: trained in {last['seconds']:.0f} s  {shown}"
+
+
+def generate(arguments: list[str]) -> tuple[Result, str]:
+    """Draw pictures for one or more phrases."""
+
+    def options(
+        model: Model,
+        prompts: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+        label: tuple[str, ...] = (),
+        num_images: int = 8,
+        seed: int = 0,
+        out: Path = Path("generated.png"),
+        scale: int = 2,
+        device: str = "cpu",
+    ) -> Result:
+        """Draw pictures for one or more phrases, a row each.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            prompts: What to draw, such as "a dress" "an ankle boot".
+            label: Class names taken literally, without reading a phrase; "none" is no class at all.
+            num_images: Pictures a phrase.
+            seed: Of the first picture in each row; the others count on.
+            out: The PNG to write, with phrase, seed and model in its text chunks.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if not prompts and not label:
+            raise UserError("there is nothing to draw", 'give a phrase, such as "a dress"')
+        if scale < 1:
+            raise UserError(f"scale {scale} shows nothing", "use 1 or more")
+        from textvae.device import choose_execution
+        from textvae.generator import TextToImage
+        from textvae.pictures import grid, save_png
+        from textvae.runs import open_run
+
+        run = open_run(model)
+        generator = TextToImage.load(run, choose_execution(device).device)
+        literal = [_literal_label(run.recipe.text, name) for name in label]
+        phrases = [*prompts, *literal]
+        pictures = generator(phrases, num_images, seed)
+        rows = [pictures[i : i + num_images] for i in range(0, len(pictures), num_images)]
+        facts = {"prompt": " | ".join(phrases), "seed": str(seed), "model": run.name, "recipe": run.recipe.name}
+        save_png(grid(rows, phrases, scale), out, facts)
+        return {"out": str(out), "prompts": phrases, "num_images": num_images, "seed": seed, "model": run.name}
+
+    result = _parsed("generate", options, arguments)
+    return result, f"{result['out']}: {len(result['prompts'])} x {result['num_images']} pictures"
+
+
+def _literal_label(text: Any, name: str) -> str:
+    from textvae.text.labels import NONE
+
+    known = [*getattr(text, "class_names", ()), NONE]
+    if name not in known:
+        raise UserError(f"there is no label {name!r}", f"labels: {', '.join(known)}")
+    return name
+
+
+def reconstruct(arguments: list[str]) -> tuple[Result, str]:
+    """Encode and decode image files: originals above, reconstructions below."""
+
+    def options(
+        model: Model,
+        images: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        prompt: str = "none",
+        out: Path = Path("reconstructed.png"),
+        device: str = "cpu",
+    ) -> Result:
+        """Encode and decode image files: originals above, reconstructions below.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            images: Picture files; they are scaled to the model's size, grey where the model is.
+            prompt: What they show, in the model's words; "none" says nothing.
+            out: The PNG to write.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if not images:
+            raise UserError("there is nothing to reconstruct", "name one or more image files")
+        from textvae.device import choose_execution
+        from textvae.generator import TextToImage
+        from textvae.pictures import grid, read_picture, save_png, to_pil
+        from textvae.runs import open_run
+
+        run = open_run(model)
+        generator = TextToImage.load(run, choose_execution(device).device)
+        import torch
+
+        originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
+        condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
+        again = generator.reconstruct(originals, condition)
+        facts = {"prompt": prompt, "model": run.name, "recipe": run.recipe.name}
+        save_png(grid([to_pil(originals), to_pil(again)], ["original", "reconstructed"]), out, facts)
+        errors = ((originals.double() - again.double()) / 255).square().flatten(1).sum(1)
+        return {"out": str(out), "mse_sum": dict(zip(map(str, images), errors.tolist(), strict=True))}
+
+    result = _parsed("reconstruct", options, arguments)
+    rows = [f"{name}: squared error {value:.2f}" for name, value in result["mse_sum"].items()]
+    return result, "\n".join([*rows, result["out"]])
+
+
+def evaluate(arguments: list[str]) -> tuple[Result, str]:
+    """Measure a model on real test data: prints a table, writes metrics.json."""
+
+    def options(
+        model: Model,
+        num_samples: int = 10_000,
+        importance_samples: int = 64,
+        seed: int = 0,
+        out: Path | None = None,
+        device: str = "cpu",
+    ) -> Any:
+        """Measure a model on real test data: prints a table, writes metrics.json.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            num_samples: Test images to reconstruct, and pictures to draw.
+            importance_samples: Draws of z an image for the importance-weighted bound.
+            seed: Of the first drawn picture, and of the posterior draws.
+            out: Where to write the metrics; default: metrics.json in the run folder.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.device import choose_execution
+        from textvae.evaluation.evaluate import evaluate_run
+        from textvae.runs import METRICS, open_run
+
+        run = open_run(model)
+        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed)
+        found.write(out or run.path / METRICS)
+        return found
+
+    found = _parsed("evaluate", options, arguments)
+    from textvae.evaluation.metrics import table
+
+    return found.to_dict(), _rendered(table(found))
+
+
+def _rendered(renderable: Any) -> str:
+    from rich.console import Console
+
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get().rstrip()
+
+
+def reproduce(arguments: list[str]) -> tuple[Result, str]:
+    """Train and measure a paper's tables: published | measured, into RESULTS.md."""
+
+    def options(paper: Annotated[Literal["a", "b"], tyro.conf.Positional], runs: Path = Path("runs")) -> Result:
+        """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
+
+        Args:
+            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional.
+            runs: Folder of the run folders; what is trained there already is not trained again.
+        """
+        from textvae.reproduce import reproduce_paper
+
+        return reproduce_paper(paper, runs)
+
+    result = _parsed("reproduce", options, arguments)
+    return result, result["table"]
+
+
+def sweep(arguments: list[str]) -> tuple[Result, str]:
+    """Train a recipe for each value of one setting and compare on held-out images."""
+
+    def options(
+        recipe: Annotated[str, tyro.conf.Positional],
+        setting: Annotated[str, tyro.conf.Positional],
+        values: Annotated[tuple[str, ...], tyro.conf.Positional],
+        epochs: int | None = None,
+        validation_images: int = 10_000,
+        out: Path = Path("runs/sweep"),
+    ) -> Result:
+        """Train a recipe for each value of one setting and compare the loss on held-out training images.
+
+        Args:
+            recipe: What to train.
+            setting: As the options of train call it, such as trainer.weight-decay.
+            values: To try.
+            epochs: Passes for each; default: the recipe's.
+            validation_images: Training images held out to compare on; the test set stays untouched.
+            out: Folder of the run folders.
+        """
+        from textvae.sweep import sweep_setting
+
+        return sweep_setting(recipe, setting, values, epochs, validation_images, out)
+
+    result = _parsed("sweep", options, arguments)
+    rows = [f"{row['value']:>10}  validation loss {row['loss']:.3f}" for row in result["rows"]]
+    return result, "\n".join([result["setting"], *rows, f"best: {result['best']}"])
+
+
+def data(arguments: list[str]) -> tuple[Result, str]:
+    """Fetch or describe a data set: data fetch|describe NAME."""
+    from textvae.data import SOURCES
+
+    names = ", ".join(SOURCES)
+    action = arguments[0] if arguments else ""
+    if action in ("-h", "--help"):
+        return {"names": list(SOURCES)}, f"usage: textvae data fetch|describe NAME\n\nnames: {names}"
+    if action not in ("fetch", "describe"):
+        raise UserError("textvae data needs to know what to do", f"textvae data fetch|describe NAME ({names})")
+
+    def fetch(name: Annotated[str, tyro.conf.Positional]) -> Result:
+        """Fetch a data set, every file checked by its SHA-256.
+
+        Args:
+            name: Which.
+        """
+        from textvae.data import fetch
+
+        return {"name": name, "folder": str(fetch(name))}
+
+    def describe(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> Result:
+        """Say what a data set holds and where it came from, and draw a contact sheet.
+
+        Args:
+            name: Which.
+            out: The contact sheet to write; default: NAME.png.
+        """
+        from textvae.data.describe import describe
+
+        return describe(name, out or Path(f"{name}.png"))
+
+    result = _parsed(f"data {action}", fetch if action == "fetch" else describe, arguments[1:])
+    return result, "\n".join(f"{key}: {value}" for key, value in result.items())
+
+
+def doctor(arguments: list[str]) -> tuple[Result, str]:
+    """Show device, precision and why, packages, and the data found."""
+
+    def options() -> Result:
+        """Show device, precision and why, packages, and the data and models found."""
+        from textvae.doctor import examine
+
+        return examine()
+
+    result = _parsed("doctor", options, arguments)
+    return result, "\n".join(f"{key:<14}{value}" for key, value in result.items())
+
+
+VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
+    "recipes": recipes,
+    "train": train,
+    "generate": generate,
+    "reconstruct": reconstruct,
+    "evaluate": evaluate,
+    "reproduce": reproduce,
+    "sweep": sweep,
+    "data": data,
+    "doctor": doctor,
+}

@@ -1,0 +1,79 @@
+"""Where images with captions come from. A new source is one new file here and one line in ``SOURCES``."""
+
+import difflib
+from pathlib import Path
+from typing import Protocol
+
+from textvae.data.fetch import RemoteFile, Say, to_stderr
+from textvae.data.images import CaptionedImages
+from textvae.data.mnist import FASHION_MNIST, MNIST
+from textvae.errors import UserError
+
+
+class Source(Protocol):
+    """A data set that the command line knows by name."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+
+    @property
+    def title(self) -> str:
+        """A line for people."""
+
+    @property
+    def home(self) -> str:
+        """Where its makers describe it."""
+
+    @property
+    def terms(self) -> str:
+        """Under which licence, and whose work it is."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What ``load`` takes."""
+
+    @property
+    def files(self) -> tuple[RemoteFile, ...]:
+        """What is fetched, with checksums."""
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Where it can be fetched from, the first choice first."""
+
+    def find(self) -> Path | None:
+        """The folder that holds the files, unverified; None before they are fetched."""
+
+    def fetch(self, say: Say = to_stderr) -> Path:
+        """Makes sure that the files are there and right; returns their folder."""
+
+    def load(self, split: str) -> CaptionedImages:
+        """One of ``splits``, fetched if it is not there."""
+
+
+SOURCES: dict[str, Source] = {source.name: source for source in (FASHION_MNIST, MNIST)}
+
+
+def source(name: str) -> Source:
+    """The source of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in SOURCES:
+        near = difflib.get_close_matches(name.casefold(), SOURCES, n=1)
+        hint = f"Did you mean {near[0]}? There are: " if near else "There are: "
+        raise UserError(f'no data set is called "{name}"', hint + ", ".join(SOURCES))
+    return SOURCES[name]
+
+
+def load(name: str, split: str) -> CaptionedImages:
+    """A split of a data set, fetched (and announced on stderr) if it is not there.
+
+    Raises:
+        UserError: there is no such data set or split, or it can't be fetched, or its files are damaged.
+    """
+    chosen = source(name)
+    if split not in chosen.splits:
+        raise UserError(f'{name} has no split "{split}"', f"It has: {', '.join(chosen.splits)}")
+    return chosen.load(split)

@@ -1,0 +1,85 @@
+"""What a data set is: origin, terms, checksums, numbers, and a look at it."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from textvae import pictures
+from textvae.data import source
+from textvae.data.images import CaptionedImages
+
+
+def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
+    """Facts about a data set, ready for JSON; fetches it first if it is not there.
+
+    Args:
+        name: as on the command line.
+        sheet: where to write ``contact_sheet`` of the first split as PNG; None writes none.
+
+    Raises:
+        UserError: there is no such data set, or it can't be fetched.
+    """
+    chosen = source(name)
+    folder = chosen.fetch()
+    facts: dict[str, Any] = {
+        "name": chosen.name,
+        "title": chosen.title,
+        "home": chosen.home,
+        "terms": chosen.terms,
+        "fetched_from": list(chosen.carriers),
+        "folder": str(folder),
+        "files": [{"name": file.name, "bytes": file.size, "sha256": file.sha256} for file in chosen.files],
+        "splits": {},
+    }
+    for split in chosen.splits:
+        images = chosen.load(split)
+        facts["splits"][split] = numbers(images)
+        if sheet is not None and split == chosen.splits[0]:
+            about = {"data": chosen.name, "split": split, "terms": chosen.terms}
+            pictures.save_png(contact_sheet(images), sheet, about)
+            facts["contact_sheet"] = str(sheet)
+    return facts
+
+
+def numbers(images: CaptionedImages) -> dict[str, Any]:
+    """Counts, (channels, height, width), mean and standard deviation of pixels in [0, 1], fingerprint."""
+    total, squares = 0, 0
+    # In whole numbers, hence exact, and by stretches, hence in little memory.
+    for start in range(0, len(images), 4096):
+        pixels = images.images[start : start + 4096].int()
+        total += int(pixels.sum())
+        squares += int(pixels.square().sum())
+    count = images.images.numel()
+    mean = total / count
+    facts: dict[str, Any] = {
+        "images": len(images),
+        "image_shape": list(images.image_shape),
+        "captions": len(images.captions),
+        "pixel_mean": mean / 255,
+        "pixel_std": (squares / count - mean**2) ** 0.5 / 255,
+        "fingerprint": images.fingerprint(),
+    }
+    if images.labels is not None:
+        counts = torch.bincount(images.labels, minlength=len(images.class_names)).tolist()
+        facts["per_class"] = dict(zip(images.class_names, counts, strict=True))
+    return facts
+
+
+def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:
+    """The first pictures: a row for each class, or ten rows where there are no classes."""
+    if images.labels is None:
+        rows = [
+            list(range(start, min(start + columns, len(images))))
+            for start in islice(range(0, len(images), columns), 10)
+        ]
+        return pictures.grid([pictures.to_pil(images.images[row]) for row in rows])
+    rows, names = [], []
+    for number, class_name in enumerate(images.class_names):
+        row = (images.labels == number).nonzero().flatten()[:columns].tolist()
+        if row:
+            rows.append(row)
+            names.append(class_name)
+    return pictures.grid([pictures.to_pil(images.images[row]) for row in rows], names)

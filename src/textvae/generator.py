@@ -1,0 +1,110 @@
+"""TextToImage: a trained model in use. Text in, pictures out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from textvae.errors import UserError
+from textvae.models.base import TextVAE
+from textvae.pictures import to_pil, to_uint8
+from textvae.recipes.recipe import TextEncoder
+from textvae.runs import Run, open_run
+
+CHUNK = 8
+"""Pictures are always computed in batches of this size, the last one filled up: kernels for other sizes may round
+differently, and the same seed must give the same picture in whatever company it is drawn."""
+
+
+class TextToImage:
+    """A text-conditional VAE with its text encoder.
+
+    >>> pictures = TextToImage.load("runs/label-conv")("a dress", num_images=8, seed=0)
+
+    Picture i of a prompt is drawn from the noise of seed ``seed + i``, so any single picture can be had again with its
+    own seed, and equal seeds share their noise across prompts.
+    """
+
+    def __init__(self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.text = text
+
+    @classmethod
+    def load(cls, model: str | Path | Run, device: str | torch.device = "cpu") -> "TextToImage":
+        """A run folder, or the name of a model that ships with the package.
+
+        Raises:
+            UserError: there is no such model, or it draws nothing (a judge).
+        """
+        run = model if isinstance(model, Run) else open_run(model)
+        network = run.load_model()
+        if not isinstance(network, TextVAE):
+            raise UserError(f"{run.name} is a {type(network).__name__.lower()}: it draws nothing", "choose a VAE")
+        return cls(network, run.recipe.text, device)
+
+    def __call__(self, prompt: str | Sequence[str], num_images: int = 1, seed: int = 0) -> list[Image.Image]:
+        """Pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
+
+        Args:
+            prompt: what to draw, in words the model's text encoder knows.
+            num_images: pictures a prompt.
+            seed: of the first picture; the others count on.
+
+        Raises:
+            UserError: a prompt can't be read, or the numbers make no sense.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if num_images < 1 or not prompts:
+            raise UserError(f"{num_images} pictures of {len(prompts)} prompts are none", "ask for at least one")
+        if not 0 <= seed < 2**62:
+            raise UserError(f"seed {seed} is out of range", "choose a whole number from 0 up to 2^62")
+        conditions = self.text.encode(prompts).repeat_interleave(num_images, dim=0)
+        seeds = [seed + i for _ in prompts for i in range(num_images)]
+        return to_pil(self.draw(conditions, seeds))
+
+    def draw(self, conditions: Tensor, seeds: Sequence[int]) -> UInt8[Tensor, "n c h w"]:
+        """One image for each condition and seed; the same pair gives the same image in any batch and process."""
+        images = []
+        for start in range(0, len(seeds), CHUNK):
+            chunk = list(seeds[start : start + CHUNK])
+            missing = CHUNK - len(chunk)
+            noise = seeded_noise(self.model.prior.latent_shape, chunk + chunk[-1:] * missing)
+            condition = conditions[start : start + CHUNK]
+            condition = torch.cat([condition, condition[-1:].expand(missing, *condition.shape[1:])])
+            drawn = self.model.sample(condition.to(self.device), noise.to(self.device))
+            images.append(to_uint8(drawn[: len(chunk)]))
+        return torch.cat(images)
+
+    def reconstruct(
+        self, images: UInt8[Tensor, "n c h w"], conditions: Tensor, batch_size: int = 256
+    ) -> UInt8[Tensor, "n c h w"]:
+        """The images as the model sees them: encoded to the posterior mean and decoded."""
+        self.check_size(images)
+        reconstructed = []
+        for start in range(0, len(images), batch_size):
+            batch = unit_interval(images[start : start + batch_size], self.device)
+            condition = conditions[start : start + batch_size].to(self.device)
+            reconstructed.append(to_uint8(self.model.reconstruct(batch, condition)))
+        return torch.cat(reconstructed)
+
+    def check_size(self, images: UInt8[Tensor, "n c h w"]) -> None:
+        """Refuses images of another shape than the model's."""
+        if tuple(images.shape[1:]) != self.model.image_shape:
+            raise UserError(
+                f"images of shape {tuple(images.shape[1:])} do not fit a model of {self.model.image_shape}",
+                "scale them to the model's size first",
+            )
+
+
+def seeded_noise(shape: tuple[int, ...], seeds: Sequence[int]) -> Float[Tensor, "n *shape"]:
+    """Standard normal noise, one row a seed, each from a generator of its own."""
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def unit_interval(images: UInt8[Tensor, "n c h w"], device: torch.device) -> Float[Tensor, "n c h w"]:
+    """Stored pixels as the models want them: [0, 1], channels last, on the device."""
+    return images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,94 @@
+"""TextVAE: what every family says, and what follows from it once for all."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from textvae.models.distributions import DiagonalGaussian, Likelihood
+from textvae.models.objective import LossTerms, negative_elbo
+
+
+class Trainable(Protocol):
+    """What the training loop asks of a model."""
+
+    def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
+        """The loss terms of a batch of images in [0, 1] and their conditions."""
+        ...
+
+
+class Prior(Protocol):
+    """p(z|c), as ``priors/`` offers it."""
+
+    latent_shape: tuple[int, ...]
+
+    def kl(self, mean: Tensor, log_variance: Tensor, condition: Tensor) -> Tensor:
+        """KL from a diagonal Gaussian posterior, per latent dimension, in nats."""
+        ...
+
+    def log_prob(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Log density in nats."""
+        ...
+
+    def sample(self, condition: Tensor, noise: Tensor) -> Tensor:
+        """Latents made from standard normal noise of the latents' shape."""
+        ...
+
+
+class TextVAE(nn.Module, ABC):
+    """A variational autoencoder of images given a condition.
+
+    A family says three things: ``posterior``, ``decode``, and which ``prior`` it has. It knows nothing of files,
+    strings or devices. A condition is one tensor whose first axis counts images; a row of zeros says nothing.
+    """
+
+    image_shape: tuple[int, int, int]
+    """(channels, height, width)"""
+    prior: Prior
+
+    @abstractmethod
+    def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
+        """q(z|x,c) for images in [0, 1]."""
+
+    @abstractmethod
+    def decode(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Likelihood:
+        """p(x|z,c)."""
+
+    def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
+        """The negative ELBO with one draw from the posterior, in nats per image."""
+        posterior = self.posterior(images, condition)
+        likelihood = self.decode(posterior.sample(), condition)
+        return negative_elbo(
+            likelihood.log_prob(images), self.prior.kl(posterior.mean, posterior.log_variance, condition)
+        )
+
+    @torch.no_grad()
+    def reconstruct(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> Float[Tensor, "n c h w"]:
+        """The expected image at the posterior mean, in [0, 1]."""
+        return self.decode(self.posterior(images, condition).mean, condition).mean
+
+    @torch.no_grad()
+    def sample(self, condition: Tensor, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
+        """The expected image, in [0, 1], at latents that the prior makes of standard normal noise."""
+        return self.decode(self.prior.sample(condition, noise), condition).mean
+
+    @torch.no_grad()
+    def log_weights(
+        self, images: Float[Tensor, "n c h w"], condition: Tensor, samples: int
+    ) -> Float[Tensor, "samples n"]:
+        """log p(x|z,c) + log p(z|c) - log q(z|x,c) for draws of z from the posterior, in nats.
+
+        Their mean over draws is the ELBO; their log-mean-exp is the importance-weighted bound (Burda et al. 2016).
+        """
+        posterior = self.posterior(images, condition)
+        rows = []
+        for _ in range(samples):
+            latent = posterior.sample()
+            rows.append(
+                self.decode(latent, condition).log_mass(images)
+                + self.prior.log_prob(latent, condition)
+                - posterior.log_prob(latent)
+            )
+        return torch.stack(rows)

@@ -1,0 +1,89 @@
+"""The judge: a small classifier, trained on real images only, that says what a 28-pixel image shows."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from textvae.models.objective import LossTerms
+
+
+class Judge(nn.Module):
+    """Three stages of convolutions with batch norm, then 128 features, then the classes."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Sizes of a Judge and how its training images are varied."""
+
+        num_classes: int = 10
+        """Classes to tell apart."""
+        channels: tuple[int, int, int] = (32, 64, 128)
+        """Channels of the three stages (28 -> 14 -> 7 pixels)."""
+        features: int = 128
+        """Width of the last hidden layer: the features of the Fréchet distance "judge"."""
+        shift: int = 2
+        """Training images are moved by up to this many pixels, in both directions."""
+        flip: bool = False
+        """Training images are mirrored left to right half of the time."""
+        dropout: float = 0.3
+        """Share of the features dropped in training."""
+        label_smoothing: float = 0.05
+        """Share of the target spread over all classes."""
+
+        def build(self) -> "Judge":
+            """The judge with fresh weights."""
+            return Judge(self)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        first, second, third = config.channels
+        self.convolutions = nn.Sequential(
+            *_stage(1, first),
+            nn.MaxPool2d(2),
+            *_stage(first, second),
+            *_stage(second, second),
+            nn.MaxPool2d(2),
+            *_stage(second, third),
+        )
+        self.to_features = nn.Linear(third * 7 * 7, config.features)
+        self.dropout = nn.Dropout(config.dropout)
+        self.to_classes = nn.Linear(config.features, config.num_classes)
+
+    def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n features"]:
+        """The last hidden layer, before its ReLU: signed, so that their distribution is nearer to a Gaussian."""
+        return cast(Tensor, self.to_features(self.convolutions(images).flatten(1)))
+
+    def forward(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n classes"]:
+        """Class logits for images in [0, 1]."""
+        return cast(Tensor, self.to_classes(self.dropout(F.relu(self.features(images)))))
+
+    def loss(
+        self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]
+    ) -> LossTerms:
+        """Cross-entropy with the one-hot label, in nats; the images are varied in training mode only."""
+        logits = self(self._varied(images) if self.training else images).float()
+        smoothing = self.config.label_smoothing if self.training else 0.0
+        cross_entropy = F.cross_entropy(logits, condition, label_smoothing=smoothing)
+        errors = (logits.argmax(1) != condition.argmax(1)).float().mean()
+        return LossTerms(cross_entropy, {"cross_entropy": cross_entropy.detach(), "error_rate": errors})
+
+    def _varied(self, images: Tensor) -> Tensor:
+        n, shift = len(images), self.config.shift
+        padded = F.pad(images, (shift, shift, shift, shift))
+        down, right = torch.randint(0, 2 * shift + 1, (2, n, 1), device=images.device)
+        side = torch.arange(images.shape[-1], device=images.device)
+        rows, columns = down + side, right + side
+        if self.config.flip:
+            mirrored = torch.rand(n, 1, device=images.device) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        index = torch.arange(n, device=images.device)[:, None, None]
+        moved = padded[index, 0, rows[:, :, None], columns[:, None, :]]
+        return moved.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+
+
+def _stage(before: int, after: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()

@@ -1,0 +1,35 @@
+"""The negative ELBO, term by term, in nats per image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """What a training step minimises, and what it is made of."""
+
+    total: Float[Tensor, ""]
+    """The mean over the batch; its gradient trains."""
+    terms: Mapping[str, Float[Tensor, ""]]
+    """Named parts in nats per image, for people: a term's name is what progress, history and errors call it."""
+
+
+def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *latent"]) -> LossTerms:
+    """-E_q log p(x|z,c) + KL(q(z|x,c) || p(z|c)), both summed over their dimensions and averaged over images.
+
+    Summed, not averaged: a mean over pixels beside a sum over latents is a KL weight in disguise (Rybkin et al. 2021).
+    """
+    reconstruction = -log_likelihood.mean()
+    divergence = kl.flatten(1).sum(1).mean()
+    return LossTerms(
+        reconstruction + divergence, {"reconstruction": reconstruction.detach(), "kl": divergence.detach()}
+    )
+
+
+def step_is_finite(loss: LossTerms) -> bool:
+    """Whether every term is a number (a device synchronisation on a GPU)."""
+    return bool(torch.isfinite(torch.stack([loss.total.detach(), *loss.terms.values()])).all())

@@ -1,0 +1,5 @@
+"""Priors p(z|c), one file each. A prior knows latents and conditions, not images."""
+
+from textvae.priors.standard import StandardNormal
+
+__all__ = ["StandardNormal"]

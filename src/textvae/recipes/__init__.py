@@ -1,0 +1,32 @@
+"""The recipes by name. A new one is a function that returns a ``Recipe``, and a line here."""
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from textvae.errors import UserError
+from textvae.recipes import judges, paper_a, paper_b
+from textvae.recipes.recipe import Recipe
+
+RECIPES: Mapping[str, Callable[[], Recipe]] = {
+    "onehot-dense-mnist": paper_a.onehot_dense_mnist,
+    "onehot-dense-fashion": paper_a.onehot_dense_fashion,
+    "label-dense": paper_b.label_dense,
+    "label-conv": paper_b.label_conv,
+    "judge-digits": judges.judge_digits,
+    "judge-fashion": judges.judge_fashion,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, 1)
+        raise UserError(
+            f"there is no recipe {name!r}",
+            f"did you mean {near[0]!r}?" if near else "textvae recipes lists them all",
+        )
+    return RECIPES[name]()

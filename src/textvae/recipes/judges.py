@@ -1,0 +1,54 @@
+"""The judges: classifiers of real images that score generated ones. Trained by the same loop, shipped with textvae."""
+
+from textvae.models.judge import Judge
+from textvae.recipes.recipe import Recipe
+from textvae.text.labels import DIGITS, FASHION
+from textvae.training import TrainerConfig
+
+
+def judge_fashion() -> Recipe:
+    """Judges garments. Expected: test accuracy at least 0.93.
+
+    Command: ``textvae train judge-fashion`` (about eight minutes on two cores).
+    """
+    return Recipe(
+        name="judge-fashion",
+        summary="classifier of real garments that judges generated ones",
+        source="ours",
+        data="fashion-mnist",
+        text=FASHION,
+        model=Judge.Config(shift=2, flip=True),
+        trainer=TrainerConfig(
+            epochs=16,
+            batch_size=128,
+            learning_rate=2e-3,
+            weight_decay=1e-5,
+            schedule="cosine",
+            ema_decay=0.99,
+        ),
+        prompts=FASHION.class_names,
+    )
+
+
+def judge_digits() -> Recipe:
+    """Judges digits. Expected: test accuracy at least 0.993.
+
+    Command: ``textvae train judge-digits`` (about five minutes on two cores).
+    """
+    return Recipe(
+        name="judge-digits",
+        summary="classifier of real digits that judges generated ones",
+        source="ours",
+        data="mnist",
+        text=DIGITS,
+        model=Judge.Config(shift=2, flip=False),
+        trainer=TrainerConfig(
+            epochs=10,
+            batch_size=128,
+            learning_rate=2e-3,
+            weight_decay=1e-5,
+            schedule="cosine",
+            ema_decay=0.99,
+        ),
+        prompts=DIGITS.class_names,
+    )

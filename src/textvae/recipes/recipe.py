@@ -1,0 +1,47 @@
+"""What a recipe is: one experiment, whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from textvae.training import TrainerConfig
+
+
+class ModelConfig(Protocol):
+    """A frozen dataclass of sizes that builds its model."""
+
+    def build(self) -> nn.Module:
+        """The model with fresh weights."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Strings to conditions. A condition whose every number is zero says nothing."""
+
+    def encode(self, captions: Sequence[str]) -> Tensor:
+        """One condition a caption, first axis; a caption it can't read is a ``UserError``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment: data, text, model, training, and what is known about its outcome."""
+
+    name: str
+    """As the command line calls it."""
+    summary: str
+    """One line for the list of recipes."""
+    source: str
+    """Paper and section, or "ours"."""
+    data: str
+    """A data source, by name."""
+    text: TextEncoder
+    model: Any
+    """A ``ModelConfig``; its own type says which settings there are."""
+    trainer: TrainerConfig
+    prompts: tuple[str, ...]
+    """Drawn while training and for the model card."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""

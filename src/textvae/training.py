@@ -1,0 +1,263 @@
+"""The one training loop: a generator that yields a record a step. Whatever watches it, is its caller.
+
+All randomness of step k is a function of (seed, k): the batch order is a permutation drawn from (seed, epoch), and
+torch's default generator is seeded before each step. So a training that was cut off anywhere and goes on from a
+checkpoint walks through the same numbers as one that was not, and drawing samples in between disturbs nothing.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from textvae.data.images import CaptionedImages
+from textvae.device import Execution
+from textvae.errors import UserError
+from textvae.models.objective import LossTerms, step_is_finite
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How a model is trained."""
+
+    epochs: int = 25
+    """Passes over the training images."""
+    batch_size: int = 128
+    """Images a step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    weight_decay: float = 0.0
+    """L2 penalty that Adam adds to the gradient (not decoupled)."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over the training: constant, or falling to zero along half a cosine."""
+    ema_decay: float = 0.0
+    """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves."""
+    validation_images: int = 0
+    """Images held out from the end of the training set, on which the loss is measured after each epoch."""
+    patience: int = 0
+    """Stop when the validation loss has not improved for this many epochs, and keep the best; 0 trains to the end."""
+    seed: int = 0
+    """Decides initial weights, batch order, captions and noise."""
+
+    def __post_init__(self) -> None:
+        """Refuses what could only fail later."""
+        if self.epochs < 1 or self.batch_size < 1:
+            raise UserError(
+                f"{self.epochs} epochs of batches of {self.batch_size} train nothing", "both must be at least 1"
+            )
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 <= self.ema_decay < 1):
+            raise UserError(
+                "learning rate, weight decay or EMA decay is out of range",
+                "they must be > 0, >= 0, and in [0, 1)",
+            )
+        if self.validation_images < 0 or self.patience < 0:
+            raise UserError("validation images and patience can't be negative", "use 0 to turn them off")
+        if self.patience and not self.validation_images:
+            raise UserError(
+                "early stopping needs validation images", "add --trainer.validation-images 5000, say"
+            )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one step."""
+
+    number: int
+    """Steps taken so far, this one included."""
+    epoch: int
+    """The pass over the data it belongs to, from 1."""
+    ends_epoch: bool
+    images: int
+    """Images in the batch."""
+    loss: LossTerms
+    """Still on the device: reading it waits for the device."""
+
+
+class Training:
+    """A model on its way: weights, moving average, optimizer and position, over data resident on the device."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: CaptionedImages,
+        conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"],
+        config: TrainerConfig,
+        execution: Execution,
+    ) -> None:
+        device = execution.device
+        held_out = config.validation_images
+        if held_out >= len(data):
+            raise UserError(
+                f"{held_out} validation images leave nothing of {len(data)} to train on", "hold out fewer"
+            )
+        self.config, self.execution = config, execution
+        # Channels last is the layout in which convolutions are fastest, on every device we measured.
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else self.model
+        self.images = data.images.to(device)
+        self.caption_range = data.caption_range.to(device)
+        self.conditions = conditions.to(device)
+        self.num_training = len(data) - held_out
+        self.optimizer = _adam(self.model, config)
+        self.step = 0
+        self._last_loss: LossTerms | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in a pass; the last may be smaller."""
+        return -(-self.num_training // self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps in the whole training."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def images_seen(self) -> int:
+        """Images trained on so far, over all passes."""
+        epochs, position = divmod(self.step, self.steps_per_epoch)
+        return epochs * self.num_training + position * self.config.batch_size
+
+    def steps(self) -> Iterator[Step]:
+        """Trains from the present position to the last epoch, yielding after each step.
+
+        Raises:
+            TrainingDiverged: a loss term stopped being a number; the weights are those before that step.
+        """
+        # On a GPU, looking at the loss stalls the queue: look now and then. On a CPU it costs nothing.
+        check_every = 1 if self.execution.device.type == "cpu" else 50
+        while self.step < self.total_steps:
+            epoch, position = divmod(self.step, self.steps_per_epoch)
+            order = self._order(epoch)
+            for batch in order.split(self.config.batch_size)[position:]:
+                loss = self._train_on(batch)
+                if (self.step + 1) % check_every == 0 and not step_is_finite(loss):
+                    raise TrainingDiverged(self.step + 1, loss, self.config)
+                self._update()
+                self.step += 1
+                self._last_loss = loss
+                ends_epoch = self.step % self.steps_per_epoch == 0
+                yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss)
+
+    def _order(self, epoch: int) -> Int64[Tensor, "n"]:
+        generator = torch.Generator().manual_seed(_mixed(self.config.seed, epoch))
+        return torch.randperm(self.num_training, generator=generator).to(self.execution.device)
+
+    def _train_on(self, batch: Int64[Tensor, "b"]) -> LossTerms:
+        torch.manual_seed(_mixed(self.config.seed, self.step, 1))
+        self.model.train()
+        images, condition = self._gather(batch)
+        with self.execution.autocast():
+            loss: LossTerms = self.model.loss(images, condition)  # type: ignore[operator]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def _update(self) -> None:
+        if self.config.schedule == "cosine":
+            progress = torch.tensor(self.step / self.total_steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * float(0.5 * (1 + torch.cos(torch.pi * progress)))
+        self.optimizer.step()
+        if self.averaged is not self.model:
+            average(self.averaged, self.model, self.config.ema_decay)
+
+    def _gather(self, index: Int64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
+        start, stop = self.caption_range[index].unbind(1)
+        uniform = torch.rand(len(index), device=index.device)
+        condition = self.conditions[start + (uniform * (stop - start)).long()]
+        images = self.images[index].float().div_(255)
+        return images.contiguous(memory_format=torch.channels_last), condition
+
+    @torch.no_grad()
+    def validate(self, batch_size: int = 512) -> dict[str, float]:
+        """Mean loss terms of the model that is kept, over the held-out images, with the same noise every time."""
+        held_out = torch.arange(self.num_training, len(self.images), device=self.execution.device)
+        self.averaged.eval()
+        sums: dict[str, float] = {}
+        torch.manual_seed(_mixed(self.config.seed, 0, 2))
+        for batch in held_out.split(batch_size):
+            images, condition = self._gather(batch)
+            with self.execution.autocast():
+                loss: LossTerms = self.averaged.loss(images, condition)  # type: ignore[operator]
+            for name, value in {"loss": loss.total, **loss.terms}.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+        return {name: value / len(held_out) for name, value in sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later process needs to go on: tensors and numbers only.
+
+        Raises:
+            TrainingDiverged: there is nothing good to keep.
+        """
+        if self._last_loss is not None and not step_is_finite(self._last_loss):
+            raise TrainingDiverged(self.step, self._last_loss, self.config)
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.averaged is not self.model:
+            state["averaged"] = self.averaged.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes back to where ``state_dict`` was taken."""
+        self.step = int(state["step"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged is not self.model:
+            self.averaged.load_state_dict(state["averaged"])
+
+
+class TrainingDiverged(UserError):
+    """A loss term is infinite or not a number."""
+
+    def __init__(self, step: int, loss: LossTerms, config: TrainerConfig) -> None:
+        values = {"total": loss.total, **loss.terms}
+        bad = [name for name, value in values.items() if not torch.isfinite(value)]
+        likely = bad[-1]
+        shown = ", ".join(f"{name} {float(value):.4g}" for name, value in values.items())
+        hint = (
+            "the posterior's log-variance ran away"
+            if likely == "kl"
+            else "the weights grew too fast, or an image holds no numbers"
+        )
+        super().__init__(
+            f"step {step}: the term {likely!r} is not finite ({shown}); likely cause: {hint}",
+            f"the last good checkpoint is kept; train with a learning rate below {config.learning_rate:g}, or fp32",
+        )
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    """Moves ``averaged`` towards ``model``: parameters by ``1 - decay``, buffers (running statistics) all the way."""
+    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
+    for kept, current in zip(averaged.buffers(), model.buffers(), strict=True):
+        kept.copy_(current)
+
+
+def _adam(model: nn.Module, config: TrainerConfig) -> torch.optim.Adam:
+    # A noise scale is no weight: decaying its logarithm would pull it towards one.
+    scales = [p for name, p in model.named_parameters() if name.endswith("log_sigma")]
+    weights = [p for name, p in model.named_parameters() if not name.endswith("log_sigma")]
+    groups = [
+        {"params": weights, "weight_decay": config.weight_decay},
+        {"params": scales, "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+
+
+def _mixed(seed: int, *numbers: int) -> int:
+    """A 63-bit seed from a seed and counters (splitmix64's finaliser over their running sum)."""
+    state = seed & (2**64 - 1)
+    for number in (*numbers, 0):
+        state = (state + 0x9E3779B97F4A7C15 * (number + 1)) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return state >> 1

@@ -362,7 +362,7 @@ def sweep(arguments: list[str]) -> tuple[Result, str]:
 
 def data(arguments: list[str]) -> tuple[Result, str]:
     """Fetch or describe a data set: data fetch|describe NAME."""
-    from textvae.data import SOURCES
+    from textvae.data import SOURCES, source
 
     names = ", ".join(SOURCES)
     action = arguments[0] if arguments else ""
@@ -377,9 +377,7 @@ def data(arguments: list[str]) -> tuple[Result, str]:
         Args:
             name: Which.
         """
-        from textvae.data import fetch
-
-        return {"name": name, "folder": str(fetch(name))}
+        return {"name": name, "folder": str(source(name).fetch())}
 
     def describe(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> Result:
         """Say what a data set holds and where it came from, and draw a contact sheet.
@@ -392,7 +390,7 @@ def data(arguments: list[str]) -> tuple[Result, str]:
 
         return describe(name, out or Path(f"{name}.png"))
 
-    result = _parsed(f"data {action}", fetch if action == "fetch" else describe, arguments[1:])
+    result: Result = _parsed(f"data {action}", fetch if action == "fetch" else describe, arguments[1:])
     return result, "\n".join(f"{key}: {value}" for key, value in result.items())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from textvae.errors import UserError
 
@@ -91,3 +92,11 @@ def _available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def placed(model: nn.Module, device: torch.device) -> None:
+    """Moves a model to a device, convolution weights in channels-last layout: the fastest on all we measured."""
+    model.to(device)
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from textvae.data import SOURCES
-from textvae.data.fetch import find_files
 from textvae.device import choose_execution, cpu_features
 from textvae.runs import shipped_models
 
@@ -42,5 +41,5 @@ def _data_found() -> dict[str, str]:
 
 
 def _where(name: str) -> str:
-    folder = find_files(SOURCES[name])
+    folder = SOURCES[name].find()
     return str(folder) if folder else f"not here yet: textvae data fetch {name}"

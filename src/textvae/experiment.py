@@ -19,7 +19,7 @@ from textvae.device import Execution
 from textvae.errors import UserError
 from textvae.generator import TextToImage
 from textvae.models.base import TextVAE
-from textvae.pictures import grid, save_png, to_pil
+from textvae.pictures import grid, save_png
 from textvae.progress import ProgressLine, say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import (
@@ -48,9 +48,7 @@ class _Best:
     weights: dict[str, Tensor] | None = None
 
 
-def carry_out(
-    recipe: Recipe, out: Path, execution: Execution, sample_every: int = 5, limit: int | None = None
-) -> bool:
+def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int = 5, limit: int | None = None) -> bool:
     """Trains a recipe into a run folder; the same call again goes on where the last one stopped.
 
     Args:

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from textvae.device import placed
 from textvae.errors import UserError
 from textvae.models.base import TextVAE
 from textvae.pictures import to_pil, to_uint8
@@ -30,7 +31,8 @@ class TextToImage:
 
     def __init__(self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        placed(model, self.device)
+        self.model = model.eval()
         self.text = text
 
     @classmethod

@@ -44,9 +44,7 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
     if names is not None:
         margin = int(max(font.getlength(name) for name in names)) + 4 * gap
     columns = max(len(row) for row in rows)
-    canvas = Image.new(
-        "RGB", (margin + columns * (width + gap) + gap, len(rows) * (height + gap) + gap), PAPER
-    )
+    canvas = Image.new("RGB", (margin + columns * (width + gap) + gap, len(rows) * (height + gap) + gap), PAPER)
     pen = ImageDraw.Draw(canvas)
     for r, row in enumerate(rows):
         top = gap + r * (height + gap)

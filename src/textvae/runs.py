@@ -1,12 +1,12 @@
 """The run folder: what training leaves behind, nothing in it executable.
 
-    config.json         recipe, settings, data fingerprint, how it was carried out
-    model.safetensors   the weights that are kept
-    state.pt            where the training stands (read with weights_only=True)
-    history.jsonl       loss terms over time
-    metrics.json        what ``textvae evaluate`` measured, with its protocol
-    samples.png         a row of samples for each of the recipe's prompts
-    README.md           the model card, written from the others
+config.json         recipe, settings, data fingerprint, how it was carried out
+model.safetensors   the weights that are kept
+state.pt            where the training stands (read with weights_only=True)
+history.jsonl       loss terms over time
+metrics.json        what ``textvae evaluate`` measured, with its protocol
+samples.png         a row of samples for each of the recipe's prompts
+README.md           the model card, written from the others
 """
 
 import difflib
@@ -21,11 +21,12 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from textvae.config import to_dict, updated
 from textvae.errors import UserError
 from textvae.files import write_json, write_text, written_whole
+from textvae.models.base import Trainable
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
 
@@ -47,9 +48,9 @@ class Run:
         """What people call it: the folder's name."""
         return self.path.name
 
-    def load_model(self) -> nn.Module:
+    def load_model(self) -> Trainable:
         """The trained model, on the CPU, in evaluation mode."""
-        model: nn.Module = self.recipe.model.build()
+        model: Trainable = self.recipe.model.build()
         file = self.path / MODEL
         if not file.exists():
             raise UserError(

@@ -57,9 +57,7 @@ def sweep_setting(
 def _with_setting(recipe: Recipe, setting: str, value: str) -> Recipe:
     part, _, key = setting.replace("-", "_").partition(".")
     if part not in ("model", "trainer") or not key:
-        raise UserError(
-            f"{setting!r} is no setting of a recipe", "name one as train does: trainer.weight-decay"
-        )
+        raise UserError(f"{setting!r} is no setting of a recipe", "name one as train does: trainer.weight-decay")
     settings = getattr(recipe, part)
     if key not in (known := to_dict(settings)):
         raise UserError(f"{part} has no setting {key!r}", f"it has: {', '.join(known)}")

@@ -15,8 +15,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.data.images import CaptionedImages
-from textvae.device import Execution
+from textvae.device import Execution, placed
 from textvae.errors import UserError
+from textvae.models.base import Trainable
 from textvae.models.objective import LossTerms, step_is_finite
 
 
@@ -57,9 +58,7 @@ class TrainerConfig:
         if self.validation_images < 0 or self.patience < 0:
             raise UserError("validation images and patience can't be negative", "use 0 to turn them off")
         if self.patience and not self.validation_images:
-            raise UserError(
-                "early stopping needs validation images", "add --trainer.validation-images 5000, say"
-            )
+            raise UserError("early stopping needs validation images", "add --trainer.validation-images 5000, say")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Training:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Trainable,
         data: CaptionedImages,
         conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"],
         config: TrainerConfig,
@@ -91,12 +90,10 @@ class Training:
         device = execution.device
         held_out = config.validation_images
         if held_out >= len(data):
-            raise UserError(
-                f"{held_out} validation images leave nothing of {len(data)} to train on", "hold out fewer"
-            )
+            raise UserError(f"{held_out} validation images leave nothing of {len(data)} to train on", "hold out fewer")
         self.config, self.execution = config, execution
-        # Channels last is the layout in which convolutions are fastest, on every device we measured.
-        self.model = model.to(device, memory_format=torch.channels_last)
+        placed(model, device)
+        self.model = model
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else self.model
         self.images = data.images.to(device)
         self.caption_range = data.caption_range.to(device)
@@ -133,7 +130,7 @@ class Training:
         while self.step < self.total_steps:
             epoch, position = divmod(self.step, self.steps_per_epoch)
             order = self._order(epoch)
-            for batch in order.split(self.config.batch_size)[position:]:
+            for batch in torch.split(order, self.config.batch_size)[position:]:
                 loss = self._train_on(batch)
                 if (self.step + 1) % check_every == 0 and not step_is_finite(loss):
                     raise TrainingDiverged(self.step + 1, loss, self.config)
@@ -152,7 +149,7 @@ class Training:
         self.model.train()
         images, condition = self._gather(batch)
         with self.execution.autocast():
-            loss: LossTerms = self.model.loss(images, condition)  # type: ignore[operator]
+            loss: LossTerms = self.model.loss(images, condition)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         return loss
@@ -180,10 +177,10 @@ class Training:
         self.averaged.eval()
         sums: dict[str, float] = {}
         torch.manual_seed(_mixed(self.config.seed, 0, 2))
-        for batch in held_out.split(batch_size):
+        for batch in torch.split(held_out, batch_size):
             images, condition = self._gather(batch)
             with self.execution.autocast():
-                loss: LossTerms = self.averaged.loss(images, condition)  # type: ignore[operator]
+                loss: LossTerms = self.averaged.loss(images, condition)
             for name, value in {"loss": loss.total, **loss.terms}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
         return {name: value / len(held_out) for name, value in sums.items()}

@@ -2,14 +2,17 @@
 
 import difflib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.fetch import RemoteFile, Say, to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
+from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set that the command line knows by name."""
 
@@ -51,7 +54,9 @@ class Source(Protocol):
         """One of ``splits``, fetched if it is not there."""
 
 
-SOURCES: dict[str, Source] = {source.name: source for source in (FASHION_MNIST, MNIST)}
+_ALL: tuple[Source, ...] = (FASHION_MNIST, MNIST, *CAPTIONED_DIGITS, DIGIT_SCENES)
+
+SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 
 
 def source(name: str) -> Source:

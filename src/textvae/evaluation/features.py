@@ -15,6 +15,8 @@ from textvae.errors import UserError
 from textvae.evaluation import efficientnet, inception
 from textvae.files import sha256_of
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureNet:
@@ -27,7 +29,7 @@ class FeatureNet:
     """What is done to the images first, in words, for the protocol."""
     network: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
     """Everything for one batch: preparation and network."""
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     """Where the network is."""
     batch_size: int = 32
 
@@ -43,7 +45,9 @@ class FeatureNet:
         if images.shape[1] not in (1, 3):
             raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
         features = torch.empty(len(images), self.dimension)
-        with torch.inference_mode():
+        # Whatever precision the caller computes in: distances move with the third digit of the features.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), exact:
             for start in range(0, len(images), self.batch_size):
                 batch = images[start : start + self.batch_size].to(self.device)
                 features[start : start + len(batch)] = self.network(batch).float().cpu()
@@ -116,7 +120,9 @@ _NETS: dict[str, Callable[[torch.device], FeatureNet | Unavailable]] = {
 
 def _verified(path: Path, sha256: str) -> Unavailable | None:
     """None, unless other weights bear the name: their distances would be numbers that compare with nothing."""
-    return None if sha256_of(path) == sha256 else Unavailable(f"{path} is damaged: its checksum is not that of the release")
+    if sha256_of(path) == sha256:
+        return None
+    return Unavailable(f"{path} is damaged: its checksum is not that of the release")
 
 
 def _net(

@@ -123,16 +123,19 @@ def _trace_of_root(a: Moments, b: Moments) -> Tensor:
             # No ridge: a factorisation that goes through is backward stable, and one that fails has its own way below.
             factor, failed = torch.linalg.cholesky_ex(one)
             if not failed:
-                eigenvalues = torch.linalg.eigvalsh(factor.T @ other @ factor)
+                eigenvalues: Tensor = torch.linalg.eigvalsh(factor.T @ other @ factor)
                 return eigenvalues.clamp_min(0).sqrt().sum()
     # Singular values, not eigenvalues of a product: the root of an eigenvalue's rounding error is seen, summed over
     # hundreds of directions in which a sample this small does not vary.
-    return torch.linalg.svdvals(_factor(a).T @ _factor(b)).sum()
+    singular_values: Tensor = torch.linalg.svdvals(_factor(a).T @ _factor(b))
+    return singular_values.sum()
 
 
 def _factor(moments: Moments) -> Float64[Tensor, "d rank"]:
     """A with S = AAᵀ, from the eigenvectors of the directions in which the sample can vary."""
     rank = min(moments.count - 1, len(moments.mean))
+    eigenvalues: Tensor
+    eigenvectors: Tensor
     eigenvalues, eigenvectors = torch.linalg.eigh(moments.covariance)
     return eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp_min(0).sqrt()
 

@@ -68,8 +68,8 @@ def _squared_mmd(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> float:
 
 def _kernel_sum(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> Tensor:
     total = a.new_zeros(())
-    for rows in a.split(1024):
-        product = rows @ b.T
+    for start in range(0, len(a), 1024):
+        product = a[start : start + 1024] @ b.T
         # Cubed by hand: pow is many times slower than two multiplications.
         product.div_(a.shape[1]).add_(1)
         total += (product * product).mul_(product).sum()

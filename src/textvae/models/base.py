@@ -11,12 +11,12 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.objective import LossTerms, negative_elbo
 
 
-class Trainable(Protocol):
+class Trainable(nn.Module, ABC):
     """What the training loop asks of a model."""
 
+    @abstractmethod
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The loss terms of a batch of images in [0, 1] and their conditions."""
-        ...
 
 
 class Prior(Protocol):
@@ -37,7 +37,7 @@ class Prior(Protocol):
         ...
 
 
-class TextVAE(nn.Module, ABC):
+class TextVAE(Trainable):
     """A variational autoencoder of images given a condition.
 
     A family says three things: ``posterior``, ``decode``, and which ``prior`` it has. It knows nothing of files,
@@ -78,7 +78,7 @@ class TextVAE(nn.Module, ABC):
     def log_weights(
         self, images: Float[Tensor, "n c h w"], condition: Tensor, samples: int
     ) -> Float[Tensor, "samples n"]:
-        """log p(x|z,c) + log p(z|c) - log q(z|x,c) for draws of z from the posterior, in nats.
+        """The terms log p(x|z,c) + log p(z|c) - log q(z|x,c) for draws of z from the posterior, in nats.
 
         Their mean over draws is the ELBO; their log-mean-exp is the importance-weighted bound (Burda et al. 2016).
         """

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from textvae.models.base import Trainable
 from textvae.models.objective import LossTerms
 
 
-class Judge(nn.Module):
+class Judge(Trainable):
     """Three stages of convolutions with batch norm, then 128 features, then the classes."""
 
     @dataclass(frozen=True)
@@ -61,9 +62,7 @@ class Judge(nn.Module):
         """Class logits for images in [0, 1]."""
         return cast(Tensor, self.to_classes(self.dropout(F.relu(self.features(images)))))
 
-    def loss(
-        self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]
-    ) -> LossTerms:
+    def loss(self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]) -> LossTerms:
         """Cross-entropy with the one-hot label, in nats; the images are varied in training mode only."""
         logits = self(self._varied(images) if self.training else images).float()
         smoothing = self.config.label_smoothing if self.training else 0.0

@@ -63,9 +63,7 @@ class LabelConv(TextVAE):
         self.likelihood = PixelLikelihood(config.likelihood)
         self.prior = StandardNormal((config.latent_dim,))
 
-    def posterior(
-        self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]
-    ) -> DiagonalGaussian:
+    def posterior(self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]) -> DiagonalGaussian:
         """q(z|x,c)."""
         features = self.encoder(images).flatten(1) + self.encoder_embedding(condition)
         posterior: DiagonalGaussian = self.posterior_head(features)

@@ -49,14 +49,10 @@ class LabelDense(TextVAE):
         self.likelihood = PixelLikelihood(config.likelihood)
         self.prior = StandardNormal((config.latent_dim,))
 
-    def posterior(
-        self, images: Float[Tensor, "n 1 h w"], condition: Float[Tensor, "n classes"]
-    ) -> DiagonalGaussian:
+    def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Float[Tensor, "n classes"]) -> DiagonalGaussian:
         """q(z|x,c)."""
         features = self.encoder(images.flatten(1))
-        posterior: DiagonalGaussian = self.posterior_head(
-            torch.cat([features, self.embedding(condition)], dim=1)
-        )
+        posterior: DiagonalGaussian = self.posterior_head(torch.cat([features, self.embedding(condition)], dim=1))
         return posterior
 
     def decode(self, latent: Float[Tensor, "n latent"], condition: Float[Tensor, "n classes"]) -> Likelihood:

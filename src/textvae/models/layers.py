@@ -1,5 +1,6 @@
 """Pieces that several families share."""
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -14,7 +15,7 @@ LikelihoodName = Literal["bernoulli", "gaussian"]
 def dense(*widths: int) -> nn.Sequential:
     """Linear layers of the given widths, a ReLU after each but the last."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -44,9 +44,7 @@ class OneHotDense(TextVAE):
         self.likelihood = PixelLikelihood(config.likelihood)
         self.prior = StandardNormal((config.latent_dim,))
 
-    def posterior(
-        self, images: Float[Tensor, "n 1 h w"], condition: Float[Tensor, "n classes"]
-    ) -> DiagonalGaussian:
+    def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Float[Tensor, "n classes"]) -> DiagonalGaussian:
         """q(z|x,c)."""
         posterior: DiagonalGaussian = self.posterior_head(
             self.encoder(torch.cat([images.flatten(1), condition], dim=1))

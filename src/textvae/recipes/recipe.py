@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from textvae.models.base import Trainable
 from textvae.training import TrainerConfig
 
 
 class ModelConfig(Protocol):
     """A frozen dataclass of sizes that builds its model."""
 
-    def build(self) -> nn.Module:
+    def build(self) -> Trainable:
         """The model with fresh weights."""
         ...
 

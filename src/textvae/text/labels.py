@@ -46,11 +46,6 @@ class LabelText:
                 if not words or words == (NONE,) or owner.setdefault(words, number) != number:
                     raise ValueError(f"{key!r} can't be a key word of {self.class_names[number]}")
 
-    @property
-    def width(self) -> int:
-        """Length of a condition row: the number of classes."""
-        return len(self.class_names)
-
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n classes"]:
         """One row a caption: one-hot by ``read``, or zero where the caption is ``NONE`` to the letter.
 
@@ -80,7 +75,8 @@ class LabelText:
         if len(classes) == 1:
             return classes.pop()
         if not found:
-            raise UserError(f"{_quoted(phrase)} names no class: none of its words is known", self._help(words))
+            why = "none of its words is known" if words else "it has no words"
+            raise UserError(f"{_quoted(phrase)} names no class: {why}", self._help(words))
         understood = ", ".join(
             dict.fromkeys(f'"{" ".join(key)}" as {self.class_names[number]}' for key, number in found)
         )
@@ -126,10 +122,14 @@ class LabelText:
     def _help(self, words: Words) -> str:
         spelled = {" ".join(key): key for key in self._class_of}
         near: dict[str, None] = {}
-        # A prompt may be a novel; its first words are enough for a guess.
-        for word in words[:12]:
-            for match in difflib.get_close_matches(word[:24], spelled, n=1, cutoff=0.75):
-                near[match] = None
+        # Pairs first: "t-shrit" is nearer to "t-shirt" than its second half to "shirt". A prompt may be a novel; its
+        # first words are enough for a guess.
+        for length in (2, 1):
+            for start in range(min(len(words) - length + 1, 12)):
+                spoken = " ".join(words[start : start + length])[:24]
+                near |= dict.fromkeys(difflib.get_close_matches(spoken, spelled, n=1, cutoff=0.75))
+            if near:
+                break
         meant = f"Did you mean {' or '.join(near)}? " if near else ""
         return f"{meant}Known words: {self._known}; or {NONE} for no class"
 
@@ -175,9 +175,9 @@ FASHION = LabelText(
     # Compounds of two classes' words are listed by their last word, which says what the thing is.
     synonyms=(
         ("tee", "tee shirt", "tshirt", "top", "tank top"),
-        ("pants", "jeans", "slacks", "leggings", "chinos"),
+        ("pants", "jeans", "slacks", "leggings", "chinos", "dress pants"),
         ("sweater", "jumper", "hoodie", "sweatshirt", "sweat shirt", "jersey"),
-        ("gown", "frock", "sundress", "shirt dress", "sweater dress"),
+        ("gown", "frock", "sundress", "shirt dress", "t-shirt dress", "sweater dress"),
         ("jacket", "parka", "blazer", "overcoat", "raincoat", "jeans jacket", "jean jacket"),
         ("flip-flop", "flipflop", "heel", "slipper"),
         ("blouse", "dress shirt", "button-up", "button-down"),

@@ -1,0 +1,267 @@
+"""Everything that is measured of a finished run, on the test images, with the protocol written beside it."""
+
+import time
+from typing import Any
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from textvae import data
+from textvae.data.fetch import data_root
+from textvae.data.images import CaptionedImages
+from textvae.errors import UserError
+from textvae.evaluation.confusion import judge_report
+from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
+from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
+from textvae.evaluation.frechet import frechet_from_features
+from textvae.evaluation.judge import TrainedJudge, judge_of
+from textvae.evaluation.kernel import kernel_distance
+from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound
+from textvae.evaluation.metrics import Metrics
+from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
+from textvae.files import sha256_of, written_whole
+from textvae.generator import TextToImage, unit_interval
+from textvae.models.base import TextVAE
+from textvae.models.judge import Judge
+from textvae.progress import ProgressLine
+from textvae.runs import MODEL, Run
+
+FEATURE_NETS = ("efficientnet-lite0", "inception")
+"""Besides the judge's features, where there is a judge."""
+
+
+def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_samples: int, seed: int) -> Metrics:
+    """Reconstruction, generation, likelihood and speed of a run; of a judge, its accuracy.
+
+    Samples are drawn for the captions of the very test images they are compared with, so the classes have the test
+    set's frequencies. Every image is quantised to 8 bits before it is measured, as its PNG would be.
+
+    Args:
+        run: what to measure.
+        device: where.
+        num_samples: test images, and samples; the Fréchet distance is comparable only at equal numbers.
+        importance_samples: draws of z an image for the likelihood bounds.
+        seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
+
+    Raises:
+        UserError: more samples are asked for than the test set has images, or the model is of an unknown kind.
+    """
+    images = data.load(run.recipe.data, "test")
+    if not 2 <= num_samples <= len(images):
+        raise UserError(
+            f"{num_samples} samples can't be compared with {len(images)} test images",
+            f"choose --num-samples from 2 to {len(images)}",
+        )
+    images = images.first(num_samples)
+    model = run.load_model()
+    protocol = {
+        "model": run.recipe.name,
+        "weights": sha256_of(run.path / MODEL)[:16],
+        "data": run.recipe.data,
+        "split": "test",
+        "fingerprints": {"data": images.fingerprint()},
+        "num_samples": num_samples,
+        "seed": seed,
+        "device": str(device),
+    }
+    if isinstance(model, Judge):
+        return _judge_metrics(model.to(device), images, protocol)
+    if not isinstance(model, TextVAE):
+        raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
+    return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics()
+
+
+def _judge_metrics(model: Judge, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
+    assert images.labels is not None
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        logits = torch.cat([model(unit_interval(batch, device)) for batch in torch.split(images.images, 500)])
+    report = judge_report(logits.argmax(1).cpu(), images.labels, images.class_names)
+    return Metrics(protocol, {"classification": dict(vars(report))})
+
+
+class _Evaluation:
+    """The measurements of one model, each section a method."""
+
+    def __init__(
+        self,
+        run: Run,
+        model: TextVAE,
+        images: CaptionedImages,
+        protocol: dict[str, Any],
+        device: torch.device,
+        importance_samples: int,
+        seed: int,
+    ) -> None:
+        self.run, self.images, self.device, self.seed = run, images, device, seed
+        self.importance_samples = importance_samples
+        self.protocol = protocol
+        self.generator = TextToImage(model, run.recipe.text, device)
+        uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
+        captions = images.draw_captions(torch.arange(len(images)), uniform)
+        self.conditions = run.recipe.text.encode(images.captions)[captions]
+        self.train = data.load(run.recipe.data, "train")
+        self.absent: dict[str, str] = {}
+
+    def metrics(self) -> Metrics:
+        """All sections."""
+        self.judge = judge_of(self.run.recipe.data, self.device)
+        self.nets = self._feature_nets()
+        started = time.perf_counter()
+        reconstructed = self.generator.reconstruct(self.images.images, self.conditions)
+        reconstruction_rate = len(self.images) / (time.perf_counter() - started)
+        started = time.perf_counter()
+        seeds = range(self.seed, self.seed + len(self.images))
+        generated = self.generator.draw(self.conditions, seeds)
+        generation_rate = len(self.images) / (time.perf_counter() - started)
+        self.protocol["feature_nets"] = {net.name: net.resize for net in self.nets}
+        if isinstance(self.judge, TrainedJudge):
+            self.protocol["judge"] = self.judge.name
+        sections = {
+            "reconstruction": self._similarity(reconstructed) | self._distances(reconstructed, "reconstructions"),
+            "generation": self._distances(generated, "samples") | self._diversity(generated),
+            "likelihood": self._likelihood(),
+            "reference": self._reference(),
+            "speed": {
+                "reconstructed_images_per_s": reconstruction_rate,
+                "generated_images_per_s": generation_rate,
+                "threads": torch.get_num_threads(),
+            },
+        }
+        return Metrics(self.protocol, sections, self.absent)
+
+    def _feature_nets(self) -> list[FeatureNet]:
+        nets = [self.judge.features()] if isinstance(self.judge, TrainedJudge) else []
+        if isinstance(self.judge, Unavailable):
+            self.absent["generation.judge_accuracy"] = self.judge.reason
+        for name in FEATURE_NETS:
+            net = feature_net(name, self.device)
+            if isinstance(net, FeatureNet):
+                nets.append(net)
+            else:
+                self.absent[f"generation.frechet.{name}"] = net.reason
+        return nets
+
+    def _similarity(self, reconstructed: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
+        ours, theirs = reconstructed.double() / 255, self.images.images.double() / 255
+        measures = {"mse_sum": mse_sum, "mse": mse, "psnr": psnr, "ssim": ssim}
+        return {name: float(measure(ours, theirs).mean()) for name, measure in measures.items()}
+
+    def _distances(self, images: UInt8[Tensor, "n c h w"], what: str) -> dict[str, Any]:
+        """Fréchet and kernel distance to the real test images under each net, and the judge's verdict."""
+        found: dict[str, Any] = {"frechet": {}, "kernel": {}}
+        for net in self.nets:
+            real = self._real_features(net, self.images)
+            features = _features(net, images, what)
+            found["frechet"][net.name] = frechet_from_features(features, real)
+            found["kernel"][net.name] = dict(vars(kernel_distance(features, real)))
+        return found | self._verdict(images)
+
+    def _verdict(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        if not isinstance(self.judge, TrainedJudge) or self.images.labels is None:
+            return {}
+        report = judge_report(self.judge.verdicts(images), self.images.labels, self.images.class_names)
+        return {
+            "judge_accuracy": report.accuracy,
+            "judge_accuracy_per_class": report.per_class,
+            "judge_confusion": report.confusion,
+        }
+
+    def _diversity(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        """Distances within classes against real ones, and to the nearest training image against held-out ones."""
+        if self.images.labels is None:
+            return {}
+        found = {}
+        for name, drawn, real in [
+            ("pixels", _flat(images), _flat(self.images.images)),
+            *(
+                (net.name, _features(net, images, "samples"), self._real_features(net, self.images))
+                for net in self.nets
+                if net.name == "judge"
+            ),
+        ]:
+            within = mean_distance_within_classes(drawn, self.images.labels)
+            within_real = mean_distance_within_classes(real, self.images.labels)
+            found[name] = {"samples": within, "real": within_real, "ratio": within / within_real}
+        few = slice(0, 1000)
+        nearest, _ = nearest_neighbours(_flat(images[few]), _flat(self.train.images))
+        nearest_real, _ = nearest_neighbours(_flat(self.images.images[few]), _flat(self.train.images))
+        copying = {"samples": float(nearest.mean()), "real_test": float(nearest_real.mean())}
+        return {"diversity_within_class": found, "nearest_training_image": copying}
+
+    def _likelihood(self) -> dict[str, Any]:
+        """ELBO and importance-weighted bound in nats an image, bits per dimension, and what the latents carry."""
+        model, k = self.generator.model, self.importance_samples
+        self.protocol["importance_samples"] = k
+        elbo, bound, means, kl = [], [], [], []
+        torch.manual_seed(self.seed)
+        batch_size = 250
+        with ProgressLine("likelihood bounds", len(self.images), "images") as progress:
+            for start in range(0, len(self.images), batch_size):
+                batch = unit_interval(self.images.images[start : start + batch_size], self.device)
+                condition = self.conditions[start : start + batch_size].to(self.device)
+                log_weights = model.log_weights(batch, condition, k).double()
+                elbo.append(log_weights.mean(0).cpu())
+                bound.append(importance_weighted_bound(log_weights).cpu())
+                with torch.no_grad():
+                    posterior = model.posterior(batch, condition)
+                    means.append(posterior.mean.flatten(1).cpu())
+                    divergence = model.prior.kl(posterior.mean, posterior.log_variance, condition)
+                    kl.append(divergence.flatten(1).cpu())
+                    self.protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
+                progress.advance(len(batch))
+        dimensions = self.images.images[0].numel()
+        per_dimension = torch.cat(kl).mean(0)
+        return {
+            "elbo_nats": float(torch.cat(elbo).mean()),
+            "importance_weighted_nats": float(torch.cat(bound).mean()),
+            "bits_per_dim": bits_per_dimension(float(torch.cat(bound).mean()), dimensions),
+            "kl_nats": float(per_dimension.sum()),
+            "kl_per_dimension": sorted((round(value, 4) for value in per_dimension.tolist()), reverse=True),
+            "active_units": active_units(torch.cat(means)),
+            "latent_dimensions": len(per_dimension),
+        }
+
+    def _reference(self) -> dict[str, Any]:
+        """What the distances are worth: real training images, and the mean training image, against the test images."""
+        real_train = self.train.first(len(self.images))
+        mean = self.train.images.double().mean(0).round().to(torch.uint8).expand_as(self.images.images)
+        rows: dict[str, Any] = {"real_train": {"frechet": {}, "kernel": {}}, "mean_image": {"frechet": {}}}
+        for net in self.nets:
+            test = self._real_features(net, self.images)
+            train = self._real_features(net, real_train)
+            rows["real_train"]["frechet"][net.name] = frechet_from_features(train, test)
+            rows["real_train"]["kernel"][net.name] = dict(vars(kernel_distance(train, test)))
+            one = net(mean[:1]).expand(len(test), -1)
+            rows["mean_image"]["frechet"][net.name] = frechet_from_features(one, test)
+        rows["mean_image"] |= self._similarity(mean.contiguous())
+        rows["real_test"] = self._verdict(self.images.images)
+        return rows
+
+    def _real_features(self, net: FeatureNet, images: CaptionedImages) -> Float[Tensor, "n d"]:
+        """Features of real images, computed once a machine and kept in the cache folder."""
+        version = self.judge.name if net.name == "judge" and isinstance(self.judge, TrainedJudge) else net.name
+        key = f"{images.fingerprint()}-{version}-{net.resize}"
+        safe = "".join(c if c.isalnum() else "-" for c in key)
+        file = data_root().parent / "features" / f"{safe}.safetensors"
+        if file.exists():
+            return safetensors.torch.load_file(file)["features"]
+        features = _features(net, images.images, f"real {images.split} images")
+        with written_whole(file) as temporary:
+            safetensors.torch.save_file({"features": features}, temporary)
+        return features
+
+
+def _features(net: FeatureNet, images: UInt8[Tensor, "n c h w"], what: str) -> Float[Tensor, "n d"]:
+    rows = []
+    with ProgressLine(f"{net.name} features of {what}", len(images), "images") as progress:
+        for batch in torch.split(images, 500):
+            rows.append(net(batch))
+            progress.advance(len(batch))
+    return torch.cat(rows)
+
+
+def _flat(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n pixels"]:
+    return images.flatten(1).float() / 255

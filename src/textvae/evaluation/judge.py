@@ -1,0 +1,52 @@
+"""The judge of a data set: its verdicts, and its features for the Fréchet distance."""
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from textvae.errors import UserError
+from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.generator import unit_interval
+from textvae.models.judge import Judge
+from textvae.runs import MODEL, open_run
+from textvae.files import sha256_of
+
+JUDGES = {"fashion-mnist": "judge-fashion", "mnist": "judge-digits"}
+"""The shipped judge of each data source."""
+
+
+class TrainedJudge:
+    """A judge that ships with textvae, named with its version: the checksum of its weights."""
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        run = open_run(name)
+        network = run.load_model()
+        if not isinstance(network, Judge):
+            raise UserError(f"{name} is no judge", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))
+        self.network = network.to(device)
+        self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"
+        self.device = device
+
+    @torch.no_grad()
+    def verdicts(self, images: UInt8[Tensor, "n 1 28 28"]) -> Int64[Tensor, "n"]:
+        """The class that each image shows, in the judge's eyes."""
+        logits = [self.network(unit_interval(batch, self.device)) for batch in torch.split(images, 500)]
+        return torch.cat(logits).argmax(1).cpu()
+
+    def features(self) -> FeatureNet:
+        """The last hidden layer as the feature network "judge"."""
+        return FeatureNet(
+            "judge",
+            self.network.config.features,
+            "none: 28 px as stored",
+            lambda images: self.network.features(unit_interval(images, self.device)),
+            self.device,
+            500,
+        )
+
+
+def judge_of(data: str, device: torch.device) -> TrainedJudge | Unavailable:
+    """The judge of a data source, or why there is none."""
+    if data not in JUDGES:
+        return Unavailable(f"no judge has been trained for {data}")
+    return TrainedJudge(JUDGES[data], device)

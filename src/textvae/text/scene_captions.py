@@ -1,0 +1,99 @@
+"""Captions of two digits, one beside the other: their language, its reader, and their token ids.
+
+The task is that of Mansimov et al., "Generating Images from Captions with Attention" (2016); the wording is ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+from jaxtyping import Int64
+from torch import Tensor
+
+from textvae.errors import UserError
+from textvae.text.grammar import DIGIT_WORDS, normalised
+from textvae.text.labels import NONE
+from textvae.text.vocabulary import Vocabulary, require_known
+
+Relation = Literal["left", "right", "above", "below"]
+"""Where the first digit is, seen from the second."""
+
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
+
+_PHRASES: dict[Relation, str] = {
+    "left": "on the left of",
+    "right": "on the right of",
+    "above": "above",
+    "below": "below",
+}
+
+_MEANINGS: dict[str, Relation] = {
+    "left": "left",
+    "right": "right",
+    "above": "above",
+    "over": "above",
+    "top": "above",
+    "below": "below",
+    "under": "below",
+    "beneath": "below",
+    "bottom": "below",
+}
+
+_FILLERS = ("a", "an", "the", "digit", "number", "is", "on", "to", "at", "in", "of", "side")
+
+
+class Scene(NamedTuple):
+    """Two digits and how they stand: (3, 9, "left") is a three on the left of a nine."""
+
+    first: int
+    second: int
+    relation: Relation
+
+
+def scene_caption(scene: Scene) -> str:
+    """The one caption of a scene, such as "the digit three is on the left of the digit nine"."""
+    first, second = DIGIT_WORDS[scene.first], DIGIT_WORDS[scene.second]
+    return f"the digit {first} is {_PHRASES[scene.relation]} the digit {second}"
+
+
+def parse_scene(caption: str) -> Scene:
+    """What a caption says; "3 left of 9" and "a three over a nine" are understood as well.
+
+    Raises:
+        UserError: a word is unknown, or the caption is not a digit, a relation and a digit, in this order.
+    """
+    words = normalised(caption).split()
+    require_known(words, (*DIGIT_WORDS, *_MEANINGS, *_FILLERS))
+    match [word for word in words if word not in _FILLERS]:
+        case [first, where, second] if first in DIGIT_WORDS and second in DIGIT_WORDS and where in _MEANINGS:
+            return Scene(DIGIT_WORDS.index(first), DIGIT_WORDS.index(second), _MEANINGS[where])
+    raise UserError(
+        f'"{" ".join(words)}" describes no two digits',
+        'name a digit, a place and a digit: "the digit three is on the left of the digit nine"; '
+        "places: left, right, above, below",
+    )
+
+
+@dataclass(frozen=True)
+class SceneCaptions:
+    """The text side of a model of two-digit scenes. Whatever the wording, the model reads ``scene_caption``'s."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of ``scene_caption``, digits first; eleven words are the longest."""
+        words = " ".join(["the digit is", *_PHRASES.values()]).split()
+        return Vocabulary(tuple(dict.fromkeys([*DIGIT_WORDS, *words])), 13)
+
+    @property
+    def num_tokens(self) -> int:
+        """Rows of an embedding table."""
+        return self.vocabulary.num_tokens
+
+    def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n 13"]:
+        """Token ids, a row a caption; ``NONE`` is all zeros.
+
+        Raises:
+            UserError: as ``parse_scene``.
+        """
+        plain = [NONE if normalised(c) == NONE else scene_caption(parse_scene(c)) for c in captions]
+        return self.vocabulary.encode(plain)

@@ -1,0 +1,135 @@
+import io
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from textvae.chat import HELP, Chat, chat, history_file
+from textvae.errors import UserError
+from textvae.pictures import read_facts
+
+calls: list[tuple[str, int, int]] = []
+
+
+def draw(prompt: str, num_images: int, seed: int) -> list[Image.Image]:
+    calls.append((prompt, num_images, seed))
+    if prompt == "nine plus nine":
+        raise UserError("that is 18: no digit", "ask for less")
+    return [Image.new("L", (8, 8), 100)] * num_images
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    calls.clear()
+
+
+def test_piped(tmp_path, capsys):
+    typed = io.StringIO("nine minus two\n\n  nine plus nine \n:n 2\n:seed 7\nfive\n:again\nquit\nsix\n")
+    screen = io.StringIO()
+    talk = chat(draw, tmp_path, facts={"model": "fake"}, keyboard=typed, screen=screen)
+    assert calls == [
+        ("nine minus two", 4, 0),
+        ("nine plus nine", 4, 0),
+        ("five", 2, 7),
+        ("five", 2, 9),
+    ]
+    assert screen.getvalue().splitlines() == [
+        f"{tmp_path / '0001-nine-minus-two.png'}  (seed 0 to 3)",
+        "2 pictures a caption",
+        "seed 7",
+        f"{tmp_path / '0002-five.png'}  (seed 7 to 8)",
+        f"{tmp_path / '0003-five.png'}  (seed 9 to 10)",
+    ]
+    assert capsys.readouterr().err == "that is 18: no digit; ask for less\n"
+    assert talk.errors == 1
+    assert [path.name for path in talk.files] == ["0001-nine-minus-two.png", "0002-five.png", "0003-five.png"]
+    assert read_facts(talk.files[1]) == {"model": "fake", "prompt": "five", "seed": "7", "num_images": "2"}
+
+
+def test_no_file_is_overwritten(tmp_path):
+    (tmp_path / "12345-old.png").touch()
+    (tmp_path / "notes-.png").touch()
+    talk = Chat(draw, tmp_path)
+    talk.answer("§§")
+    assert talk.files[0].name == "12346-caption.png"
+
+
+def test_pictures_where_the_terminal_can(tmp_path):
+    talk = Chat(draw, tmp_path, graphics="half-blocks", num_images=1)
+    assert "▀" in talk.answer("five")
+    assert talk.answer(":help") == HELP
+
+
+@pytest.mark.parametrize("line", [":n", ":n 0", ":n 65", ":n x", ":n ²", ":seed -1", ":seed", ":again", ":what", ":"])
+def test_commands_that_are_none(tmp_path, line):
+    with pytest.raises(UserError, match="is no command"):
+        Chat(draw, tmp_path).answer(line)
+
+
+def test_a_folder_that_can_not_be(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="can't be written to"):
+        Chat(draw, tmp_path / "file").answer("five")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from PIL import Image
+from textvae.chat import chat
+def draw(prompt, num_images, seed):
+    if prompt == "interrupt":
+        raise KeyboardInterrupt
+    return [Image.new("L", (8, 8), 100)] * num_images
+chat(draw, Path(sys.argv[1]))
+"""
+
+
+def test_in_a_terminal(tmp_path):
+    outside, inside = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "state")}
+    for name in ("KITTY_WINDOW_ID", "TERM_PROGRAM", "TMUX"):
+        environment.pop(name, None)
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "out")],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        os.close(inside)
+        shown = b""
+
+        def until(sign: bytes, times: int = 1) -> None:
+            nonlocal shown
+            deadline = time.monotonic() + 30
+            while shown.count(sign) < times:
+                assert select.select([outside], [], [], max(0.0, deadline - time.monotonic()))[0], shown
+                shown += os.read(outside, 4096)
+
+        until(b"> ")
+        os.write(outside, b"nine minus two\n")
+        until(b"0001-nine-minus-two.png  (seed 0 to 3)")
+        os.write(outside, b"interrupt\n")
+        until(b"interrupted")
+        # Up, up: the line before the last.
+        os.write(outside, b"\x1b[A\x1b[A\n")
+        until(b"0002-nine-minus-two.png")
+        os.write(outside, b"\x04")
+        assert process.wait(30) == 0
+    os.close(outside)
+    assert "▀".encode() in shown
+    history = (tmp_path / "state" / "textvae" / "chat_history").read_text()
+    assert "nine minus two" in history
+
+
+def test_history_file(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert history_file() == Path("/state/textvae/chat_history")

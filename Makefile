@@ -21,8 +21,8 @@ test: $(VENV)/.installed-dev
 
 # Trains and measures everything in RESULTS.md (hours).
 results: $(VENV)/.installed-dev
-	$(BIN)/textvae reproduce a --results src/textvae/measured
-	$(BIN)/textvae reproduce b --results src/textvae/measured
+	$(BIN)/textvae reproduce a --repository .
+	$(BIN)/textvae reproduce b --repository .
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

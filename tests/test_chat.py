@@ -29,24 +29,25 @@ def _forget():
     calls.clear()
 
 
-def test_piped(tmp_path, capsys):
+def test_piped(tmp_path, capsys, monkeypatch):
     typed = io.StringIO("nine minus two\n\n  nine plus nine \n:n 2\n:seed 7\nfive\n:again\nquit\nsix\n")
-    screen = io.StringIO()
-    talk = chat(draw, tmp_path, facts={"model": "fake"}, keyboard=typed, screen=screen)
+    monkeypatch.setattr(sys, "stdin", typed)
+    talk = chat(draw, tmp_path, facts={"model": "fake"})
     assert calls == [
         ("nine minus two", 4, 0),
         ("nine plus nine", 4, 0),
         ("five", 2, 7),
         ("five", 2, 9),
     ]
-    assert screen.getvalue().splitlines() == [
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
         f"{tmp_path / '0001-nine-minus-two.png'}  (seed 0 to 3)",
         "2 pictures a caption",
         "seed 7",
         f"{tmp_path / '0002-five.png'}  (seed 7 to 8)",
         f"{tmp_path / '0003-five.png'}  (seed 9 to 10)",
     ]
-    assert capsys.readouterr().err == "that is 18: no digit; ask for less\n"
+    assert err == "that is 18: no digit; ask for less\n"
     assert talk.errors == 1
     assert [path.name for path in talk.files] == ["0001-nine-minus-two.png", "0002-five.png", "0003-five.png"]
     assert read_facts(talk.files[1]) == {"model": "fake", "prompt": "five", "seed": "7", "num_images": "2"}

@@ -3,6 +3,7 @@ import io
 import os
 import pty
 import re
+import sys
 import threading
 
 import numpy as np
@@ -137,13 +138,17 @@ class Terminal(io.StringIO):
         ({}, "none"),
     ],
 )
-def test_best_graphics(environment, best):
-    assert best_graphics(io.StringIO(), Terminal(), environment) == best
-    assert best_graphics(Terminal(), io.StringIO(), environment) == "none"
+def test_best_graphics(environment, best, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert best_graphics(environment) == best
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert best_graphics(environment) == "none"
 
 
 @pytest.mark.parametrize(("answer", "best"), [(b"\x1b[?62;4;22c", "sixel"), (b"\x1b[?1;2c", "half-blocks")])
-def test_a_terminal_is_asked(answer, best):
+def test_a_terminal_is_asked(answer, best, monkeypatch):
     outside, inside = pty.openpty()
 
     def reply():
@@ -152,9 +157,12 @@ def test_a_terminal_is_asked(answer, best):
 
     with open(inside, "r+b", buffering=0, closefd=False) as raw:
         tty = io.TextIOWrapper(raw, write_through=True)
-        terminal = threading.Thread(target=reply)
+        terminal = threading.Thread(target=reply, daemon=True)
         terminal.start()
-        assert best_graphics(tty, tty, {"TERM": "xterm"}) == best
+        monkeypatch.setattr(sys, "stdin", tty)
+        monkeypatch.setattr(sys, "stdout", tty)
+        assert best_graphics({"TERM": "xterm"}) == best
+        monkeypatch.undo()
         terminal.join()
         tty.detach()
     os.close(inside)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from PIL import Image
 
@@ -102,8 +101,6 @@ def chat(
     num_images: int = 4,
     seed: int = 0,
     facts: Mapping[str, str] | None = None,
-    keyboard: TextIO | None = None,
-    screen: TextIO | None = None,
 ) -> Chat:
     """Answers line after line until the end of input, "quit", "exit" or ":q"; returns what became of it.
 
@@ -116,22 +113,18 @@ def chat(
         num_images: pictures a caption.
         seed: of each caption's first picture.
         facts: about the model, for the PNG's text chunks.
-        keyboard: where lines come from; default: stdin.
-        screen: where replies go; default: stdout.
     """
-    keyboard, screen = keyboard or sys.stdin, screen or sys.stdout
-    # input() knows its arrow keys on the process's own terminal only.
-    interactive = keyboard is sys.stdin and screen is sys.stdout and keyboard.isatty() and screen.isatty()
-    talk = Chat(draw, folder, num_images, seed, facts or {}, best_graphics(keyboard, screen))
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    talk = Chat(draw, folder, num_images, seed, facts or {}, best_graphics())
     if interactive:
-        print(f'Pictures go to {folder}. :help for commands; Ctrl-D or "quit" to leave.', file=screen, flush=True)
+        print(f'Pictures go to {folder}. :help for commands; Ctrl-D or "quit" to leave.', flush=True)
     with _history() if interactive else contextlib.nullcontext():
-        for line in _lines(keyboard, interactive):
+        for line in _lines(interactive):
             if line in ("quit", "exit", ":q", ":quit", ":exit"):
                 break
             talk.columns = shutil.get_terminal_size().columns
             try:
-                print(talk.answer(line), file=screen, flush=True)
+                print(talk.answer(line), flush=True)
             except UserError as error:
                 talk.errors += 1
                 print(f"{error.cause}; {error.cure}", file=sys.stderr, flush=True)
@@ -148,10 +141,10 @@ def history_file() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "textvae" / "chat_history"
 
 
-def _lines(keyboard: TextIO, interactive: bool) -> Iterator[str]:
+def _lines(interactive: bool) -> Iterator[str]:
     """Lines that hold something, stripped."""
     if not interactive:
-        yield from filter(None, map(str.strip, keyboard))
+        yield from filter(None, map(str.strip, sys.stdin))
         return
     while True:
         try:

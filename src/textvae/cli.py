@@ -315,18 +315,26 @@ def _rendered(renderable: Any) -> str:
 def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
-    def options(paper: Annotated[Literal["a", "b"], tyro.conf.Positional], runs: Path = Path("runs")) -> Result:
+    def options(
+        paper: Annotated[Literal["a", "b"], tyro.conf.Positional],
+        runs: Path = Path("runs"),
+        num_samples: int = 10_000,
+        repository: Path | None = None,
+    ) -> Result:
         """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
 
         Args:
             paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional.
-            runs: Folder of the run folders; what is trained there already is not trained again.
+            runs: Folder of the run folders; what is trained or measured there already is not done again.
+            num_samples: Test images, and samples, of each measurement.
+            repository: Root of a clone, to renew what it ships; else the results go to RUNS/results.
         """
-        from textvae.reproduce import reproduce_paper
+        from textvae.reproduce import Places, reproduce_paper
 
-        return reproduce_paper(paper, runs)
+        places = Places.of_repository(repository) if repository else Places.under(runs / "results")
+        return reproduce_paper(paper, runs, places, num_samples)
 
-    result = _parsed("reproduce", options, arguments)
+    result: Result = _parsed("reproduce", options, arguments)
     return result, result["table"]
 
 

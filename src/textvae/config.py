@@ -7,7 +7,7 @@ their values. So a file from a stranger can choose numbers, and nothing else.
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from textvae.errors import UserError
 
@@ -31,9 +31,10 @@ def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") 
     """``settings`` with ``values`` in place of its own, each checked against the type of the value it replaces.
 
     Raises:
-        UserError: a name that ``settings`` has not, or a value of another type.
+        UserError: a name that ``settings`` has not, a value of another type, none of the choices, or too few of them.
     """
     known = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
+    hints = get_type_hints(type(settings))
     changes: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
@@ -43,7 +44,17 @@ def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") 
                 f"did you mean {near[0]!r}?" if near else f"known settings: {', '.join(known)}",
             )
         changes[name] = _typed(getattr(settings, name), value, f"{where}: {name}")
+        _check_choice(hints[name], changes[name], f"{where}: {name}")
     return dataclasses.replace(settings, **changes)  # type: ignore[type-var]
+
+
+def _check_choice(hint: Any, value: Any, where: str) -> None:
+    """What a value's own type does not say: which words are a choice, and how many numbers a tuple has."""
+    choices = get_args(hint)
+    if get_origin(hint) is Literal and value not in choices:
+        raise UserError(f"{where}: {value!r} is no choice", f"choose one of {', '.join(map(str, choices))}")
+    if get_origin(hint) is tuple and Ellipsis not in choices and len(value) != len(choices):
+        raise UserError(f"{where}: {len(value)} values, not {len(choices)}", "give as many as textvae wrote")
 
 
 def _typed(current: Any, value: Any, where: str) -> Any:

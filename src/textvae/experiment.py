@@ -25,6 +25,7 @@ from textvae.recipes.recipe import Recipe
 from textvae.runs import (
     CONFIG,
     SAMPLES,
+    not_a_checkpoint,
     read_config,
     read_state,
     write_config,
@@ -74,9 +75,13 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
     training = Training(model, images, recipe.text.encode(images.captions), recipe.trainer, execution)
     best, history, seconds = _Best(), [], 0.0
     if state := read_state(out):
-        training.load_state_dict(state["training"])
-        history, seconds, best = state["history"], state["seconds"], _Best(**state["best"])
-        if state["complete"]:
+        try:
+            training.load_state_dict(state["training"])
+            history, seconds, best = state["history"], state["seconds"], _Best(**state["best"])
+            complete = state["complete"]
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise not_a_checkpoint(out, error) from None
+        if complete:
             say(f"{out} is trained already: {training.step} steps")
             return True
         say(f"{out}: going on from step {training.step} of {training.total_steps}")

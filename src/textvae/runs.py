@@ -121,6 +121,9 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or not isinstance(config["recipe"], str):
             raise ValueError("it names no recipe")
+        for part in ("model", "trainer", "data", "execution"):
+            if not isinstance(config.get(part, {}), dict):
+                raise ValueError(f"its {part} is no object")
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} can't be read: {error}", "use a run folder that textvae wrote") from None
     return config
@@ -168,14 +171,21 @@ def read_state(path: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(
-            f"{file} can't be read as a checkpoint: {first_line}",
-            "delete the folder to train from the start, or choose another --out",
-        ) from None
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not state:
+            raise ValueError("it holds no training")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError) as error:
+        raise not_a_checkpoint(path, error) from None
     return state
+
+
+def not_a_checkpoint(path: Path, error: Exception) -> UserError:
+    """What to say of a state.pt that can't be gone on from."""
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(
+        f"{path / STATE} can't be read as a checkpoint: {first_line}",
+        "delete the folder to train from the start, or choose another --out",
+    )
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:

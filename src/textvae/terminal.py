@@ -4,9 +4,10 @@ import base64
 import io
 import os
 import select
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Literal, TextIO
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -91,13 +92,13 @@ def show(pictures: Sequence[Image.Image], graphics: Graphics, columns: int = 80)
     return {"half-blocks": half_blocks, "sixel": sixel, "kitty": kitty}[graphics](grid(rows, scale=scale))
 
 
-def best_graphics(keyboard: TextIO, screen: TextIO, environment: Mapping[str, str] = os.environ) -> Graphics:
+def best_graphics(environment: Mapping[str, str] = os.environ) -> Graphics:
     """The best that a terminal says it can show: kitty by its variables, sixel by its answer to "what are you?".
 
-    "none" where the screen is no terminal, or a dumb one. The question is put only where keyboard and screen are
-    both terminals, and is given up after a fifth of a second.
+    "none" where stdout is no terminal, or a dumb one. The question is put only where stdin is a terminal too, and is
+    given up after a fifth of a second.
     """
-    if not screen.isatty() or environment.get("TERM", "dumb") == "dumb":
+    if not sys.stdout.isatty() or environment.get("TERM", "dumb") == "dumb":
         return "none"
     # A multiplexer hands its terminal's variables on, but not kitty's pictures.
     if not any(environment.get(name) for name in ("TMUX", "STY", "ZELLIJ")) and (
@@ -106,7 +107,7 @@ def best_graphics(keyboard: TextIO, screen: TextIO, environment: Mapping[str, st
         or environment.get("TERM_PROGRAM") in ("ghostty", "WezTerm")
     ):
         return "kitty"
-    if keyboard.isatty() and says_sixel(_device_attributes(keyboard, screen)):
+    if sys.stdin.isatty() and says_sixel(_device_attributes()):
         return "sixel"
     return "half-blocks"
 
@@ -119,7 +120,7 @@ def says_sixel(answer: bytes) -> bool:
     return bool(opening and closing) and b"4" in attributes.split(b";")[1:]
 
 
-def _device_attributes(keyboard: TextIO, screen: TextIO, patience: float = 0.2) -> bytes:
+def _device_attributes(patience: float = 0.2) -> bytes:
     """The terminal's answer to DA1; empty where it gives none in time, or where terminals can't be asked."""
     try:
         import termios
@@ -128,15 +129,14 @@ def _device_attributes(keyboard: TextIO, screen: TextIO, patience: float = 0.2) 
         return b""
     answer, deadline = b"", time.monotonic() + patience
     try:
-        handle = keyboard.fileno()
+        handle = sys.stdin.fileno()
         before = termios.tcgetattr(handle)
     except (OSError, ValueError, termios.error):
         return b""
     # Unbuffered and without echo, so that the answer is neither held back for a line's end nor shown.
     tty.setcbreak(handle, termios.TCSANOW)
     try:
-        screen.write("\x1b[c")
-        screen.flush()
+        print("\x1b[c", end="", flush=True)
         while not answer.endswith(b"c") and (left := deadline - time.monotonic()) > 0:
             if select.select([handle], [], [], left)[0]:
                 byte = os.read(handle, 1)

@@ -191,8 +191,12 @@ class Training:
         Raises:
             TrainingDiverged: there is nothing good to keep.
         """
-        if self._last_loss is not None and not step_is_finite(self._last_loss):
-            raise TrainingDiverged(self.step, self._last_loss, self.config)
+        if self._last_loss is not None:
+            # A finite loss can have a gradient that is not: then it is the weights that are ruined.
+            weights = torch.stack([p.detach().abs().amax() for p in self.model.parameters()]).amax()
+            loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, "weights": weights})
+            if not step_is_finite(loss):
+                raise TrainingDiverged(self.step, loss, self.config)
         state = {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -215,7 +219,7 @@ class TrainingDiverged(UserError):
     """A loss term is infinite or not a number."""
 
     def __init__(self, step: int, loss: LossTerms, config: TrainerConfig) -> None:
-        values = {"total": loss.total, **loss.terms}
+        values = {"total": loss.total.detach(), **loss.terms}
         bad = [name for name, value in values.items() if not torch.isfinite(value)]
         likely = bad[-1]
         shown = ", ".join(f"{name} {float(value):.4g}" for name, value in values.items())

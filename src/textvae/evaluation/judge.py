@@ -6,10 +6,10 @@ from torch import Tensor
 
 from textvae.errors import UserError
 from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.files import sha256_of
 from textvae.generator import unit_interval
 from textvae.models.judge import Judge
 from textvae.runs import MODEL, open_run
-from textvae.files import sha256_of
 
 JUDGES = {"fashion-mnist": "judge-fashion", "mnist": "judge-digits"}
 """The shipped judge of each data source."""

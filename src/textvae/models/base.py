@@ -1,7 +1,7 @@
 """TextVAE: what every family says, and what follows from it once for all."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ class Trainable(nn.Module, ABC):
         """The loss terms of a batch of images in [0, 1] and their conditions."""
 
 
+@runtime_checkable
 class Prior(Protocol):
     """p(z|c), as ``priors/`` offers it."""
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class DiagonalGaussian:
         return (-0.5 * (squared + self.log_variance + math.log(2 * math.pi))).flatten(1).sum(1)
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """p(x|z,c): independent pixels."""
 
@@ -107,4 +108,5 @@ class Gaussian:
         flip = lower > 0
         left, right = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
         high, low = torch.special.log_ndtr(right), torch.special.log_ndtr(left)
-        return (high + torch.log1p(-(low - high).exp())).flatten(1).sum(1).float()
+        mass: Tensor = (high + torch.log1p(-(low - high).exp())).flatten(1).sum(1)
+        return mass.float()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from textvae.models.base import Trainable
 from textvae.training import TrainerConfig
 
 
+@runtime_checkable
 class ModelConfig(Protocol):
     """A frozen dataclass of sizes that builds its model."""
 
@@ -18,6 +19,7 @@ class ModelConfig(Protocol):
         ...
 
 
+@runtime_checkable
 class TextEncoder(Protocol):
     """Strings to conditions. A condition whose every number is zero says nothing."""
 

@@ -1,0 +1,68 @@
+"""The model card of a run, and the copy of a run that ships inside the package."""
+
+from pathlib import Path
+
+import torch
+
+from textvae.data import source
+from textvae.errors import UserError
+from textvae.files import write_text
+from textvae.results import SHOWN, numbers
+from textvae.runs import CARD, METRICS, SAMPLES, Run, open_run, read_config, write_config, write_weights
+
+LIMITS = (
+    "It draws what its data shows, with its data's biases and nothing else. The numbers above hold for that data and "
+    "that protocol."
+)
+
+
+def write_card(run: Run) -> None:
+    """Writes README.md of a run folder from its other files.
+
+    Raises:
+        UserError: the folder's files can't be read.
+    """
+    from textvae.evaluation.metrics import Metrics
+
+    recipe, data = run.recipe, source(run.recipe.data)
+    lines = [f"# {run.name}", "", f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).", ""]
+    if (run.path / SAMPLES).exists():
+        lines += [f"![a row of samples for each prompt]({SAMPLES})", ""]
+    lines += [
+        f"- Recipe: `{recipe.name}`, trained by `textvae train {recipe.name}`",
+        f"- Data: {data.title} ({data.home})",
+        f"- Terms of the data: {data.terms}",
+        "- Licence of the weights: MIT",
+        "",
+    ]
+    if (run.path / METRICS).exists():
+        metrics = Metrics.read(run.path / METRICS).to_dict()
+        found = numbers(metrics, (*SHOWN, "classification.accuracy"))
+        lines += [
+            "| measured | value |",
+            "| --- | --- |",
+            *(f"| {key} | {value:.4g} |" for key, value in found.items()),
+        ]
+        protocol = metrics["protocol"]
+        told = ", ".join(
+            f"{key} {protocol[key]}" for key in ("data", "split", "num_samples", "seed") if key in protocol
+        )
+        lines += ["", f"Protocol: {told}; the whole of it stands in {METRICS}.", ""]
+    lines += [LIMITS, ""]
+    write_text(run.path / CARD, "\n".join(lines))
+
+
+def ship(run: str, folder: Path) -> Run:
+    """Copies a finished run, its weights in half precision, to a folder of the package; measure it there anew.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    shipped = open_run(run)
+    config = read_config(shipped.path)
+    weights = shipped.load_model().state_dict()
+    if not all(bool(torch.isfinite(w.half()).all()) for w in weights.values() if w.is_floating_point()):
+        raise UserError(f"{run} holds weights too large for half precision", "ship another training")
+    write_weights(folder, weights, torch.float16)
+    write_config(folder, shipped.recipe, config["data"]["fingerprint"], config["execution"])
+    return open_run(folder)

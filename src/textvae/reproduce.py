@@ -1,0 +1,122 @@
+"""A paper's tables from one command: train each row, measure it, and write published | measured side by side."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textvae import figures, report
+from textvae.card import write_card
+from textvae.config import updated
+from textvae.device import Precision, choose_execution
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.metrics import Metrics
+from textvae.experiment import carry_out
+from textvae.files import sha256_of, write_text
+from textvae.progress import say
+from textvae.recipes import recipe
+from textvae.recipes.recipe import Recipe
+from textvae.runs import METRICS, MODEL, Run, open_run, read_config, read_history
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: a recipe, perhaps with other settings."""
+
+    name: str
+    """Of the run folder and of its numbers."""
+    recipe: str
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that differ from the recipe's."""
+    precision: Precision = "fp32"
+
+    def settings(self) -> Recipe:
+        """The recipe as this row trains it."""
+        named = recipe(self.recipe)
+        return dataclasses.replace(named, model=updated(named.model, self.model, self.name))
+
+
+PAPERS: Mapping[str, tuple[Row, ...]] = {
+    "a": (Row("onehot-dense-mnist", "onehot-dense-mnist"), Row("onehot-dense-fashion", "onehot-dense-fashion")),
+    "b": (
+        Row("label-dense", "label-dense"),
+        Row("label-conv", "label-conv"),
+        # Not in the paper: the other reading of its equation 1.
+        Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
+        Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where results go."""
+
+    metrics: Path
+    figures: Path
+    report: Path
+
+    @classmethod
+    def under(cls, folder: Path) -> "Places":
+        """A folder of one's own."""
+        return cls(folder / "metrics", folder / "figures", folder / "RESULTS.md")
+
+    @classmethod
+    def of_repository(cls, root: Path) -> "Places":
+        """A clone of textvae: the numbers it ships, the pictures of its docs, its RESULTS.md."""
+        return cls(root / "src" / "textvae" / "measured", root / "docs" / "figures", root / "RESULTS.md")
+
+
+def reproduce_paper(paper: str, runs: Path, places: Places, num_samples: int = 10_000) -> dict[str, Any]:
+    """Trains and measures the rows of a paper that are not yet, draws its figures, and writes the report.
+
+    The report is written from all stored metrics, of other papers too.
+
+    Args:
+        paper: "a" or "b".
+        runs: folder of the run folders.
+        places: where numbers, figures and report go.
+        num_samples: test images, and samples, of each measurement.
+
+    Returns:
+        The measured numbers by row, and the paper's part of the report.
+    """
+    measured: dict[str, Run] = {}
+    for row in PAPERS[paper]:
+        say(f"== {row.name}")
+        execution = choose_execution(precision=row.precision)
+        out = runs / row.name
+        if not carry_out(row.settings(), out, execution):
+            raise KeyboardInterrupt
+        run = open_run(out)
+        if not _is_measured(run, num_samples):
+            metrics = evaluate_run(run, execution.device, num_samples, importance_samples=64, seed=0)
+            Metrics(metrics.protocol, metrics.sections | _training(run), metrics.absent).write(out / METRICS)
+            write_card(run)
+        write_text(places.metrics / f"{row.name}.json", (out / METRICS).read_text(encoding="utf-8"))
+        measured[row.name] = run
+    figures.draw(paper, measured, places.figures)
+    stored = report.stored_metrics(places.metrics)
+    write_text(places.report, report.whole(stored, places.figures, places.report.parent))
+    return {
+        "rows": {name: stored[name] for name in measured},
+        "report": str(places.report),
+        "table": report.section(paper, stored),
+    }
+
+
+def _is_measured(run: Run, num_samples: int) -> bool:
+    if not (run.path / METRICS).exists():
+        return False
+    protocol = Metrics.read(run.path / METRICS).protocol
+    return (protocol.get("weights"), protocol.get("num_samples")) == (
+        sha256_of(run.path / MODEL)[:16],
+        num_samples,
+    )
+
+
+def _training(run: Run) -> dict[str, dict[str, Any]]:
+    """How long the training took, and on what."""
+    last, execution = read_history(run.path)[-1], read_config(run.path)["execution"]
+    return {"training": {"seconds": last["seconds"], "epochs": last["epoch"], **execution}}

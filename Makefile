@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test results format clean
+.PHONY: demo test results benchmark format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textvae data fetch fashion-mnist
@@ -23,6 +23,13 @@ test: $(VENV)/.installed-dev
 results: $(VENV)/.installed-dev
 	$(BIN)/textvae reproduce a --repository .
 	$(BIN)/textvae reproduce b --repository .
+
+# Speed against others, taking turns on this machine (ten minutes; leave it alone meanwhile).
+benchmark: $(VENV)/.installed-dev
+	$(BIN)/textvae data fetch fashion-mnist
+	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/frechet_speed.py
+	$(BIN)/python benchmarks/command_line.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

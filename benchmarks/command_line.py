@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import machine, summary, write
+from common import Neighbours, machine, summary, write
 
 HELP_TARGET = 0.5
 
@@ -25,6 +25,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     result: dict[str, Any] = {"machine": machine()}
+    neighbours = Neighbours()
     textvae = str(Path(sys.executable).with_name("textvae"))
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder) / "label-conv")
@@ -52,9 +53,23 @@ def main() -> None:
     }
     result["seconds"] = {name: summary(found) for name, found in times.items()}
     result["target"] = {"help": HELP_TARGET}
+    whats = {
+        "help": f"`textvae --help` (target {HELP_TARGET:g} s)",
+        "generate_8_cold": "`textvae generate`, a new process, one phrase, eight pictures",
+        "warm_1": "a loaded model, one picture",
+        "warm_8": "a loaded model, eight pictures",
+    }
+    result["summary"] = [
+        {"what": what, "ours": in_words(statistics.median(times[name])), "theirs": "-", "ratio": "-"}
+        for name, what in whats.items()
+    ]
     for name, found in times.items():
         print(f"{name:<18}{1000 * statistics.median(found):>9.1f} ms   ({len(found)} times)")
-    write("command-line", result, asked.out)
+    write("command-line", result, neighbours, asked.out)
+
+
+def in_words(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.1f} ms"
 
 
 def command(words: list[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, machine, summary, write
+from common import ROOT, Neighbours, machine, summary, write
 
 from textvae import data
 
@@ -40,6 +40,7 @@ def main() -> None:
 
     python = environment(asked.pythae)
     result: dict[str, Any] = {"machine": machine()}
+    neighbours = Neighbours()
     images = data.load("fashion-mnist", "train").images[: asked.images]
     trained: dict[str, list[dict[str, Any]]] = {"textvae": [], "pythae": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,12 +77,21 @@ def main() -> None:
     result["images_per_second"] = {side: summary(found) for side, found in speeds.items()}
     result["losses"] = {side: found[0]["losses"] for side, found in trained.items()}
     result["ratio"] = summary(ratios) | {"target": TARGET}
+    medians = {side: f"{statistics.median(found):,.0f} images/s" for side, found in speeds.items()}
+    result["summary"] = [
+        {
+            "what": "training `label-conv`; against pythae's VAE around the same layers",
+            "ours": medians["textvae"],
+            "theirs": medians["pythae"],
+            "ratio": f"{statistics.median(ratios):.2f} (target {TARGET:g})",
+        }
+    ]
     print(f"ratio     {statistics.median(ratios):>9.2f} (target {TARGET:g}; {', '.join(f'{r:.2f}' for r in ratios)})")
-    write("training-speed", result, asked.out)
+    write("training-speed", result, neighbours, asked.out)
 
 
 def environment(folder: Path) -> Path:
-    """pythae's interpreter; makes the environment where there is none, with our version of torch."""
+    """Interpreter of pythae; makes the environment where there is none, with our version of torch."""
     python = folder / "bin" / "python"
     if not python.exists():
         print(f"making pythae's environment in {folder}", flush=True)

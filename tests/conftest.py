@@ -27,7 +27,7 @@ def tiny_cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tiny_data(tiny_cache, monkeypatch) -> CaptionedImages:
-    """"fashion-mnist" is 256 and 64 tiny images, here and for ``tiny.start``; these are the training images."""
+    """Under the name "fashion-mnist", 256 and 64 tiny images, also for ``tiny.start``; gives the training images."""
     monkeypatch.setenv("TEXTVAE_CACHE", str(tiny_cache))
     monkeypatch.delenv("TEXTVAE_DATA", raising=False)
     monkeypatch.setitem(data.SOURCES, "fashion-mnist", tiny.source(tiny_cache))
@@ -76,4 +76,4 @@ def tiny_run(tiny_cache, tmp_path_factory) -> Path:
     return out
 
 
-TINY_RUN = ("--trainer.epochs", "12", "--trainer.batch-size", "32", "--trainer.learning-rate", "1e-2")
+TINY_RUN = ("--trainer.epochs", "40", "--trainer.batch-size", "32", "--trainer.learning-rate", "1e-2")

@@ -20,7 +20,7 @@ from textvae.data.fetch import Download, RemoteFile
 from textvae.data.mnist import FASHION_MNIST
 
 TRAIN, TEST = 256, 64
-SMALL_CONV = ("--model.channels", "2", "4", "4", "--model.latent-dim", "4", "--model.embedding-dim", "4")
+SMALL_CONV = ("--model.channels", "4", "8", "8", "--model.latent-dim", "4", "--model.embedding-dim", "8")
 """Options of train that make label-conv a toy."""
 HOW = ("--precision", "fp32", "--threads", "1")
 
@@ -65,7 +65,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
+def finished(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
     try:
         out, err = process.communicate(timeout=timeout)

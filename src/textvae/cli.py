@@ -105,11 +105,11 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
             "published": dict(recipe.published),
             "measured": found,
         }
-        lines.append(f"{name:<22}{recipe.summary}  ({recipe.source})")
+        lines.append(f"{name:<26}{recipe.summary}  ({recipe.source})")
         for key in dict.fromkeys([*recipe.published, *found]):
             published = recipe.published.get(key)
             lines.append(
-                f"{'':<22}  {key:<34}"
+                f"{'':<26}  {key:<34}"
                 f"{'-' if published is None else f'{published:.3f}':>9} | "
                 f"{f'{found[key]:.3f}' if key in found else '-':>9}"
             )
@@ -224,6 +224,39 @@ def _literal_label(text: Any, name: str) -> str:
     return name
 
 
+def chat(arguments: list[str]) -> tuple[Result, str]:
+    """Type captions and get pictures, in the terminal and on disk."""
+
+    def options(
+        model: Model,
+        out: Path = Path("chat"),
+        num_images: int = 4,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> Result:
+        """Type captions and get pictures, in the terminal and on disk. Ctrl-D, quit or :q leaves; :help tells more.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            out: Folder for the PNG files, one a caption.
+            num_images: Pictures a caption.
+            seed: Of the first picture of each caption.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.chat import chat
+        from textvae.device import choose_execution
+        from textvae.generator import TextToImage
+        from textvae.runs import open_run
+
+        run = open_run(model)
+        generator = TextToImage.load(run, choose_execution(device).device)
+        done = chat(generator, out, num_images, seed, {"model": run.name, "recipe": run.recipe.name})
+        return {"files": [str(file) for file in done.files], "errors": done.errors}
+
+    result: Result = _parsed("chat", options, arguments)
+    return result, f"{len(result['files'])} pictures, {result['errors']} lines not understood"
+
+
 def reconstruct(arguments: list[str]) -> tuple[Result, str]:
     """Encode and decode image files: originals above, reconstructions below."""
 
@@ -285,16 +318,20 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
             num_samples: Test images to reconstruct, and pictures to draw.
             importance_samples: Draws of z an image for the importance-weighted bound.
             seed: Of the first drawn picture, and of the posterior draws.
-            out: Where to write the metrics; default: metrics.json in the run folder.
+            out: Where to write the metrics; default: metrics.json in the run folder; a shipped model is only shown.
             device: auto, cpu, cuda or cuda:N.
         """
+        from textvae.card import write_card
         from textvae.device import choose_execution
         from textvae.evaluation.evaluate import evaluate_run
-        from textvae.runs import METRICS, open_run
+        from textvae.runs import METRICS, is_shipped, open_run
 
         run = open_run(model)
         found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed)
-        found.write(out or run.path / METRICS)
+        if out or not is_shipped(run):
+            found.write(out or run.path / METRICS)
+            if out is None:
+                write_card(run)
         return found
 
     found = _parsed("evaluate", options, arguments)
@@ -306,7 +343,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
 def _rendered(renderable: Any) -> str:
     from rich.console import Console
 
-    console = Console(width=100)
+    console = Console(width=120)
     with console.capture() as capture:
         console.print(renderable)
     return capture.get().rstrip()
@@ -412,13 +449,14 @@ def doctor(arguments: list[str]) -> tuple[Result, str]:
         return examine()
 
     result = _parsed("doctor", options, arguments)
-    return result, "\n".join(f"{key:<14}{value}" for key, value in result.items())
+    return result, "\n".join(f"{key:<34}{value}" for key, value in result.items())
 
 
 VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "recipes": recipes,
     "train": train,
     "generate": generate,
+    "chat": chat,
     "reconstruct": reconstruct,
     "evaluate": evaluate,
     "reproduce": reproduce,

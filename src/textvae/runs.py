@@ -81,6 +81,11 @@ def shipped_models() -> dict[str, Path]:
     return {entry.name: Path(str(entry)) for entry in folder.iterdir() if (entry / CONFIG).is_file()}
 
 
+def is_shipped(run: Run) -> bool:
+    """Whether the run is one of the package's own, which nobody should write into."""
+    return run.path in shipped_models().values()
+
+
 def open_run(model: str | Path) -> Run:
     """A run folder, or a model that ships with the package, by name.
 

@@ -41,6 +41,8 @@ class TrainerConfig:
     """Images held out from the end of the training set, on which the loss is measured after each epoch."""
     patience: int = 0
     """Stop when the validation loss has not improved for this many epochs, and keep the best; 0 trains to the end."""
+    monitor: str = "loss"
+    """The validation term that early stopping watches: loss (all of it) or a term by name."""
     seed: int = 0
     """Decides initial weights, batch order, captions and noise."""
 

@@ -79,6 +79,21 @@ class CaptionedImages:
             self.class_names,
         )
 
+    def followed_by(self, other: "CaptionedImages") -> "CaptionedImages":
+        """These images and then those, each with the captions it has; other's classes must be the same."""
+        labels = None
+        if self.labels is not None and other.labels is not None:
+            labels = torch.cat([self.labels, other.labels])
+        return CaptionedImages(
+            self.name,
+            f"{self.split}+{other.split}",
+            torch.cat([self.images, other.images]),
+            (*self.captions, *other.captions),
+            torch.cat([self.caption_range, other.caption_range + len(self.captions)]),
+            labels,
+            self.class_names,
+        )
+
 
 def labelled_images(
     name: str,

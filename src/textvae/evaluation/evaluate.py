@@ -18,7 +18,7 @@ from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
-from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound
+from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.evaluation.metrics import Metrics
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.files import sha256_of, written_whole
@@ -30,6 +30,8 @@ from textvae.runs import MODEL, Run
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
+CAPTION_SAMPLES = 2000
+"""Pictures for each kind of captions."""
 
 
 def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_samples: int, seed: int) -> Metrics:
@@ -121,7 +123,7 @@ class _Evaluation:
             self.protocol["judge"] = self.judge.name
         sections = {
             "reconstruction": self._similarity(reconstructed) | self._distances(reconstructed, "reconstructions"),
-            "generation": self._distances(generated, "samples") | self._diversity(generated),
+            "generation": self._distances(generated, "samples") | self._captions() | self._diversity(generated),
             "likelihood": self._likelihood(),
             "reference": self._reference(),
             "speed": {
@@ -169,6 +171,28 @@ class _Evaluation:
             "judge_confusion": report.confusion,
         }
 
+    def _captions(self) -> dict[str, Any]:
+        """Judge accuracy on captions that were trained on and on each kind that was not, all captions alike."""
+        parts = [name for name in data.source(self.run.recipe.data).splits if name.startswith("test-")]
+        if not isinstance(self.judge, TrainedJudge) or not parts:
+            return {}
+        found = {}
+        for name in ("train", *parts):
+            part = data.load(self.run.recipe.data, name)
+            assert part.labels is not None
+            meaning = torch.zeros(len(part.captions), dtype=torch.int64)
+            # All images of a digit share their captions, so each digit's stretch is read once.
+            for label in part.labels.unique().tolist():  # type: ignore[no-untyped-call]
+                first, last = part.caption_range[int((part.labels == label).nonzero()[0])].tolist()
+                meaning[first:last] = label
+            generator = torch.Generator().manual_seed(self.seed)
+            drawn = torch.randint(len(part.captions), (CAPTION_SAMPLES,), generator=generator)
+            conditions = self.run.recipe.text.encode(part.captions)[drawn]
+            images = self.generator.draw(conditions, range(self.seed, self.seed + CAPTION_SAMPLES))
+            report = judge_report(self.judge.verdicts(images), meaning[drawn], part.class_names)
+            found["seen" if name == "train" else name] = report.accuracy
+        return {"caption_accuracy": found | {"samples_each": CAPTION_SAMPLES}}
+
     def _diversity(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
         """Distances within classes against real ones, and to the nearest training image against held-out ones."""
         if self.images.labels is None:
@@ -208,12 +232,11 @@ class _Evaluation:
                 with torch.no_grad():
                     posterior = model.posterior(batch, condition)
                     means.append(posterior.mean.flatten(1).cpu())
-                    divergence = model.prior.kl(posterior.mean, posterior.log_variance, condition)
-                    kl.append(divergence.flatten(1).cpu())
+                    kl.append(model.divergence(posterior, condition).cpu())
                     self.protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
                 progress.advance(len(batch))
         dimensions = self.images.images[0].numel()
-        per_dimension = torch.cat(kl).mean(0)
+        per_dimension = kl_per_dimension(torch.cat(kl))
         return {
             "elbo_nats": float(torch.cat(elbo).mean()),
             "importance_weighted_nats": float(torch.cat(bound).mean()),

@@ -9,9 +9,16 @@ from textvae.evaluation.features import FeatureNet, Unavailable
 from textvae.files import sha256_of
 from textvae.generator import unit_interval
 from textvae.models.judge import Judge
-from textvae.runs import MODEL, open_run
+from textvae.runs import MODEL, open_run, shipped_models
 
-JUDGES = {"fashion-mnist": "judge-fashion", "mnist": "judge-digits"}
+JUDGES = {
+    "fashion-mnist": "judge-fashion",
+    "mnist": "judge-digits",
+    "digits-label": "judge-digits",
+    "digits-sentence": "judge-digits",
+    "digits-logic": "judge-digits",
+    "digits-arithmetic": "judge-digits",
+}
 """The shipped judge of each data source."""
 
 
@@ -19,7 +26,8 @@ class TrainedJudge:
     """A judge that ships with textvae, named with its version: the checksum of its weights."""
 
     def __init__(self, name: str, device: torch.device) -> None:
-        run = open_run(name)
+        # Never a folder of that name that happens to lie about.
+        run = open_run(shipped_models()[name])
         network = run.load_model()
         if not isinstance(network, Judge):
             raise UserError(f"{name} is no judge", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))

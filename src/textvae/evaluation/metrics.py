@@ -98,7 +98,7 @@ def table(metrics: Metrics) -> Table:
     """For people: every number but those in lists, then what is absent and why, over the protocol."""
     # Text, not markup: a name may hold brackets.
     drawn = Table(title=Text(f"{metrics.protocol['model']} on {metrics.protocol['data']}"), title_justify="left")
-    drawn.add_column("metric")
+    drawn.add_column("metric", overflow="fold")
     drawn.add_column("value", justify="right")
     for section, values in metrics.sections.items():
         for name, leaf in _leaves(section, values):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textvae.models.distributions import DiagonalGaussian, Likelihood
+from textvae.models.distributions import Likelihood, Posterior
 from textvae.models.objective import LossTerms, negative_elbo
 
 
@@ -50,7 +50,7 @@ class TextVAE(Trainable):
     prior: Prior
 
     @abstractmethod
-    def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
+    def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> Posterior:
         """q(z|x,c) for images in [0, 1]."""
 
     @abstractmethod
@@ -61,9 +61,11 @@ class TextVAE(Trainable):
         """The negative ELBO with one draw from the posterior, in nats per image."""
         posterior = self.posterior(images, condition)
         likelihood = self.decode(posterior.sample(), condition)
-        return negative_elbo(
-            likelihood.log_prob(images), self.prior.kl(posterior.mean, posterior.log_variance, condition)
-        )
+        return negative_elbo(likelihood.log_prob(images), self.divergence(posterior, condition))
+
+    def divergence(self, posterior: Posterior, condition: Tensor) -> Float[Tensor, "n *latent"]:
+        """KL(q(z|x,c) || p(z|c)) in nats, per latent dimension (or per group, where dimensions are correlated)."""
+        return self.prior.kl(posterior.mean, posterior.log_variance, condition)
 
     @torch.no_grad()
     def reconstruct(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> Float[Tensor, "n c h w"]:

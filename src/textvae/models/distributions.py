@@ -13,6 +13,29 @@ LEVELS = 256
 """Grey levels of a stored pixel."""
 
 
+@runtime_checkable
+class Posterior(Protocol):
+    """q(z|x,c): something to draw latents from."""
+
+    @property
+    def mean(self) -> Float[Tensor, "n *latent"]:
+        """The expected latent."""
+        ...
+
+    @property
+    def log_variance(self) -> Float[Tensor, "n *latent"]:
+        """Of each dimension by itself."""
+        ...
+
+    def sample(self) -> Float[Tensor, "n *latent"]:
+        """One reparameterised draw from torch's default generator."""
+        ...
+
+    def log_prob(self, latent: Float[Tensor, "n *latent"]) -> Float[Tensor, "n"]:
+        """Log density in nats."""
+        ...
+
+
 @dataclass(frozen=True)
 class DiagonalGaussian:
     """q(z|x,c): independent normal latents."""

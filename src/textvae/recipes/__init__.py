@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, paper_a, paper_b
+from textvae.recipes import judges, paper_a, paper_b, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -12,6 +13,14 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "onehot-dense-fashion": paper_a.onehot_dense_fashion,
     "label-dense": paper_b.label_dense,
     "label-conv": paper_b.label_conv,
+    "caption-rnn-label": partial(paper_d.caption_rnn, "label"),
+    "caption-rnn-sentence": partial(paper_d.caption_rnn, "sentence"),
+    "caption-rnn-logic": partial(paper_d.caption_rnn, "logic"),
+    "caption-rnn-arithmetic": partial(paper_d.caption_rnn, "arithmetic"),
+    "caption-prior-label": partial(paper_d.caption_prior, "label"),
+    "caption-prior-sentence": partial(paper_d.caption_prior, "sentence"),
+    "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
+    "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
 }

@@ -1,0 +1,49 @@
+"""A learned Gaussian prior p(z|c): what a posterior that sees the image is measured against (Sohn et al. 2015)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LearnedGaussian(nn.Module):
+    """N(mean(c), variance(c)), both by one linear layer on features of the condition.
+
+    With N(0, I) in its place, whatever of the caption z carries costs nats; here the caption's own region of the
+    latent space is free, and sampling draws from where the decoder was trained.
+    """
+
+    def __init__(self, features: nn.Module, num_features: int, latent_shape: tuple[int, ...]) -> None:
+        """``features`` turns a condition into [n, num_features]."""
+        super().__init__()
+        self.latent_shape = latent_shape
+        self.features = features
+        self.head = nn.Linear(num_features, 2 * math.prod(latent_shape))
+
+    def kl(
+        self, mean: Float[Tensor, "n *latent"], log_variance: Float[Tensor, "n *latent"], condition: Tensor
+    ) -> Float[Tensor, "n *latent"]:
+        """KL between two diagonal Gaussians in nats, per latent dimension."""
+        prior_mean, prior_log_variance = self._moments(condition)
+        ratio = (log_variance - prior_log_variance).exp()
+        distance = (mean - prior_mean).square() * (-prior_log_variance).exp()
+        return 0.5 * (ratio + distance - 1 + prior_log_variance - log_variance)
+
+    def log_prob(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Float[Tensor, "n"]:
+        """Log density in nats."""
+        mean, log_variance = self._moments(condition)
+        squared = (latent - mean).square() * (-log_variance).exp()
+        return (-0.5 * (squared + log_variance + math.log(2 * math.pi))).flatten(1).sum(1)
+
+    def sample(self, condition: Tensor, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        """Scaled and shifted noise."""
+        mean, log_variance = self._moments(condition)
+        return mean + noise * (0.5 * log_variance).exp()
+
+    def _moments(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        mean, raw = self.head(self.features(condition)).float().chunk(2, dim=1)
+        # Bounded on both sides: a prior that can escape to any variance takes the posterior with it.
+        log_variance = 5 * torch.tanh(raw / 5)
+        shape = (-1, *self.latent_shape)
+        return mean.reshape(shape), log_variance.reshape(shape)

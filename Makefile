@@ -10,8 +10,9 @@ demo: $(VENV)/.installed
 	$(BIN)/textvae data fetch fashion-mnist
 	$(BIN)/textvae train label-conv --out runs/label-conv
 	$(BIN)/textvae generate runs/label-conv "a dress" "an ankle boot" "Make a shirt" --out demo.png
-	@test -f runs/label-conv/metrics.json || $(BIN)/textvae evaluate runs/label-conv --num-samples 2000 --out runs/label-conv/demo-metrics.json
-	@echo "The pictures are in demo.png; all numbers: $(BIN)/textvae evaluate runs/label-conv"
+	@test -f runs/label-conv/metrics.json || $(BIN)/textvae evaluate runs/label-conv --num-samples 2000 > runs/demo.txt
+	@cat runs/label-conv/README.md
+	@echo "The pictures are in demo.png. All numbers: $(BIN)/textvae evaluate runs/label-conv"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

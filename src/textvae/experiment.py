@@ -28,7 +28,6 @@ from textvae.runs import (
     SAMPLES,
     not_a_checkpoint,
     open_run,
-    read_config,
     read_state,
     write_config,
     write_history,
@@ -122,6 +121,8 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
                 if recipe.trainer.validation_images:
                     history[-1]["validation"] = training.validate()
                     complete = _patience_exhausted(best, training, history[-1]["validation"]) or complete
+                if complete and best.weights is not None:
+                    training.averaged.load_state_dict(best.weights)
                 if complete or step.epoch % sample_every == 0:
                     draw_samples(recipe, training, out)
             now = time.perf_counter()
@@ -153,16 +154,20 @@ def _claim(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execut
     """Makes the run folder, or checks that it was made by the very same settings."""
     fingerprint = images.fingerprint()
     if (out / CONFIG).exists():
-        config = read_config(out)
-        here = {"recipe": recipe.name, "model": to_dict(recipe.model), "trainer": to_dict(recipe.trainer)}
-        here["data"] = {"name": recipe.data, "fingerprint": fingerprint}
-        difference = _first_difference({key: config.get(key) for key in here}, here)
+        run = open_run(out)
+        config = run.config
+        # Through the recipe's types: a setting that is younger than the run has its default in both.
+        difference = _first_difference(
+            _identity(run.recipe, config.get("data", {}).get("fingerprint", "")), _identity(recipe, fingerprint)
+        )
         if difference:
             raise UserError(
                 f"{out} was trained with other settings: {difference}",
                 "choose another --out, or the same settings to go on",
             )
-        before = config["execution"]
+        before = config.get("execution")
+        if not isinstance(before, Mapping) or not {"precision", "threads"} <= before.keys():
+            raise UserError(f"{out / CONFIG} does not say how it was carried out", "choose another --out")
         if before["precision"] != execution.precision:
             raise UserError(
                 f"{out} was trained in {before['precision']}, not {execution.precision}",
@@ -180,6 +185,16 @@ def _claim(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execut
         "torch": torch.__version__,
     }
     write_config(out, recipe, fingerprint, carried_out)
+
+
+def _identity(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
+    """All that must be the same for a training to go on."""
+    return {
+        "recipe": recipe.name,
+        "model": to_dict(recipe.model),
+        "trainer": to_dict(recipe.trainer),
+        "data": {"name": recipe.data, "fingerprint": fingerprint},
+    }
 
 
 def _first_difference(before: dict[str, Any], now: dict[str, Any], where: str = "") -> str | None:

@@ -165,7 +165,7 @@ def _generation(stored: Stored, names: Sequence[str]) -> str:
                 *(_number(get(f"generation.{key}")) for _, key in columns),
                 _number(get("generation.diversity_within_class.judge.ratio")),
                 _number(get("likelihood.elbo_nats")),
-                _number(get("likelihood.bits_per_dim")),
+                f"{_number(get('likelihood.bits_per_dim'))} ({_KINDS[stored[name]['protocol']['likelihood_of']]})",
                 f"{get('likelihood.active_units')} of {get('likelihood.latent_dimensions')}",
                 _number(get("likelihood.kl_nats")),
             ]
@@ -193,6 +193,10 @@ def _protocol(stored: Stored, names: Sequence[str]) -> str:
         f"seed {one['seed']}; features: {nets}; judge {one.get('judge', '-')}; bounds with "
         f"{one['importance_samples']} draws an image, of {of} (comparable only among the same); weights: {weights}.\n"
     )
+
+
+_KINDS = {"8-bit images": "8-bit", "binary images drawn from the grey values": "binary"}
+"""What bits per dimension are of: comparable only among the same."""
 
 
 def _getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:

@@ -232,7 +232,7 @@ class TrainingDiverged(UserError):
         )
         super().__init__(
             f"step {step}: the term {likely!r} is not finite ({shown}); likely cause: {hint}",
-            f"the last good checkpoint is kept; train with a learning rate below {config.learning_rate:g}, or fp32",
+            f"what was saved before is kept; choose a learning rate below {config.learning_rate:g}, or fp32",
         )
 
 

@@ -1,8 +1,10 @@
 """Everything that is measured of a finished run, on the test images, with the protocol written beside it."""
 
+import contextlib
 import time
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from jaxtyping import Float, UInt8
@@ -269,7 +271,7 @@ class _Evaluation:
         key = f"{images.fingerprint()}-{version}-{net.resize}"
         safe = "".join(c if c.isalnum() else "-" for c in key)
         file = data_root().parent / "features" / f"{safe}.safetensors"
-        if file.exists():
+        with contextlib.suppress(OSError, KeyError, safetensors.SafetensorError):
             return safetensors.torch.load_file(file)["features"]
         features = _features(net, images.images, f"real {images.split} images")
         with written_whole(file) as temporary:

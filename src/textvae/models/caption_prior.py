@@ -31,7 +31,7 @@ class CaptionPrior(TextVAE):
         image_size: int = 28
         """Side of the grey image in pixels, a multiple of 4."""
         reader: Reader = "gru"
-        """rnn, gru, lstm: the last state; sum: each word's contribution depends on the word before it only."""
+        """rnn, gru, lstm: the last state; sum: words two by two, contributions added."""
         embedding_dim: int = 32
         """Dimensions of a word."""
         hidden: int = 128

@@ -86,7 +86,8 @@ class CaptionRNN(TextVAE):
         if not self.correlated:
             return DiagonalGaussian(mean.flatten(1), moments[..., d:].flatten(1))
         rows, columns = torch.tril_indices(d, d, device=mean.device)
-        lower = mean.new_zeros(*mean.shape, d).index_put((..., rows, columns), moments[..., d:])
+        lower = mean.new_zeros(*mean.shape, d)
+        lower[..., rows, columns] = moments[..., d:]
         diagonal = lower.diagonal(dim1=-2, dim2=-1)
         return GaussianGroups(mean, lower.tril(-1) + torch.diag_embed((0.5 * diagonal).exp()))
 

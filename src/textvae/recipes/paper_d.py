@@ -48,7 +48,7 @@ def caption_rnn(family: Family) -> Recipe:
 def caption_prior(family: Family) -> Recipe:
     """``caption_rnn`` with the cure for its flaw: a posterior that sees the image, a learned prior p(z|caption).
 
-    Arithmetic is read by a sum of contributions (``SumReader``), since its test captions are longer than any that is
+    Arithmetic is read by a sum over pairs of words (``SumReader``), since its test captions are longer than any that is
     trained on; the others by a GRU.
 
     Command: ``textvae train caption-prior-arithmetic``; measured: see RESULTS.md.

@@ -353,7 +353,8 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
     def options(
-        paper: Annotated[Literal["a", "b"], tyro.conf.Positional],
+        paper: Annotated[Literal["a", "b", "d"], tyro.conf.Positional],
+        only: tuple[str, ...] = (),
         runs: Path = Path("runs"),
         num_samples: int = 10_000,
         repository: Path | None = None,
@@ -361,7 +362,9 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
         """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
 
         Args:
-            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional.
+            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional;
+                d: digits from captions.
+            only: Rows by name; default: all.
             runs: Folder of the run folders; what is trained or measured there already is not done again.
             num_samples: Test images, and samples, of each measurement.
             repository: Root of a clone, to renew what it ships; else the results go to RUNS/results.
@@ -369,7 +372,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
         from textvae.reproduce import Places, reproduce_paper
 
         places = Places.of_repository(repository) if repository else Places.under(runs / "results")
-        return reproduce_paper(paper, runs, places, num_samples)
+        return reproduce_paper(paper, runs, places, num_samples, only)
 
     result: Result = _parsed("reproduce", options, arguments)
     return result, result["table"]

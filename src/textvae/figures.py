@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
-from textvae.pictures import grid, save_png, to_pil
-from textvae.runs import Run
+from textvae.pictures import INK, PAPER, grid, save_png, to_pil
+from textvae.runs import Run, read_history
 from textvae.text.labels import NONE
 
 COLUMNS = 12
+CURVES = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
+"""Colours of curves, in order."""
 JUDGED = 200
 """Samples a row whose share of correct verdicts is lettered beside it."""
 
@@ -56,6 +59,36 @@ def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> 
     save_png(grid(rows, prompts), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
+def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
+    """Paper d, figure 2: a loss term over epochs, in training (thin) and on the validation images (bold)."""
+    width, height, margin = 720, 360, 48
+    canvas = Image.new("RGB", (width, height), PAPER)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
+    histories = {name: read_history(run.path) for name, run in runs.items()}
+    values = [row["loss"][term] for rows in histories.values() for row in rows[1:]]
+    values += [row["validation"][term] for rows in histories.values() for row in rows if "validation" in row]
+    low, high = min(values), max(values)
+    last = max(row["epoch"] for rows in histories.values() for row in rows)
+
+    def place(epoch: float, value: float) -> tuple[float, float]:
+        across = margin + (width - 2 * margin) * epoch / last
+        return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
+
+    pen.line([place(0, high), place(0, low), place(last, low)], INK)
+    for value in (low, high):
+        pen.text((margin - 6, place(0, value)[1]), f"{value:.0f}", INK, font=font, anchor="rm")
+    pen.text((width - margin, height - margin + 6), f"epoch {last}", INK, font=font, anchor="ra")
+    pen.text((margin, 8), f"{term}, nats an image; bold: validation", INK, font=font)
+    for number, (name, rows) in enumerate(histories.items()):
+        colour = CURVES[number % len(CURVES)]
+        per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
+        pen.line([place(row["step"] / per_epoch, min(row["loss"][term], high)) for row in rows], colour)
+        checked = [place(row["epoch"], row["validation"][term]) for row in rows if "validation" in row]
+        pen.line(checked, colour, width=3)
+        pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
+    save_png(canvas, path, {"model": ", ".join(runs), "term": term})
+
+
 def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
     for name, run in runs.items():
         class_rows(run, folder / f"{name}.png", with_none=True)
@@ -68,4 +101,13 @@ def _paper_b(runs: Mapping[str, Run], folder: Path) -> None:
     phrase(runs["label-conv"], ("Make a dress", "an ankle boot", "a shirt"), folder / "label-conv-phrases.png")
 
 
-_FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {"a": _paper_a, "b": _paper_b}
+def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
+    for name, run in runs.items():
+        # Figure 4: rows of samples for test captions, which no training image has.
+        captions = data.load(run.recipe.data, "test").captions
+        few = [captions[i * len(captions) // 10] for i in range(10)]
+        phrase(run, tuple(few), folder / f"{name}.png", COLUMNS)
+    loss_curves(runs, "reconstruction", folder / "paper-d-loss-curves.png")
+
+
+_FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {"a": _paper_a, "b": _paper_b, "d": _paper_d}

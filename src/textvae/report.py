@@ -109,6 +109,47 @@ def _paper_b(stored: Stored) -> str:
     return "\n".join(lines)
 
 
+def _paper_d(stored: Stored) -> str:
+    names = [name for name in stored if name.startswith("caption-")]
+    if not names:
+        return ""
+    rows = []
+    for name in names:
+        get = _getter(stored[name])
+        accuracy = get("generation.caption_accuracy") or {}
+        parts = {key: value for key, value in accuracy.items() if key.startswith("test-")}
+        published = RECIPES[name]().published.get("generation.judge_accuracy") if name in RECIPES else None
+        rows.append(
+            [
+                f"`{name}`",
+                _number(accuracy.get("seen")),
+                _pair(published, get("generation.judge_accuracy")),
+                ", ".join(f"{key.removeprefix('test-')} {_number(value)}" for key, value in parts.items()) or "-",
+                _number(get("reference.real_test.judge_accuracy")),
+                _number(get("generation.frechet.judge")),
+                _number(get("generation.diversity_within_class.pixels.ratio")),
+                _number(get("generation.diversity_within_class.judge.ratio")),
+                _number(get("likelihood.elbo_nats")),
+                f"{get('training.seconds') or 0:.0f} s",
+            ]
+        )
+    titles = ["model", "seen captions", "test captions", "of these", "real images", "Fréchet (judge)"]
+    titles += ["diversity / real (pixels)", "(judge)", "ELBO, nats", "training"]
+    lines = [
+        "## Paper d: digits from captions",
+        "",
+        "Judge accuracy on samples for captions that were trained on, and for test captions that never were (for label",
+        "and sentence the paper has the same captions throughout). The published value is read off its figure 3.",
+        "",
+        _table(rows=rows, titles=titles),
+        "",
+        *(f"![{name}](FIGURES/{name}.png)\n" for name in names),
+        "![loss curves](FIGURES/paper-d-loss-curves.png)\n",
+        _protocol(stored, names),
+    ]
+    return "\n".join(lines)
+
+
 def _judges(stored: Stored) -> str:
     names = [name for name in ("judge-fashion", "judge-digits") if name in stored]
     if not names:
@@ -226,6 +267,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 _SECTIONS: Mapping[str, Callable[[Stored], str]] = {
     "a": _paper_a,
     "b": _paper_b,
+    "d": _paper_d,
     "judges": _judges,
     "benchmarks": _benchmarks,
 }

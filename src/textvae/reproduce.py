@@ -1,7 +1,7 @@
 """A paper's tables from one command: train each row, measure it, and write published | measured side by side."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from textvae import figures, report
 from textvae.card import write_card
 from textvae.config import updated
 from textvae.device import Precision, choose_execution
+from textvae.errors import UserError
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.metrics import Metrics
 from textvae.experiment import carry_out
@@ -46,6 +47,11 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
         Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),
     ),
+    "d": tuple(
+        Row(f"caption-{kind}-{family}", f"caption-{kind}-{family}")
+        for family in ("label", "sentence", "logic", "arithmetic")
+        for kind in ("rnn", "prior")
+    ),
 }
 
 
@@ -68,22 +74,31 @@ class Places:
         return cls(root / "src" / "textvae" / "measured", root / "docs" / "figures", root / "RESULTS.md")
 
 
-def reproduce_paper(paper: str, runs: Path, places: Places, num_samples: int = 10_000) -> dict[str, Any]:
+def reproduce_paper(
+    paper: str, runs: Path, places: Places, num_samples: int = 10_000, only: Sequence[str] = ()
+) -> dict[str, Any]:
     """Trains and measures the rows of a paper that are not yet, draws its figures, and writes the report.
 
     The report is written from all stored metrics, of other papers too.
 
     Args:
-        paper: "a" or "b".
+        paper: "a", "b" or "d".
         runs: folder of the run folders.
         places: where numbers, figures and report go.
         num_samples: test images, and samples, of each measurement.
+        only: rows by name; empty does them all.
 
     Returns:
         The measured numbers by row, and the paper's part of the report.
+
+    Raises:
+        UserError: there is no such row.
     """
+    rows = {row.name: row for row in PAPERS[paper]}
+    if unknown := [name for name in only if name not in rows]:
+        raise UserError(f"paper {paper} has no row {unknown[0]!r}", f"its rows: {', '.join(rows)}")
     measured: dict[str, Run] = {}
-    for row in PAPERS[paper]:
+    for row in [rows[name] for name in only] or rows.values():
         say(f"== {row.name}")
         execution = choose_execution(precision=row.precision)
         out = runs / row.name

@@ -40,7 +40,7 @@ def commands() -> list[str]:
     for make in RECIPES.values():
         found |= dict.fromkeys(re.findall(r"``(textvae [^`]+)``", make.__doc__ or ""))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found |= dict.fromkeys(re.findall(r"\$\(BIN\)/(textvae (?:[^\n|\"&]|\"[^\"]*\")+)", makefile))
+    found |= dict.fromkeys(re.findall(r"\$\(BIN\)/(textvae (?:[^\n|>\"&]|\"[^\"]*\")+)", makefile))
     return [command.strip() for command in found if not re.search(r"\.\.\.|[A-Z]{3,}|\|", command)]
 
 

@@ -17,7 +17,7 @@ def onehot_dense_mnist() -> Recipe:
     Published: figure 5 only, a row a class and one for "Invalid". Its caption says MNIST, its text Fashion-MNIST;
     both are recipes here.
 
-    Command: ``textvae train onehot-dense-mnist`` (about two minutes on two cores); measured: see RESULTS.md.
+    Command: ``textvae train onehot-dense-mnist`` (about four minutes on two cores); measured: see RESULTS.md.
     """
     return Recipe(
         name="onehot-dense-mnist",
@@ -34,7 +34,7 @@ def onehot_dense_mnist() -> Recipe:
 def onehot_dense_fashion() -> Recipe:
     """Garments from a one-hot label: ``onehot_dense_mnist`` on Fashion-MNIST (section 5.2 names this data set).
 
-    Command: ``textvae train onehot-dense-fashion`` (about two minutes on two cores); measured: see RESULTS.md.
+    Command: ``textvae train onehot-dense-fashion`` (about four minutes on two cores); measured: see RESULTS.md.
     """
     return Recipe(
         name="onehot-dense-fashion",

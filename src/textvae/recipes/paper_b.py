@@ -21,7 +21,7 @@ def label_dense() -> Recipe:
     likelihood instead of by hand. Samples pay for it: see RESULTS.md for both, ``--model.likelihood bernoulli`` for the
     other.
 
-    Command: ``textvae train label-dense`` (about a minute on two cores). The paper's search over weight decay:
+    Command: ``textvae train label-dense`` (about two minutes on two cores). The paper's search over weight decay:
     ``textvae sweep label-dense trainer.weight-decay 0 1e-5 1e-4 1e-3 1e-2``.
     """
     return Recipe(

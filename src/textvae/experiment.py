@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,18 @@ class _Best:
     weights: dict[str, Tensor] | None = None
 
 
-def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int = 5, limit: int | None = None) -> bool:
+Watch = Callable[[TextToImage], dict[str, float]]
+"""Numbers about the model as it is, for the history."""
+
+
+def carry_out(
+    recipe: Recipe,
+    out: Path,
+    execution: Execution,
+    sample_every: int = 5,
+    limit: int | None = None,
+    watch: Watch | None = None,
+) -> bool:
     """Trains a recipe into a run folder; the same call again goes on where the last one stopped.
 
     Args:
@@ -59,6 +70,7 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
         execution: device and precision.
         sample_every: epochs between two looks at samples.png.
         limit: train on the first so many images only (tests, first tries).
+        watch: called after each epoch; what it returns stands in history.jsonl as "watched".
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
@@ -125,6 +137,10 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
                     training.averaged.load_state_dict(best.weights)
                 if complete or step.epoch % sample_every == 0:
                     draw_samples(recipe, training, out)
+                if watch is not None and isinstance(training.averaged, TextVAE):
+                    paused = time.perf_counter()
+                    history[-1]["watched"] = watch(TextToImage(training.averaged, recipe.text, execution.device))
+                    started += time.perf_counter() - paused
             now = time.perf_counter()
             if complete or stop.is_set() or now - last_checkpoint > CHECKPOINT_EVERY_S:
                 save(complete)

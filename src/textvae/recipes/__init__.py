@@ -21,6 +21,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-sentence": partial(paper_d.caption_prior, "sentence"),
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
+    "caption-slots-scenes": paper_d.caption_slots_scenes,
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
 }

@@ -91,7 +91,7 @@ def test_caption_recipes_read_their_prompts_and_draw(name: str) -> None:
     condition = chosen.text.encode(chosen.prompts)
     noise = torch.randn(len(condition), *model.prior.latent_shape)
     images = model.sample(condition, noise)
-    assert images.shape == (len(condition), 1, 28, 28)
+    assert images.shape == (len(condition), *model.image_shape)
     assert images.isfinite().all()
 
 

@@ -6,7 +6,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
-from textvae.models.words import DialReader, RecurrentReader
+from textvae.models.caption_slots import CaptionSlots
+from textvae.models.words import DialReader, RecurrentReader, SlotReader, TaughtReader
 from textvae.priors import LearnedGaussian
 from textvae.recipes import RECIPES, recipe
 from textvae.text.digit_captions import DigitCaptions
@@ -81,6 +82,55 @@ def test_a_dial_reader_adds_up() -> None:
         reader(tokens("one plus two plus three minus one")), reader(tokens("one minus one plus three plus two"))
     )
     assert not torch.allclose(reader(tokens("one plus two")), reader(tokens("two minus one")))
+
+
+def test_a_dial_that_nothing_turns_has_no_hand() -> None:
+    torch.manual_seed(0)
+    reader = DialReader(20, 8, 16, noise=0.5)
+    torch.testing.assert_close(reader(torch.zeros(1, 6, dtype=torch.int64)), reader.read_out(torch.zeros(1, 2)))
+    read = tokens("one plus two")
+    torch.testing.assert_close(reader(read), reader(read))
+    assert not torch.allclose(reader(read, rehearsed=True), reader(read, rehearsed=True))
+
+
+def test_a_reader_learns_from_its_lessons_alone() -> None:
+    torch.manual_seed(0)
+    taught = TaughtReader(DialReader(20, 8, 16, noise=0.1), 49)
+    assert not taught(tokens("one plus two")).requires_grad
+    taught.lesson(tokens("one plus two"), torch.rand(1, 1, 7, 7)).backward()
+    assert all(p.grad is not None for p in taught.parameters())
+
+
+def test_a_slot_finds_bare_words() -> None:
+    """What a slot finds is a mixture of word embeddings and of nothing that the network thought about them."""
+    torch.manual_seed(0)
+    reader = SlotReader(20, 8, slots=2, looks=1, hidden=16)
+    read = torch.tensor([[1, 5, 6, 2], [0, 0, 0, 0]])
+    assert reader(read).shape == (2, 2, 16)
+    assert reader(read).isfinite().all()
+    with torch.no_grad():
+        reader.embedding.weight.zero_()
+    # With blank words the states still differ by place, but there is nothing to be found anywhere.
+    torch.testing.assert_close(reader(read)[0], reader(read)[1])
+
+
+def test_slots_are_drawn_each_by_itself() -> None:
+    torch.manual_seed(0)
+    model = CaptionSlots.Config(image_size=12, channels=(4, 4)).build().eval()
+    condition = torch.tensor([[1, 5, 6, 7, 2]])
+    latent = torch.randn(1, 2, 24)
+    both = model.decode(latent, condition).mean
+    moved = latent.clone()
+    moved[:, 1] += 1
+    assert not torch.allclose(model.decode(moved, condition).mean, both)
+    images = torch.rand(3, 1, 12, 12)
+    model.train()
+    loss = model.loss(images, condition.expand(3, -1))
+    loss.total.backward()
+    assert set(loss.terms) == {"reconstruction", "kl", "reading"}
+    assert all(p.grad is not None for p in model.parameters())
+    posterior = model.posterior(images, condition.expand(3, -1))
+    assert model.divergence(posterior, condition.expand(3, -1)).shape == (3, 2, 24)
 
 
 @pytest.mark.parametrize("name", CAPTION_RECIPES)

@@ -116,9 +116,9 @@ def test_a_slot_finds_bare_words() -> None:
 
 def test_slots_are_drawn_each_by_itself() -> None:
     torch.manual_seed(0)
-    model = CaptionSlots.Config(image_size=12, channels=(4, 4)).build().eval()
+    model = CaptionSlots.Config(image_size=12, patch_size=6, channels=(4, 4), width=16, shape_dim=4).build().eval()
     condition = torch.tensor([[1, 5, 6, 7, 2]])
-    latent = torch.randn(1, 2, 24)
+    latent = torch.randn(1, 2, 6)
     both = model.decode(latent, condition).mean
     moved = latent.clone()
     moved[:, 1] += 1
@@ -130,7 +130,7 @@ def test_slots_are_drawn_each_by_itself() -> None:
     assert set(loss.terms) == {"reconstruction", "kl", "reading"}
     assert all(p.grad is not None for p in model.parameters())
     posterior = model.posterior(images, condition.expand(3, -1))
-    assert model.divergence(posterior, condition.expand(3, -1)).shape == (3, 2, 24)
+    assert model.divergence(posterior, condition.expand(3, -1)).shape == (3, 2, 6)
 
 
 @pytest.mark.parametrize("name", CAPTION_RECIPES)

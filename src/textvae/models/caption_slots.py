@@ -1,8 +1,9 @@
-"""CaptionSlots: scenes of several things, each with a latent of its own, drawn onto one canvas."""
+"""CaptionSlots: scenes of several things, each with a place and a shape of its own, drawn onto one canvas."""
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -10,16 +11,20 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.objective import LossTerms
-from textvae.models.words import SlotReader, TaughtReader
+from textvae.models.words import MatchedReader, SlotReader
 from textvae.priors import LearnedGaussian
+
+BACKGROUND = -8.0
+"""Logit of a pixel that nothing is drawn on."""
 
 
 class CaptionSlots(TextVAE):
-    """``CaptionPrior`` for scenes: q(z_k|x,c_k), p(z_k|c_k) and a decoder that all slots k share.
+    """A latent z_k = (place, shape) for each slot k of the caption, p(z_k|c_k), and one decoder for all slots.
 
     What a slot draws depends on its own words alone, so pairs of things that were never seen together are drawn like
-    any others. Slots meet on the canvas, where the brightest counts (after the idea of Eslami et al. 2016, "Attend,
-    Infer, Repeat", without their recurrent inference: the caption says how many things there are and where).
+    any others. Shapes are drawn on a small patch and put in their place by a spatial transformer; on the canvas the
+    brightest counts. The posterior looks at the whole image for the places, and at a glimpse there for the shapes
+    (Eslami et al. 2016, "Attend, Infer, Repeat", without its recurrence: the caption says how many things there are).
     """
 
     @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class CaptionSlots(TextVAE):
         """Rows of the embedding table."""
         image_size: int = 60
         """Side of the grey image in pixels, a multiple of 4."""
+        patch_size: int = 32
+        """Side of a thing's own picture in pixels."""
         slots: int = 2
         """Things in a scene."""
         looks: int = 2
@@ -38,10 +45,12 @@ class CaptionSlots(TextVAE):
         """Dimensions of a word."""
         hidden: int = 128
         """Width of the reader."""
-        channels: tuple[int, int] = (32, 32)
-        """Channels after each stride-2 convolution."""
-        latent_dim: int = 24
-        """Dimensions of each slot's z."""
+        channels: tuple[int, int] = (16, 32)
+        """Channels after each stride-2 convolution over the whole image."""
+        width: int = 384
+        """Width of the dense layers."""
+        shape_dim: int = 24
+        """Dimensions of a shape; the place has two."""
 
         def build(self) -> "CaptionSlots":
             """The model with fresh weights."""
@@ -52,34 +61,38 @@ class CaptionSlots(TextVAE):
     def __init__(self, config: Config) -> None:
         super().__init__()
         first, second = config.channels
-        side = config.image_size // 4
-        flat = second * side * side
         self.image_shape = (1, config.image_size, config.image_size)
-        self.slots = config.slots
+        self.slots, self.patch_size = config.slots, config.patch_size
+        self.scale = config.patch_size / config.image_size
         self.encoder = nn.Sequential(
             nn.Conv2d(1, first, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Conv2d(first, second, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Flatten(),
-            nn.Linear(flat, 256),
+            nn.Linear(second * (config.image_size // 4) ** 2, config.width),
             nn.SiLU(),
         )
         reader = SlotReader(config.num_tokens, config.embedding_dim, config.slots, config.looks, config.hidden)
-        taught = TaughtReader(reader, config.image_size**2)
-        self.prior = LearnedGaussian(taught, taught.num_features, (config.slots, config.latent_dim))
-        self.posterior_head = nn.Sequential(
-            nn.Linear(256 + taught.num_features, 256), nn.SiLU(), GaussianHead(256, config.latent_dim)
+        matched = MatchedReader(reader, config.width)
+        self.prior = LearnedGaussian(matched, matched.num_features, (config.slots, 2 + config.shape_dim))
+        self.place_head = nn.Sequential(
+            nn.Linear(config.width + config.hidden, config.width), nn.SiLU(), GaussianHead(config.width, 2)
+        )
+        pixels = config.patch_size**2
+        self.shape_head = nn.Sequential(
+            nn.Linear(pixels + config.hidden, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.width),
+            nn.SiLU(),
+            GaussianHead(config.width, config.shape_dim),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(config.latent_dim + taught.num_features, 256),
+            nn.Linear(config.shape_dim + config.hidden, config.width),
             nn.SiLU(),
-            nn.Linear(256, flat),
+            nn.Linear(config.width, config.width),
             nn.SiLU(),
-            nn.Unflatten(1, (second, side, side)),
-            nn.ConvTranspose2d(second, first, 4, stride=2, padding=1),
-            nn.SiLU(),
-            nn.ConvTranspose2d(first, 1, 4, stride=2, padding=1),
+            nn.Linear(config.width, pixels),
         )
         self.likelihood = PixelLikelihood("bernoulli")
 
@@ -89,19 +102,49 @@ class CaptionSlots(TextVAE):
         if not self.training:
             return elbo
         reader = self.prior.features
-        assert isinstance(reader, TaughtReader)
-        lesson = reader.lesson(condition, images)
+        assert isinstance(reader, MatchedReader)
+        lesson = reader.lesson(condition, self.encoder(images))
         return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
-        """q(z|x,c), slot by slot."""
+        """q(z|x,c), slot by slot: the place, and the shape that is seen at the place's mean."""
+        words = self.prior.features(condition)
         seen = self.encoder(images).unsqueeze(1).expand(-1, self.slots, -1)
-        moments: DiagonalGaussian = self.posterior_head(torch.cat([seen, self.prior.features(condition)], dim=2))
-        return moments
+        place: DiagonalGaussian = self.place_head(torch.cat([seen, words], dim=2))
+        shape: DiagonalGaussian = self.shape_head(torch.cat([self._glimpses(images, place.mean), words], dim=2))
+        return DiagonalGaussian(
+            torch.cat([place.mean, shape.mean], dim=2), torch.cat([place.log_variance, shape.log_variance], dim=2)
+        )
 
     def decode(self, latent: Float[Tensor, "n slots latent"], condition: Int64[Tensor, "n length"]) -> Likelihood:
-        """p(x|z,c): each slot's drawing, and of each pixel the brightest (softly)."""
-        read = torch.cat([latent, self.prior.features(condition)], dim=2)
-        drawings = self.decoder(read.flatten(0, 1)).unflatten(0, (len(latent), self.slots))
-        likelihood: Likelihood = self.likelihood(drawings.logsumexp(1))
+        """p(x|z,c): each slot's patch in its place, and of each pixel the brightest (softly)."""
+        words = self.prior.features(condition)
+        patches = self.decoder(torch.cat([latent[..., 2:], words], dim=2)).float()
+        likelihood: Likelihood = self.likelihood(self._placed(patches, latent[..., :2]).logsumexp(1))
         return likelihood
+
+    def _glimpses(self, images: Float[Tensor, "n 1 h w"], place: Tensor) -> Float[Tensor, "n slots pixels"]:
+        repeated = images.float().repeat_interleave(self.slots, dim=0)
+        size = [len(repeated), 1, self.patch_size, self.patch_size]
+        grid = F.affine_grid(_affine(self.scale, _centre(place)), size, align_corners=False)
+        glimpses = F.grid_sample(repeated, grid, align_corners=False)
+        return torch.as_tensor(glimpses).reshape(len(images), self.slots, -1)
+
+    def _placed(self, patches: Float[Tensor, "n slots pixels"], place: Tensor) -> Float[Tensor, "n slots 1 h w"]:
+        small = (patches - BACKGROUND).reshape(-1, 1, self.patch_size, self.patch_size)
+        grid = F.affine_grid(
+            _affine(1 / self.scale, -_centre(place) / self.scale), [len(small), *self.image_shape], align_corners=False
+        )
+        # Outside of a patch there is zero above the background.
+        canvas = F.grid_sample(small, grid, align_corners=False) + BACKGROUND
+        return torch.as_tensor(canvas).reshape(len(patches), self.slots, *self.image_shape)
+
+
+def _centre(place: Float[Tensor, "n slots 2"]) -> Float[Tensor, "m 2"]:
+    """Where a patch's middle is, (x, y) from -1 to 1 over the canvas; never off it."""
+    return place.flatten(0, 1).float().tanh()
+
+
+def _affine(scale: float, shift: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2 3"]:
+    diagonal = scale * torch.eye(2, device=shift.device).expand(len(shift), 2, 2)
+    return torch.cat([diagonal, shift.unsqueeze(2)], dim=2)

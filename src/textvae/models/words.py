@@ -143,15 +143,15 @@ class TaughtReader(nn.Module):
     were read right; by lessons alone all of them after four (the loss of a lesson sees nothing but the caption).
     """
 
-    def __init__(self, reader: RecurrentReader | DialReader | SlotReader, num_pixels: int) -> None:
+    def __init__(self, reader: RecurrentReader | DialReader, num_pixels: int) -> None:
         super().__init__()
         self.reader = reader
         self.num_features = reader.num_features
         self.drawing = nn.Linear(reader.num_features, num_pixels)
 
     @torch.no_grad()
-    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n *features"]:
-        """Features of each caption (of each slot, where there are slots), through which no gradient flows."""
+    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
+        """Features of each caption, through which no gradient flows."""
         features: Tensor = self.reader(tokens)
         return features
 
@@ -159,6 +159,44 @@ class TaughtReader(nn.Module):
         """Cross-entropy of the images given nothing but their captions, in nats per image."""
         features = self.reader(tokens, rehearsed=True) if isinstance(self.reader, DialReader) else self.reader(tokens)
         logits = self.drawing(features)
-        if isinstance(self.reader, SlotReader):
-            logits = logits.sum(1)
         return nn.functional.binary_cross_entropy_with_logits(logits, images.flatten(1), reduction="sum") / len(images)
+
+
+class MatchedReader(nn.Module):
+    """A reader of slots that learns by telling which of a batch's images a caption belongs to (Radford et al. 2021).
+
+    Drawing teaches too little where a thing may stand anywhere: smeared over all its places, a three is hardly another
+    picture than a five. Measured on scenes of two digits, in 1,500 steps of 64: 0.6 of the trained pairs were read
+    right and 0.3 of those never seen, even with the places of the words given; matching had read as many images of
+    unseen pairs by then, and its loss fell on.
+    """
+
+    def __init__(self, reader: SlotReader, num_seen: int, width: int = 64) -> None:
+        """``num_seen`` is the number of features of an image that lessons compare with."""
+        super().__init__()
+        self.reader = reader
+        self.num_features = reader.num_features
+        self.of_words = nn.Linear(reader.num_features, width)
+        self.of_image = nn.Linear(num_seen, width)
+        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+
+    @torch.no_grad()
+    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n slots features"]:
+        """Features of each slot, through which no gradient flows."""
+        features: Tensor = self.reader(tokens)
+        return features
+
+    def lesson(self, tokens: Int64[Tensor, "n length"], seen: Float[Tensor, "n seen"]) -> Float[Tensor, ""]:
+        """Cross-entropy of the right caption among the batch's, and of the right image, in nats.
+
+        What a caption says is the sum of what its slots say, so that pairs of things are compared thing by thing.
+        """
+        said = nn.functional.normalize(self.of_words(self.reader(tokens)).sum(1), dim=1)
+        shown = nn.functional.normalize(self.of_image(seen), dim=1)
+        similarity = self.log_scale.exp() * said @ shown.T
+        # An image with the very same words is no counterexample.
+        same = (tokens[:, None] == tokens[None]).all(2)
+        same.fill_diagonal_(False)
+        similarity = similarity.masked_fill(same, -torch.inf)
+        right = torch.arange(len(tokens), device=tokens.device)
+        return (nn.functional.cross_entropy(similarity, right) + nn.functional.cross_entropy(similarity.T, right)) / 2

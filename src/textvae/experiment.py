@@ -14,6 +14,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.card import write_card
+from textvae.conditions import conditions_of
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution
@@ -78,7 +79,7 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
 
     torch.manual_seed(recipe.trainer.seed)
     model = recipe.model.build()
-    training = Training(model, images, recipe.text.encode(images.captions), recipe.trainer, execution)
+    training = Training(model, images, conditions_of(images, recipe.text), recipe.trainer, execution)
     best, history, seconds = _Best(), [], 0.0
     if state := read_state(out):
         try:

@@ -169,6 +169,8 @@ class Training:
         start, stop = self.caption_range[index].unbind(1)
         uniform = torch.rand(len(index), device=index.device)
         condition = self.conditions[start + (uniform * (stop - start)).long()]
+        if condition.dtype is torch.float16:
+            condition = condition.float()  # prepared token embeddings are stored in half the space
         images = self.images[index].float().div_(255)
         return images.contiguous(memory_format=torch.channels_last), condition
 

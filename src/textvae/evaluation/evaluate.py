@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from textvae import data
+from textvae.conditions import conditions_of
 from textvae.data.fetch import data_root
 from textvae.data.images import CaptionedImages
 from textvae.errors import UserError
@@ -106,7 +107,9 @@ class _Evaluation:
         self.generator = TextToImage(model, run.recipe.text, device)
         uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
         captions = images.draw_captions(torch.arange(len(images)), uniform)
-        self.conditions = run.recipe.text.encode(images.captions)[captions]
+        conditions = conditions_of(images, run.recipe.text)[captions]
+        # Prepared token embeddings are stored in half the space.
+        self.conditions = conditions.float() if conditions.dtype is torch.float16 else conditions
         self.train = data.load(run.recipe.data, "train")
         self.absent: dict[str, str] = {}
 

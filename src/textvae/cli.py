@@ -132,6 +132,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         [
             ("out", Path, Path("runs") / chosen.name),
             ("model", type(chosen.model), dataclasses.field(default_factory=lambda: chosen.model)),
+            ("data", str, chosen.data),
             ("trainer", type(chosen.trainer), dataclasses.field(default_factory=lambda: chosen.trainer)),
             ("sample_every", int, 5),
             ("limit", int | None, None),
@@ -143,6 +144,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
 
     Attributes:
         out: The run folder. If it holds the same training, that goes on.
+        data: What to train on: of recipes for photographs, any prepared set SOURCE-SIZE-ENCODER of the recipe's size.
         sample_every: Epochs between two updates of samples.png.
         limit: Train on the first so many images only.
     """
@@ -151,11 +153,16 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     from textvae.device import choose_execution
     from textvae.experiment import carry_out
     from textvae.progress import say
+    from textvae.recipes.photographs import on
     from textvae.runs import read_history
 
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
         say(reason)
+    if asked.data != chosen.data:
+        chosen = on(chosen, asked.data)
+        # The length of a condition is the set's, whatever the recipe's own set had.
+        asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
     settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
@@ -298,6 +305,55 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
     result = _parsed("reconstruct", options, arguments)
     rows = [f"{name}: squared error {value:.2f}" for name, value in result["mse_sum"].items()]
     return result, "\n".join([*rows, result["out"]])
+
+
+def caption(arguments: list[str]) -> tuple[Result, str]:
+    """Rank captions for an image by how likely the model finds it."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        choices: Path,
+        samples: int = 64,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> Result:
+        """Rank captions for an image by the model's own bound on log p(image|caption).
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            image: A picture file; it is scaled to the model's size, grey where the model is.
+            choices: A text file, a caption a line.
+            samples: Draws of the latent for each caption; more make the order steadier.
+            seed: Of the draws, the same for all captions.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if samples < 1:
+            raise UserError(f"{samples} draws bound nothing", "use 1 or more")
+        captions = _lines(choices)
+        from textvae.device import choose_execution
+        from textvae.evaluation.captioning import rank_captions
+        from textvae.generator import TextToImage
+        from textvae.pictures import read_picture
+
+        generator = TextToImage.load(model, choose_execution(device).device)
+        pixels = read_picture(image, generator.model.image_shape)
+        ranked = rank_captions(generator, pixels, captions, samples, seed)
+        return {"image": str(image), "captions": [dataclasses.asdict(caption) for caption in ranked]}
+
+    result = _parsed("caption", options, arguments)
+    rows = [f"{row['probability']:>7.1%}  {row['nats']:>12.1f} nats  {row['caption']}" for row in result["captions"]]
+    return result, "\n".join(rows)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} can't be read: {error}", "give a text file with a caption a line") from None
+    if not any(lines):
+        raise UserError(f"{file} holds no captions", "write a caption a line")
+    return [line for line in lines if line]
 
 
 def evaluate(arguments: list[str]) -> tuple[Result, str]:
@@ -461,6 +517,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "generate": generate,
     "chat": chat,
     "reconstruct": reconstruct,
+    "caption": caption,
     "evaluate": evaluate,
     "reproduce": reproduce,
     "sweep": sweep,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.card import write_card
-from textvae.conditions import conditions_of
+from textvae.conditions import training_conditions
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution
@@ -79,7 +79,8 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
 
     torch.manual_seed(recipe.trainer.seed)
     model = recipe.model.build()
-    training = Training(model, images, conditions_of(images, recipe.text), recipe.trainer, execution)
+    conditions, condition_range = training_conditions(images, recipe)
+    training = Training(model, images, conditions, recipe.trainer, execution, condition_range)
     best, history, seconds = _Best(), [], 0.0
     if state := read_state(out):
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, paper_a, paper_b, paper_d
+from textvae.recipes import judges, pairs, paper_a, paper_b, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -23,6 +23,8 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
+    **{f"pair-{source}": partial(pairs.pair, source) for source in pairs.SOURCES},
+    **{f"pair-judge-{source}": partial(pairs.pair_judge, source) for source in pairs.SOURCES},
 }
 
 

@@ -173,7 +173,9 @@ class Training:
         condition = self.conditions[start + (uniform * (stop - start)).long()]
         if condition.dtype is torch.float16:
             condition = condition.float()  # prepared token embeddings are stored in half the space
-        images = self.images[index].float().div_(255)
+        images = self.images[index]
+        if images.dtype is torch.uint8:
+            images = images.float().div_(255)
         return images.contiguous(memory_format=torch.channels_last), condition
 
     @torch.no_grad()

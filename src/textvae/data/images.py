@@ -23,8 +23,8 @@ class CaptionedImages:
     """Which data, in the words of the command line, such as "fashion-mnist"."""
     split: str
     """"train", "val" or "test"."""
-    images: UInt8[Tensor, "n channels height width"]
-    """Pixels, 0 to 255."""
+    images: UInt8[Tensor, "n channels height width"] | Float[Tensor, "n features 1 1"]
+    """Pixels, 0 to 255; or features that stand in the place of images, where a model is trained on those."""
     captions: Sequence[str]
     """Distinct texts."""
     caption_range: Int64[Tensor, "n 2"]

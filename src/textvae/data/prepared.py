@@ -37,6 +37,10 @@ def prepared_root() -> Path:
     return data_root().parent / "prepared"
 
 
+FEATURES = "-features"
+"""NAME-features is the prepared set NAME with its image embeddings in the place of the pixels: what a pair sees."""
+
+
 @dataclass(frozen=True)
 class PreparedSet:
     """A prepared set as a data source. It is called SOURCE-SIZE-ENCODER, or by the path of its folder."""
@@ -44,6 +48,8 @@ class PreparedSet:
     name: str
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
+    features: bool = False
+    """Whether image embeddings stand in the place of the pixels."""
     files: tuple[RemoteFile, ...] = ()
     carriers: tuple[str, ...] = ()
 
@@ -90,16 +96,19 @@ class PreparedSet:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise self._damaged(f"{split}-captions.json: {error}") from None
         text, image = facts.get("text"), facts.get("image")
+        vectors = None if image is None else self._mapped(f"{split}-image.npy", image)
+        if self.features and vectors is None:
+            raise UserError(f"{self.name} needs image features", f"{self.command} --image-encoder efficientnet")
         try:
             return CaptionedImages(
                 self.name,
                 split,
                 # Stored as picture files have it, seen as networks want it: channels last is their fastest layout.
-                images.permute(0, 3, 1, 2),
+                images.permute(0, 3, 1, 2) if vectors is None or not self.features else vectors[:, :, None, None],
                 captions,
                 ranges,
                 conditions=None if text is None else self._mapped(f"{split}-text.npy", text),
-                image_conditions=None if image is None else self._mapped(f"{split}-image.npy", image),
+                image_conditions=None if self.features else vectors,
                 encoder=self.manifest["text"]["identity"],
             )
         except ValueError as error:
@@ -130,15 +139,19 @@ def prepared_set(name: str) -> PreparedSet | None:
     Raises:
         UserError: the name is that of a set that has not been prepared, or its manifest can't be read.
     """
-    for folder in (prepared_root() / name, Path(name)):
+    features = name.endswith(FEATURES)
+    whole = name.removesuffix(FEATURES)
+    for folder in (prepared_root() / whole, Path(whole)):
         if (folder / MANIFEST).is_file():
-            return PreparedSet(name, folder, read_manifest(folder))
-    named = re.fullmatch(rf"(.+)-(\d+)-({'|'.join(TEXT_ENCODERS)})", name)
+            return PreparedSet(name, folder, read_manifest(folder), features)
+    named = re.fullmatch(rf"(.+)-(\d+)-({'|'.join(TEXT_ENCODERS)})", whole)
     if named and any(named[1] == source or named[1].startswith(f"{source}-") for source in PHOTOS):
         # The longest name: coco-mini is no part of coco.
         source = max((source for source in PHOTOS if named[1].startswith(source)), key=len)
         part = named[1].removeprefix(source).lstrip("-")
         how = f"textvae data prepare {source} --size {named[2]} --text {named[3]}"
+        if features:
+            how += " --image-encoder efficientnet"
         if part:
             how += f", with the --fraction or --theme that {part!r} stands for"
         raise UserError(f"{name} has not been prepared", f"Prepare it: {how}")

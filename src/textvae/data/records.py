@@ -3,7 +3,7 @@
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -89,9 +89,3 @@ def digest(records: Iterable[Record]) -> str:
     for record in records:
         running.update("\0".join((record.key, record.problem, *record.captions, "\n")).encode("utf-8", "replace"))
     return running.hexdigest()[:16]
-
-
-def chunks(records: list[Record], size: int) -> Iterator[list[Record]]:
-    """Stretches of at most ``size``."""
-    for start in range(0, len(records), size):
-        yield records[start : start + size]

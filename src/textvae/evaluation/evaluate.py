@@ -26,12 +26,14 @@ from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
 from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.evaluation.metrics import Metrics
+from textvae.evaluation.retrieval import pair_metrics
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.evaluation.word_sensitivity import word_sensitivity
 from textvae.files import sha256_of, written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.models.base import TextVAE
 from textvae.models.judge import Judge
+from textvae.models.pair import Pair
 from textvae.progress import ProgressLine
 from textvae.runs import MODEL, Run
 
@@ -79,6 +81,8 @@ def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_sa
     }
     if isinstance(model, Judge):
         return _judge_metrics(model.to(device), images, protocol)
+    if isinstance(model, Pair):
+        return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
     return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, paper_a, paper_b, paper_c, paper_d
+from textvae.recipes import judges, pairs, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -45,6 +45,8 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "clip-dual-128-text-dropout": partial(paper_c.clip_dual, 128, "text", 0.2),
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
+    **{f"pair-{source}": partial(pairs.pair, source) for source in pairs.SOURCES},
+    **{f"pair-judge-{source}": partial(pairs.pair_judge, source) for source in pairs.SOURCES},
 }
 
 

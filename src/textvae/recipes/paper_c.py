@@ -30,8 +30,10 @@ def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropo
     pen. Ours are of the last 200 training images, held out.
 
     Ours: 2,145 images of coco-mini, all themes, since its cows and sheep are too few to train on; 25 epochs. The shared
-    space of images and sentences is our own ``pair``; where CLIP's weights are, ``textvae data prepare coco --size 64
-    --text clip --image-encoder clip --theme cow,sheep`` and ``--data coco-cow-sheep-64-clip`` is the paper's.
+    space of images and sentences is our own ``pair`` (``textvae train pair-coco-mini``, then ``textvae data prepare
+    coco-mini --size 64 --text pair --image-encoder pair --pair runs/pair-coco-mini``); where CLIP's weights are,
+    ``textvae data prepare coco --size 64 --text clip --image-encoder clip --theme cow,sheep`` and
+    ``--data coco-cow-sheep-64-clip`` is the paper's.
 
     Command: ``textvae train clip-dual-64-image-dropout --precision bf16`` (64 pixels: 10 images/s a thread, 50 minutes
     on two; 128 pixels: 5 images/s, two hours); measured: see RESULTS.md.

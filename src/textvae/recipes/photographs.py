@@ -2,13 +2,20 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
+from textvae.encoders import PairText
 from textvae.errors import UserError
+from textvae.models.pair import Pair
+from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.text.clip import ClipText
+from textvae.text.minilm import WIDTH
 from textvae.text.sentence import SentenceText
 from textvae.training import TrainerConfig
+
+CLIP_WIDTH = 512
+"""Of ViT-B/32, the papers' CLIP."""
 
 PROMPTS = (
     "a cow standing in the green grass under a blue sky",
@@ -19,19 +26,12 @@ PROMPTS = (
 )
 """What paper c asked for: grass, sky and snow; and what MS-COCO shows most."""
 
-ENCODERS: Mapping[str, tuple[Callable[[], TextEncoder], int]] = {
-    "sentence": (SentenceText, 384),
-    "pair": (SentenceText, 384),
-}
-"""The text encoders whose pooled embeddings condition these models, with their lengths, by the last part of a set's
-name: ``coco-mini-64-sentence`` is read by ``sentence``."""
-
 
 def photograph_recipe(
     name: str, summary: str, source: str, data: str, model: Any, trainer: TrainerConfig, **more: Any
 ) -> Recipe:
     """A recipe on a prepared set: the text encoder, and the length of a condition, are those of the set."""
-    draft = Recipe(name, summary, source, data, _encoder(data)[0](), model, trainer, PROMPTS, **more)
+    draft = Recipe(name, summary, source, data, encoder_of(data)[0], model, trainer, PROMPTS, **more)
     return on(draft, data)
 
 
@@ -41,7 +41,7 @@ def on(recipe: Recipe, data: str) -> Recipe:
     Raises:
         UserError: the set is of another size, or of an encoder without pooled embeddings; the recipe is for no photos.
     """
-    encoder, dimensions = _encoder(data)
+    encoder, dimensions = encoder_of(data)
     if not hasattr(recipe.model, "condition_dim"):
         raise UserError(f"{recipe.name} is made for {recipe.data} alone", "choose a recipe for photographs: clip-...")
     size = recipe.model.image_size
@@ -51,16 +51,27 @@ def on(recipe: Recipe, data: str) -> Recipe:
             f"textvae data prepare SOURCE --size {size} makes one that fits",
         )
     model = dataclasses.replace(recipe.model, condition_dim=dimensions)
-    return dataclasses.replace(recipe, data=data, text=encoder(), model=model)
+    return dataclasses.replace(recipe, data=data, text=encoder, model=model)
 
 
-def _encoder(data: str) -> tuple[Callable[[], TextEncoder], int]:
-    name = _parts(data)[2]
-    if name not in ENCODERS:
-        raise UserError(
-            f"{data} has no pooled embedding of each caption", f"prepare the data with one of: {', '.join(ENCODERS)}"
-        )
-    return ENCODERS[name]
+def encoder_of(data: str) -> tuple[TextEncoder, int]:
+    """The text encoder of a prepared set, by the last part of its name, and the length of its embeddings.
+
+    ``pair`` is the one of the set's source, where ``textvae train pair-SOURCE`` leaves it.
+
+    Raises:
+        UserError: the set's captions were not embedded, or as tokens.
+    """
+    source, _, name = _parts(data)
+    if name == "sentence":
+        return SentenceText(), WIDTH
+    if name == "clip":
+        return ClipText(), CLIP_WIDTH
+    if name == "pair":
+        # A subset's name goes on after its source's: coco-mini-cow-sheep.
+        own = next((whole for whole in pairs.SOURCES if source.startswith(whole)), source)
+        return PairText(f"runs/pair-{own}"), Pair.Config().width
+    raise UserError(f"{data} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair")
 
 
 def _parts(data: str) -> tuple[str, str, str]:

@@ -409,7 +409,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
     def options(
-        paper: Annotated[Literal["a", "b", "d"], tyro.conf.Positional],
+        paper: Annotated[Literal["a", "b", "c", "d"], tyro.conf.Positional],
         only: tuple[str, ...] = (),
         runs: Path = Path("runs"),
         num_samples: int = 10_000,
@@ -418,8 +418,9 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
         """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
 
         Args:
-            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional;
-                d: digits from captions.
+            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional; both
+                also photographs from sentences; c: photographs, trained on embeddings of images; d: digits from
+                captions.
             only: Rows by name; default: all.
             runs: Folder of the run folders; what is trained or measured there already is not done again.
             num_samples: Test images, and samples, of each measurement.

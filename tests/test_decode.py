@@ -70,7 +70,7 @@ def test_jpeg_decoded_at_a_fraction_looks_as_decoded_whole() -> None:
         (halves((64, 64), 1, 0, "1"), "PNG", "converted from grey", WHITE),
         (halves((64, 64), (0, 255, 255, 0), (0, 0, 0, 0), "CMYK"), "JPEG", "converted from CMYK", RED),
         (halves((64, 64), (0, 0, 0, 0), BLUE, "RGBA"), "PNG", "transparent", WHITE),
-        (Image.fromarray(np.full((64, 64), 40_000, np.uint16)), "PNG", "16 bits", (156, 156, 156)),
+        (Image.fromarray(np.full((64, 64), 40_000, np.uint16)), "PNG", "sixteen bits", (156, 156, 156)),
         (Image.new("RGB", (20, 30), RED), "PNG", "enlarged from 20x30", RED),
     ],
     ids=["grey", "bilevel", "cmyk", "transparent", "16-bit", "small"],

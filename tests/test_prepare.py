@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -60,8 +59,8 @@ def test_its_pixels_are_mapped_not_read(tmp_path) -> None:
     # The file's own pages: what is changed there is seen here.
     with (prepared_root() / "mine-16-words" / "train-images.npy").open("rb+") as file:
         file.seek(-1, os.SEEK_END)
-        file.write(bytes([int(images[-1, -1, -1, -1]) ^ 255]))
-        expected = int(np.load(file.name)[-1, -1, -1, -1])
+        expected = int(images[-1, -1, -1, -1]) ^ 255
+        file.write(bytes([expected]))
     assert int(images[-1, -1, -1, -1]) == expected
     # And what is changed here is not written there.
     images[:] = 0
@@ -90,7 +89,7 @@ def test_what_cant_be_used_is_skipped_and_all_of_it_is_told(tmp_path) -> None:
     assert made["skipped"] == {"no caption": 2, "broken": 1, "no image format that Pillow knows": 1, "tiny": 1} | {
         "no image of this name in the shard": 1
     }
-    assert made["handled"] == {"empty caption dropped": 0, "converted from grey": 1} | made["handled"]
+    assert made["handled"] == {"converted from grey": 1}
     folder = prepared_root() / "mine-16-words"
     report = [json.loads(line) for line in (folder / "report.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {line["key"].split("/")[1] for line in report if line["done"] == "skipped"} == {
@@ -138,12 +137,10 @@ def test_a_killed_preparation_goes_on_where_it_was(tmp_path, monkeypatch) -> Non
     folder = photos.coco_folder(tmp_path / "mine", 60, 3)
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(folder)])
     chunks = prepared_root() / ".mine-16-words.unfinished" / "train-pixels-chunks"
-    deadline = time.monotonic() + 60
-    while len(list(chunks.glob("*.npz"))) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + 300
+    while len(list(chunks.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in chunks.glob("*.npz")}
     assert 3 <= len(done) < 15
@@ -228,7 +225,8 @@ def test_the_command(tmp_path, capsys) -> None:
         cli.main(["data", "describe", "mine-red-blue-16-words", "--out", str(tmp_path / "sheet.png"), "--json"])
     assert exit_.value.code == 0
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["images"] == 6
-    assert Image.open(tmp_path / "sheet.png").size[0] > 100
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[0] > 100
 
 
 def test_conditions_come_from_the_data_where_it_has_them(tmp_path) -> None:

@@ -8,6 +8,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -459,8 +460,8 @@ def _lines(report: Sequence[Line]) -> str:
 
 
 def _kind(why: str) -> str:
-    """What a reason has in common with others: it without its numbers."""
-    return why.split(":")[0].split(" from ")[0]
+    """What a reason has in common with others: it without its numbers and particulars."""
+    return re.sub(r"\d+ ", "", re.split(r":| from \d", why)[0])
 
 
 def _command(source: str, side: int, text: TextName, images: ImageName | None, subset: Subset, out: Path | None) -> str:

@@ -45,11 +45,11 @@ def test_retrieval_has_its_closed_forms() -> None:
     assert retrieval_precision(own, own, names) == 1.0
     assert retrieval_precision(own, own.roll(1, 0), names) == 0.0
     # Of 100 equal chances one wins.
-    random = F.normalize(torch.randn(4000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    other = F.normalize(torch.randn(4000, 8, generator=torch.Generator().manual_seed(1)), dim=1)
-    precision = retrieval_precision(random, other, [str(number) for number in range(4000)])
-    assert precision == pytest.approx(0.01, abs=0.005)
-    assert precision == retrieval_precision(random, other, [str(number) for number in range(4000)])
+    random = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    other = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(1)), dim=1)
+    precision = retrieval_precision(random, other, [str(number) for number in range(2000)])
+    assert precision == pytest.approx(0.01, abs=0.008)
+    assert precision == retrieval_precision(random, other, [str(number) for number in range(2000)])
 
 
 def test_a_caption_is_no_rival_of_itself() -> None:
@@ -83,7 +83,7 @@ def test_a_pair_learns_to_retrieve_what_it_has_not_seen(cpu) -> None:
     assert isinstance(training.model, Pair)
     found = pair_metrics(training.model.eval(), recipe, test, {"seed": 0, "model": "x", "data": "twins"})
     precision = found.sections["retrieval_precision"]
-    assert precision["real"] > 0.6
+    assert precision["real"] > 0.5
     assert precision["shuffled"] < 0.05
 
 
@@ -123,7 +123,6 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
         trainer=TrainerConfig(epochs=3, batch_size=16, validation_images=4),
     )
     run = tmp_path / "runs" / "pair"
-    monkeypatch.setattr("textvae.recipes.recipe", lambda _: recipe)
     monkeypatch.setattr("textvae.runs.recipe_named", lambda _: recipe)
     assert carry_out(recipe, run, cpu)
     metrics = evaluate_run(open_run(run), torch.device("cpu"), 12, 1, 0)
@@ -155,8 +154,8 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
 def test_pairs_of_other_models_are_refused(tmp_path) -> None:
     encoders._pair.cache_clear()
     with pytest.raises(UserError, match="no run folder"):
-        PairText(str(tmp_path / "nothing")).encode(["x"])
+        _ = PairText(str(tmp_path / "nothing")).shape
     with pytest.raises(UserError, match="no pair"):
-        PairText("judge-digits").encode(["x"])
+        _ = PairText("judge-digits").shape
     with pytest.raises(UserError, match="trained before"):
         encoders.text_encoder("pair", "", None)

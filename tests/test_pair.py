@@ -60,6 +60,7 @@ def test_a_caption_is_no_rival_of_itself() -> None:
         retrieval_precision(images, texts, ["a shirt"] * 3)
 
 
+@torch.no_grad()
 def test_the_loss_is_clips() -> None:
     torch.manual_seed(0)
     model = SMALL.build().eval()

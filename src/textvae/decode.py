@@ -109,7 +109,7 @@ def _square(opened: ImageFile.ImageFile, side: int, fit: Fit) -> Decoded:
         notes.append(f"enlarged from {width}x{height}")
     if picture.mode.startswith("I"):
         # Sixteen bits of grey; Pillow's own conversion would clip them to white.
-        notes.append("16 bits scaled to 8")
+        notes.append("sixteen bits scaled to eight")
         picture = Image.fromarray((np.asarray(picture, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         notes.append("transparent: set on white")

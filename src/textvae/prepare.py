@@ -8,6 +8,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from textvae.data.images import CaptionedImages
 from textvae.data.photos import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, prepared_root, read_manifest
 from textvae.data.records import PhotoSource, Record, clean, digest
-from textvae.decode import DecodeTask, Place, decode_chunk, start_worker
+from textvae.decode import DecodeTask, Fit, Place, decode, decode_chunk, start_worker
 from textvae.encoders import FrozenImages, FrozenText, ImageName, PairImages, TextName, image_encoder, text_encoder
 from textvae.errors import UserError
 from textvae.files import write_json, write_text, written_whole
@@ -85,7 +86,7 @@ def prepare(
     try:
         if (folder / MANIFEST).is_file():
             made = read_manifest(folder)
-            _refuse_difference(folder, made["made_of"], plan)
+            _refuse_difference(folder, made.get("made_of"), plan)
             say(f"{folder} is prepared already")
         else:
             command = _command(source, side, text, images, subset, out)
@@ -280,7 +281,10 @@ class _Preparation:
             return None
         wanted = {key: self.plan[key] for key in ("source", "subset", "records", "side", "fit")}
         for manifest in self.folder.parent.glob(f"*/{MANIFEST}"):
-            made_of = read_manifest(manifest.parent).get("made_of", {})
+            try:
+                made_of = read_manifest(manifest.parent).get("made_of", {})
+            except UserError:  # somebody else's manifest.json
+                continue
             if made_of.get("image") == self.viewer.base.identity and wanted.items() <= made_of.items():
                 return manifest.parent / f"{split}-image.npy"
         return None
@@ -424,17 +428,15 @@ class _ImageTask:
     stretch: tuple[int, int]
     places: tuple[Place, ...]
     """The photographs themselves, where the viewer wants those."""
-    fit: str
+    fit: Fit
     projects: bool
 
 
 def _embed_images(task: _ImageTask) -> None:
     start, stop = task.stretch
     if task.places:
-        from textvae.decode import decode
-
         side = task.viewer.side or 0
-        pixels = np.stack([decode(place.read(), side, task.fit).pixels for place in task.places])  # type: ignore[arg-type]
+        pixels = np.stack([decode(place.read(), side, task.fit).pixels for place in task.places])
     else:
         pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
     rows = torch.from_numpy(pixels)
@@ -459,8 +461,8 @@ def _lines(report: Sequence[Line]) -> str:
 
 
 def _kind(why: str) -> str:
-    """What a reason has in common with others: it without its numbers."""
-    return why.split(":")[0].split(" from ")[0]
+    """What a reason has in common with others: it without its numbers and particulars."""
+    return re.sub(r"\d+ ", "", re.split(r":| from \d", why)[0])
 
 
 def _command(source: str, side: int, text: TextName, images: ImageName | None, subset: Subset, out: Path | None) -> str:

@@ -53,7 +53,7 @@ class _Split:
 
 
 def read_shard(path: Path) -> Iterator[Record]:
-    """The samples of one shard: consecutive members whose names agree up to the first dot.
+    """The samples of one shard: consecutive members whose names agree but for their extension.
 
     Images are not read but located, so that any process can read its own ones later. A shard that ends early gives
     the samples before its end, and a record with the problem.
@@ -67,7 +67,7 @@ def read_shard(path: Path) -> Iterator[Record]:
                 if not member.isreg():
                     continue
                 name = PurePosixPath(member.name)
-                stem, _, extension = name.name.partition(".")
+                stem, extension = name.stem, name.suffix.removeprefix(".")
                 this = f"{path.stem}/{name.parent / stem}"
                 if this != key:
                     if key:

@@ -3,7 +3,7 @@
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors.torch
 import torch
@@ -79,12 +79,13 @@ class MiniLM(nn.Module):
 
     def forward(self, ids: Int64[Tensor, "n tokens"]) -> Float[Tensor, "n tokens 384"]:
         """A vector for each token; id 0 is padding, whose vectors mean nothing."""
-        known = self.embeddings
+        # What a ModuleDict holds is a module to mypy, whichever it is.
+        known, layers = cast(Any, self.embeddings), cast(Any, self.encoder)["layer"]
         place = torch.arange(ids.shape[1], device=ids.device)
-        x = known["word_embeddings"](ids) + known["position_embeddings"](place)
+        x: Tensor = known["word_embeddings"](ids) + known["position_embeddings"](place)
         x = known["LayerNorm"](x + known["token_type_embeddings"].weight[0])
         mask = (ids != 0)[:, None, None, :]
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in layers:
             x = layer(x, mask)
         return x
 
@@ -98,10 +99,10 @@ class _Layer(nn.Module):
         self.output = _output(INNER)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        own, after = self.attention["self"], self.attention["output"]
-        q, k, v = (own[name](x).unflatten(2, (HEADS, -1)).transpose(1, 2) for name in ("query", "key", "value"))  # type: ignore[index]
+        own, after = cast(Any, self.attention["self"]), cast(Any, self.attention["output"])
+        q, k, v = (own[name](x).unflatten(2, (HEADS, -1)).transpose(1, 2) for name in ("query", "key", "value"))
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
-        x = after["LayerNorm"](x + after["dense"](attended))  # type: ignore[index]
+        x = after["LayerNorm"](x + after["dense"](attended))
         inner = F.gelu(self.intermediate["dense"](x))
         y: Tensor = self.output["LayerNorm"](x + self.output["dense"](inner))
         return y

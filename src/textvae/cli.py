@@ -330,13 +330,13 @@ def caption(arguments: list[str]) -> tuple[Result, str]:
         """
         if samples < 1:
             raise UserError(f"{samples} draws bound nothing", "use 1 or more")
-        captions = _lines(choices)
         from textvae.device import choose_execution
         from textvae.evaluation.captioning import rank_captions
         from textvae.generator import TextToImage
         from textvae.pictures import read_picture
 
         generator = TextToImage.load(model, choose_execution(device).device)
+        captions = _lines(choices)
         pixels = read_picture(image, generator.model.image_shape)
         ranked = rank_captions(generator, pixels, captions, samples, seed)
         return {"image": str(image), "captions": [dataclasses.asdict(caption) for caption in ranked]}

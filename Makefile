@@ -32,6 +32,8 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/frechet_speed.py
 	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/coco_scale.py
+	$(BIN)/python benchmarks/prepare_speed.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -48,5 +50,5 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,sentence,clip,dev]"
 	@touch $@ $(VENV)/.installed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli, experiment, generator, reproduce, runs, sweep
+from textvae import cli, experiment, generator, prepare, reproduce, runs, sweep
 from textvae import data as textvae_data
 from textvae.data import describe
 from textvae.evaluation import evaluate
@@ -74,6 +74,7 @@ def test_commands_are_understood(
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)
     monkeypatch.setattr(sweep, "sweep_setting", understood)
     monkeypatch.setattr(describe, "describe", understood)
+    monkeypatch.setattr(prepare, "prepare", understood)
     monkeypatch.setattr(textvae_data, "source", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(runs, "open_run", lambda model: _Anything())

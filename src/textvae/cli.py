@@ -132,6 +132,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         [
             ("out", Path, Path("runs") / chosen.name),
             ("model", type(chosen.model), dataclasses.field(default_factory=lambda: chosen.model)),
+            ("data", str, chosen.data),
             ("trainer", type(chosen.trainer), dataclasses.field(default_factory=lambda: chosen.trainer)),
             ("sample_every", int, 5),
             ("limit", int | None, None),
@@ -143,6 +144,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
 
     Attributes:
         out: The run folder. If it holds the same training, that goes on.
+        data: What to train on: of recipes for photographs, any prepared set SOURCE-SIZE-ENCODER of the recipe's size.
         sample_every: Epochs between two updates of samples.png.
         limit: Train on the first so many images only.
     """
@@ -151,11 +153,16 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     from textvae.device import choose_execution
     from textvae.experiment import carry_out
     from textvae.progress import say
+    from textvae.recipes.photographs import on
     from textvae.runs import read_history
 
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
         say(reason)
+    if asked.data != chosen.data:
+        chosen = on(chosen, asked.data)
+        # The length of a condition is the set's, whatever the recipe's own set had.
+        asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
     settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
@@ -300,6 +307,55 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
     return result, "\n".join([*rows, result["out"]])
 
 
+def caption(arguments: list[str]) -> tuple[Result, str]:
+    """Rank captions for an image by how likely the model finds it."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        choices: Path,
+        samples: int = 64,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> Result:
+        """Rank captions for an image by the model's own bound on log p(image|caption).
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            image: A picture file; it is scaled to the model's size, grey where the model is.
+            choices: A text file, a caption a line.
+            samples: Draws of the latent for each caption; more make the order steadier.
+            seed: Of the draws, the same for all captions.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if samples < 1:
+            raise UserError(f"{samples} draws bound nothing", "use 1 or more")
+        from textvae.device import choose_execution
+        from textvae.evaluation.captioning import rank_captions
+        from textvae.generator import TextToImage
+        from textvae.pictures import read_picture
+
+        generator = TextToImage.load(model, choose_execution(device).device)
+        captions = _lines(choices)
+        pixels = read_picture(image, generator.model.image_shape)
+        ranked = rank_captions(generator, pixels, captions, samples, seed)
+        return {"image": str(image), "captions": [dataclasses.asdict(caption) for caption in ranked]}
+
+    result = _parsed("caption", options, arguments)
+    rows = [f"{row['probability']:>7.1%}  {row['nats']:>12.1f} nats  {row['caption']}" for row in result["captions"]]
+    return result, "\n".join(rows)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} can't be read: {error}", "give a text file with a caption a line") from None
+    if not any(lines):
+        raise UserError(f"{file} holds no captions", "write a caption a line")
+    return [line for line in lines if line]
+
+
 def evaluate(arguments: list[str]) -> tuple[Result, str]:
     """Measure a model on real test data: prints a table, writes metrics.json."""
 
@@ -353,7 +409,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
     def options(
-        paper: Annotated[Literal["a", "b", "d"], tyro.conf.Positional],
+        paper: Annotated[Literal["a", "b", "c", "d"], tyro.conf.Positional],
         only: tuple[str, ...] = (),
         runs: Path = Path("runs"),
         num_samples: int = 10_000,
@@ -362,8 +418,9 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
         """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
 
         Args:
-            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional;
-                d: digits from captions.
+            paper: a: MNIST and Fashion-MNIST from one-hot labels; b: Fashion-MNIST, dense against convolutional; both
+                also photographs from sentences; c: photographs, trained on embeddings of images; d: digits from
+                captions.
             only: Rows by name; default: all.
             runs: Folder of the run folders; what is trained or measured there already is not done again.
             num_samples: Test images, and samples, of each measurement.
@@ -409,15 +466,18 @@ def sweep(arguments: list[str]) -> tuple[Result, str]:
 
 
 def data(arguments: list[str]) -> tuple[Result, str]:
-    """Fetch or describe a data set: data fetch|describe NAME."""
+    """Fetch, prepare or describe a data set: data fetch|prepare|describe NAME."""
     from textvae.data import SOURCES, source
+    from textvae.data.photos import PHOTOS
 
-    names = ", ".join(SOURCES)
+    names, photos = ", ".join(SOURCES), ", ".join(PHOTOS)
+    usage = "textvae data fetch|describe NAME, or textvae data prepare SOURCE"
     action = arguments[0] if arguments else ""
     if action in ("-h", "--help"):
-        return {"names": list(SOURCES)}, f"usage: textvae data fetch|describe NAME\n\nnames: {names}"
-    if action not in ("fetch", "describe"):
-        raise UserError("textvae data needs to know what to do", f"textvae data fetch|describe NAME ({names})")
+        text = f"usage: {usage}\n\nnames: {names}, or that of a prepared set\nsources: {photos}, or a folder"
+        return {"names": list(SOURCES), "sources": list(PHOTOS)}, text
+    if action not in ("fetch", "describe", "prepare"):
+        raise UserError("textvae data needs to know what to do", f"{usage} ({names}; {photos})")
 
     def fetch(name: Annotated[str, tyro.conf.Positional]) -> Result:
         """Fetch a data set, every file checked by its SHA-256.
@@ -436,10 +496,59 @@ def data(arguments: list[str]) -> tuple[Result, str]:
         """
         from textvae.data.describe import describe
 
-        return describe(name, out or Path(f"{name}.png"))
+        return describe(name, out or Path(f"{Path(name).name}.png"))
 
+    if action == "prepare":
+        return _prepare(arguments[1:])
     result: Result = _parsed(f"data {action}", fetch if action == "fetch" else describe, arguments[1:])
     return result, "\n".join(f"{key}: {value}" for key, value in result.items())
+
+
+def _prepare(arguments: list[str]) -> tuple[Result, str]:
+    def prepare(
+        source: Annotated[str, tyro.conf.Positional],
+        size: int = 64,
+        text: Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"] = "sentence",
+        image_encoder: Literal["efficientnet", "pair", "clip"] | None = None,
+        fraction: float = 1.0,
+        theme: str = "",
+        seed: int = 0,
+        out: Path | None = None,
+        clip: str = "openai/clip-vit-base-patch32",
+        pair: Path | None = None,
+        workers: int = 0,
+    ) -> Result:
+        """Make photographs ready for training: square pictures, captions, frozen embeddings. Resumes after a kill.
+
+        Args:
+            source: coco-mini, coco, flowers102, products, or a folder of captioned images.
+            size: Pixels a side.
+            text: What is kept of the captions besides their words; "words": nothing, for models that learn to read.
+            image_encoder: What is kept of the images besides their pixels; default: nothing.
+            fraction: Share of the images, drawn at random.
+            theme: Only images with one of these words in a caption, such as cow,sheep,mountain.
+            seed: Of the fraction's draw.
+            out: Folder to write; default: SOURCE-SIZE-TEXT, where textvae keeps its data.
+            clip: The CLIP model: of the hub, or a folder.
+            pair: The run folder of a trained pair.
+            workers: Processes; 0 takes the cores this process may use.
+        """
+        from textvae.data.photos import Subset
+        from textvae.prepare import prepare
+
+        words = tuple(word.strip() for word in theme.split(",") if word.strip())
+        return prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)
+
+    result: Result = _parsed("data prepare", prepare, arguments)
+    lines = [
+        f"{split}: {facts['images'][0]:,} images, {facts['captions']:,} captions"
+        for split, facts in result["splits"].items()
+    ]
+    for done in ("skipped", "handled"):
+        total = sum(result[done].values())
+        why = ", ".join(f"{count} {reason}" for reason, count in result[done].items())
+        lines.append(f"{done}: {total:,}" + (f" ({why})" if why else ""))
+    return result, "\n".join([f"{result['name']}: in {result['folder']}", *lines])
 
 
 def doctor(arguments: list[str]) -> tuple[Result, str]:
@@ -461,6 +570,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "generate": generate,
     "chat": chat,
     "reconstruct": reconstruct,
+    "caption": caption,
     "evaluate": evaluate,
     "reproduce": reproduce,
     "sweep": sweep,

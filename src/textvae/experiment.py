@@ -14,6 +14,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.card import write_card
+from textvae.conditions import training_conditions
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution
@@ -90,7 +91,8 @@ def carry_out(
 
     torch.manual_seed(recipe.trainer.seed)
     model = recipe.model.build()
-    training = Training(model, images, recipe.text.encode(images.captions), recipe.trainer, execution)
+    conditions, condition_range = training_conditions(images, recipe)
+    training = Training(model, images, conditions, recipe.trainer, execution, condition_range)
     best, history, seconds = _Best(), [], 0.0
     if state := read_state(out):
         try:

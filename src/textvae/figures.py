@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
+from textvae.conditions import conditions_of, image_conditions_of
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
 from textvae.pictures import INK, PAPER, grid, save_png, to_pil
@@ -47,7 +48,10 @@ def reconstructions(run: Run, path: Path) -> None:
     """Paper b, figure 2: test images above, their reconstructions below."""
     generator = TextToImage.load(run)
     images = data.load(run.recipe.data, "test").first(COLUMNS)
-    condition = run.recipe.text.encode([images.captions[int(start)] for start, _ in images.caption_range])
+    if run.recipe.condition_on == "text":
+        condition = conditions_of(images, run.recipe.text)[images.caption_range[:, 0]]
+    else:
+        condition = image_conditions_of(images, run.recipe, data.load(run.recipe.data, "train"))
     pictures = [to_pil(images.images), to_pil(generator.reconstruct(images.images, condition))]
     save_png(grid(pictures, ["test image", "reconstruction"]), path, {"model": run.name})
 
@@ -96,7 +100,7 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
         across = margin + (width - 2 * margin) * epoch / last
         return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
 
-    pen.line([place(0, high), place(0, low), place(last, low)], INK)
+    pen.line([place(0.0, high), place(0.0, low), place(float(last), low)], INK)
     for value in (low, high):
         pen.text((margin - 6, place(0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
     pen.text((width - margin, height - margin + 6), f"epoch {last:g}", INK, font=font, anchor="ra")
@@ -109,16 +113,42 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
     save_png(canvas, path, {"model": ", ".join(thin), "title": title})
 
 
-def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
+def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
+    """Samples for the recipe's prompts, and reconstructions (papers a, figures 3, 4, 6; b, 4 to 6; c, 3 and 5)."""
     for name, run in runs.items():
+        phrase(run, run.recipe.prompts, folder / f"{name}.png")
+        reconstructions(run, folder / f"{name}-reconstructions.png")
+
+
+def _split(runs: Mapping[str, Run]) -> tuple[dict[str, Run], dict[str, Run]]:
+    """Runs on 28-pixel images, and those on photographs."""
+    photographs = {name: run for name, run in runs.items() if run.recipe.name.startswith("clip-")}
+    return {name: run for name, run in runs.items() if name not in photographs}, photographs
+
+
+def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
+    small, photographs = _split(runs)
+    for name, run in small.items():
         class_rows(run, folder / f"{name}.png", with_none=True)
+    _photographs(photographs, folder)
 
 
 def _paper_b(runs: Mapping[str, Run], folder: Path) -> None:
-    for name, run in runs.items():
+    small, photographs = _split(runs)
+    for name, run in small.items():
         class_rows(run, folder / f"{name}.png", with_none=False)
         reconstructions(run, folder / f"{name}-reconstructions.png")
-    phrase(runs["label-conv"], ("Make a dress", "an ankle boot", "a shirt"), folder / "label-conv-phrases.png")
+    _photographs(photographs, folder)
+    if "label-conv" in small:
+        phrase(small["label-conv"], ("Make a dress", "an ankle boot", "a shirt"), folder / "label-conv-phrases.png")
+
+
+def _paper_c(runs: Mapping[str, Run], folder: Path) -> None:
+    _photographs(runs, folder)
+    # Figure 4 is the whole loss; here its largest term, which all recipes have.
+    for size in (64, 128):
+        if some := {name: run for name, run in runs.items() if name.startswith(f"clip-dual-{size}")}:
+            loss_curves(some, "reconstruction", folder / f"paper-c-loss-curves-{size}.png")
 
 
 def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
@@ -134,4 +164,9 @@ def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
         watched_curves(families, "seen", "test-within", folder / "paper-d-judge-accuracy.png")
 
 
-_FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {"a": _paper_a, "b": _paper_b, "d": _paper_d}
+_FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {
+    "a": _paper_a,
+    "b": _paper_b,
+    "c": _paper_c,
+    "d": _paper_d,
+}

@@ -28,6 +28,7 @@ from textvae.errors import UserError
 from textvae.files import write_json, write_text, written_whole
 from textvae.models.base import Trainable
 from textvae.recipes import recipe as recipe_named
+from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
@@ -99,7 +100,10 @@ def open_run(model: str | Path) -> Run:
             raise _not_a_run(path, list(shipped))
         path = shipped[str(model)]
     config = read_config(path)
-    named = recipe_named(config["recipe"])
+    # mypy takes the module recipes.recipe for the function, since encoders know runs and recipes know encoders.
+    named = recipe_named(config["recipe"])  # type: ignore[operator]
+    if (data := config.get("data", {}).get("name", named.data)) != named.data:
+        named = on(named, str(data))
     settings = {key: config[key] for key in ("model", "trainer") if key in config}
     changed = replace(
         named,

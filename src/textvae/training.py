@@ -88,7 +88,9 @@ class Training:
         conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"],
         config: TrainerConfig,
         execution: Execution,
+        condition_range: Int64[Tensor, "n 2"] | None = None,
     ) -> None:
+        """Prepares a training; ``condition_range`` says whose conditions are whose, by default as the captions are."""
         device = execution.device
         held_out = config.validation_images
         if held_out >= len(data):
@@ -98,7 +100,7 @@ class Training:
         self.model = model
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else self.model
         self.images = data.images.to(device)
-        self.caption_range = data.caption_range.to(device)
+        self.condition_range = (data.caption_range if condition_range is None else condition_range).to(device)
         self.conditions = conditions.to(device)
         self.num_training = len(data) - held_out
         self.optimizer = _adam(self.model, config)
@@ -166,10 +168,14 @@ class Training:
             average(self.averaged, self.model, self.config.ema_decay)
 
     def _gather(self, index: Int64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
-        start, stop = self.caption_range[index].unbind(1)
+        start, stop = self.condition_range[index].unbind(1)
         uniform = torch.rand(len(index), device=index.device)
         condition = self.conditions[start + (uniform * (stop - start)).long()]
-        images = self.images[index].float().div_(255)
+        if condition.dtype is torch.float16:
+            condition = condition.float()  # prepared token embeddings are stored in half the space
+        images = self.images[index]
+        if images.dtype is torch.uint8:
+            images = images.float().div_(255)
         return images.contiguous(memory_format=torch.channels_last), condition
 
     @torch.no_grad()

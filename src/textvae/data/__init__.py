@@ -8,6 +8,8 @@ from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.fetch import RemoteFile, Say, to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
+from textvae.data.photos import PHOTOS
+from textvae.data.prepared import prepared_names, prepared_set
 from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
 
@@ -60,16 +62,24 @@ SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 
 
 def source(name: str) -> Source:
-    """The source of that name.
+    """The source of that name: one of ``SOURCES``, or a prepared set of photographs.
 
     Raises:
         UserError: there is none.
     """
-    if name not in SOURCES:
-        near = difflib.get_close_matches(name.casefold(), SOURCES, n=1)
-        hint = f"Did you mean {near[0]}? There are: " if near else "There are: "
-        raise UserError(f'no data set is called "{name}"', hint + ", ".join(SOURCES))
-    return SOURCES[name]
+    if name in SOURCES:
+        return SOURCES[name]
+    if prepared := prepared_set(name):
+        return prepared
+    if name in PHOTOS:
+        raise UserError(
+            f"{name} are photographs of all sizes: they are prepared before use",
+            f"textvae data prepare {name} --size 64 --text sentence makes the data set {name}-64-sentence",
+        )
+    known = [*SOURCES, *prepared_names()]
+    near = difflib.get_close_matches(name.casefold(), known, n=1)
+    hint = f"Did you mean {near[0]}? There are: " if near else "There are: "
+    raise UserError(f'no data set is called "{name}"', hint + ", ".join(known))
 
 
 def load(name: str, split: str) -> CaptionedImages:

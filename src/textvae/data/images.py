@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 
@@ -23,8 +23,8 @@ class CaptionedImages:
     """Which data, in the words of the command line, such as "fashion-mnist"."""
     split: str
     """"train", "val" or "test"."""
-    images: UInt8[Tensor, "n channels height width"]
-    """Pixels, 0 to 255."""
+    images: UInt8[Tensor, "n channels height width"] | Float[Tensor, "n features 1 1"]
+    """Pixels, 0 to 255; or features that stand in the place of images, where a model is trained on those."""
     captions: Sequence[str]
     """Distinct texts."""
     caption_range: Int64[Tensor, "n 2"]
@@ -33,6 +33,12 @@ class CaptionedImages:
     """The class of each image, where the data has classes."""
     class_names: Sequence[str] = ()
     """What the labels mean."""
+    conditions: Float[Tensor, "captions *condition"] | None = None
+    """What a frozen text encoder makes of each caption, where it has been computed before."""
+    image_conditions: Float[Tensor, "n d"] | None = None
+    """What a frozen image encoder makes of each image, where it has been computed before."""
+    encoder: str = ""
+    """Which text encoder ``conditions`` are of, with the version of its weights."""
 
     def __post_init__(self) -> None:
         """Refuses stretches that point outside the captions: they would surface as wrong text, silently."""
@@ -43,6 +49,10 @@ class CaptionedImages:
             int(start.min()) < 0 or int(stop.max()) > len(self.captions) or bool((start >= stop).any())
         ):
             raise ValueError("every image needs a non-empty stretch of the caption list")
+        if self.conditions is not None and len(self.conditions) != len(self.captions):
+            raise ValueError(f"{len(self.captions)} captions but {len(self.conditions)} conditions")
+        if self.image_conditions is not None and len(self.image_conditions) != len(self.images):
+            raise ValueError(f"{len(self.images)} images but {len(self.image_conditions)} image conditions")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,12 +64,16 @@ class CaptionedImages:
         return channels, height, width
 
     def fingerprint(self) -> str:
-        """SHA-256 over pixels, captions and their assignment, shortened to 16 digits; stands in metrics.json."""
+        """SHA-256 over all that training sees, shortened to 16 digits; stands in metrics.json."""
         digest = hashlib.sha256()
         digest.update(repr(tuple(self.images.shape)).encode())
-        digest.update(self.images.contiguous().numpy().tobytes())
+        _hash_rows(digest, self.images)
         digest.update("\0".join(self.captions).encode())
         digest.update(self.caption_range.contiguous().numpy().tobytes())
+        for name, embeddings in (("text", self.conditions), ("image", self.image_conditions)):
+            if embeddings is not None:
+                digest.update(f"{name} {tuple(embeddings.shape)}".encode())
+                _hash_rows(digest, embeddings)
         return digest.hexdigest()[:16]
 
     def draw_captions(self, index: Int64[Tensor, "b"], uniform: Tensor) -> Int64[Tensor, "b"]:
@@ -69,30 +83,43 @@ class CaptionedImages:
 
     def first(self, count: int) -> "CaptionedImages":
         """The first ``count`` images, with the same caption list."""
-        return CaptionedImages(
-            self.name,
-            self.split,
-            self.images[:count],
-            self.captions,
-            self.caption_range[:count],
-            None if self.labels is None else self.labels[:count],
-            self.class_names,
+        return replace(
+            self,
+            images=self.images[:count],
+            caption_range=self.caption_range[:count],
+            labels=None if self.labels is None else self.labels[:count],
+            image_conditions=None if self.image_conditions is None else self.image_conditions[:count],
         )
 
     def followed_by(self, other: "CaptionedImages") -> "CaptionedImages":
-        """These images and then those, each with the captions it has; other's classes must be the same."""
-        labels = None
-        if self.labels is not None and other.labels is not None:
-            labels = torch.cat([self.labels, other.labels])
+        """These images and then those, each with the captions it has; other's classes and encoder must be the same.
+
+        What only one of the two has (labels, conditions) the result has not.
+        """
+        if self.encoder != other.encoder:
+            raise ValueError(f"captions encoded by {self.encoder!r} and by {other.encoder!r} don't mix")
         return CaptionedImages(
             self.name,
             f"{self.split}+{other.split}",
             torch.cat([self.images, other.images]),
             (*self.captions, *other.captions),
             torch.cat([self.caption_range, other.caption_range + len(self.captions)]),
-            labels,
+            _joined(self.labels, other.labels),
             self.class_names,
+            _joined(self.conditions, other.conditions),
+            _joined(self.image_conditions, other.image_conditions),
+            self.encoder,
         )
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second])
+
+
+def _hash_rows(digest: "hashlib._Hash", rows: Tensor) -> None:
+    # By stretches: memory-mapped rows may be more than memory holds.
+    for stretch in torch.split(rows, 4096):
+        digest.update(stretch.contiguous().numpy().tobytes())
 
 
 def labelled_images(

@@ -12,11 +12,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from textvae import data
+from textvae.conditions import conditions_of, image_conditions_of
 from textvae.data.fetch import data_root
 from textvae.data.images import CaptionedImages
 from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
+from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
+from textvae.evaluation.colour import ColourReader, colours_of
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
 from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
@@ -25,11 +28,14 @@ from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
 from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.evaluation.metrics import Metrics
+from textvae.evaluation.retrieval import pair_metrics
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
+from textvae.evaluation.word_sensitivity import word_sensitivity
 from textvae.files import sha256_of, written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.models.base import TextVAE
 from textvae.models.judge import Judge
+from textvae.models.pair import Pair
 from textvae.progress import ProgressLine
 from textvae.runs import MODEL, Run
 
@@ -37,6 +43,8 @@ FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
 CAPTION_SAMPLES, SCENE_SAMPLES = 2000, 2000
 """Pictures for each kind of captions."""
+CLASSIFIED, RETRIEVED = 1000, 100
+"""Images read by the bound: into classes, and among as many captions."""
 
 
 def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_samples: int, seed: int) -> Metrics:
@@ -75,6 +83,8 @@ def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_sa
     }
     if isinstance(model, Judge):
         return _judge_metrics(model.to(device), images, protocol)
+    if isinstance(model, Pair):
+        return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
     return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics()
@@ -108,8 +118,17 @@ class _Evaluation:
         self.generator = TextToImage(model, run.recipe.text, device)
         uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
         captions = images.draw_captions(torch.arange(len(images)), uniform)
-        self.conditions = run.recipe.text.encode(images.captions)[captions]
+        self.captions = [images.captions[number] for number in captions.tolist()]
+        conditions = conditions_of(images, run.recipe.text)[captions]
+        # Prepared token embeddings are stored in half the space.
+        self.conditions = conditions.float() if conditions.dtype is torch.float16 else conditions
         self.train = data.load(run.recipe.data, "train")
+        # What the model was told of an image in training; drawing is always from captions.
+        self.known = (
+            self.conditions
+            if run.recipe.condition_on == "text"
+            else image_conditions_of(images, run.recipe, self.train)
+        )
         self.absent: dict[str, str] = {}
 
     def metrics(self) -> Metrics:
@@ -117,7 +136,7 @@ class _Evaluation:
         self.judge = judge_of(self.run.recipe.data, self.device)
         self.nets = self._feature_nets()
         started = time.perf_counter()
-        reconstructed = self.generator.reconstruct(self.images.images, self.conditions)
+        reconstructed = self.generator.reconstruct(self.images.images, self.known)
         reconstruction_rate = len(self.images) / (time.perf_counter() - started)
         started = time.perf_counter()
         seeds = range(self.seed, self.seed + len(self.images))
@@ -128,8 +147,11 @@ class _Evaluation:
             self.protocol["judge"] = self.judge.name
         sections = {
             "reconstruction": self._similarity(reconstructed) | self._distances(reconstructed, "reconstructions"),
-            "generation": self._distances(generated, "samples") | self._captions() | self._diversity(generated),
-            "likelihood": self._likelihood(),
+            "generation": self._distances(generated, "samples")
+            | self._captions()
+            | self._diversity(generated)
+            | self._words(generated),
+            "likelihood": self._likelihood() | self._read_by_the_bound(),
             "reference": self._reference(),
             "speed": {
                 "reconstructed_images_per_s": reconstruction_rate,
@@ -209,6 +231,37 @@ class _Evaluation:
         copying = {"samples": float(nearest.mean()), "real_test": float(nearest_real.mean())}
         return {"diversity_within_class": found, "nearest_training_image": copying}
 
+    def _words(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        """Of photographs: are named colours shown, and do added words move samples as real images say?"""
+        if self.images.conditions is None:
+            return {}
+        found: dict[str, Any] = {}
+        if colours := colours_of(self.images.name):
+            reader = ColourReader.fit(self.train, colours)
+            drawn = reader.report(images, self.captions)
+            real = reader.report(self.images.images, self.captions)
+            if drawn and real:
+                found["colour"] = dict(vars(drawn)) | {"real": real.accuracy}
+        sensitivity = word_sensitivity(self.generator, self.train, self.captions, seed=self.seed)
+        return found | ({"word_sensitivity": sensitivity.to_dict()} if sensitivity else {})
+
+    def _read_by_the_bound(self) -> dict[str, float]:
+        """Paper c's reversed pipeline: images read by the model's own bound, of one draw a caption.
+
+        Where captions are class names, the class; else, of photographs, each one's caption among those of the others.
+        """
+        images, text = self.images, self.run.recipe.text
+        if images.labels is not None and tuple(images.captions) == tuple(images.class_names):
+            some, labels = images.images[:CLASSIFIED], images.labels[:CLASSIFIED]
+            bounds = caption_bounds(self.generator, some, text.encode(images.captions), 1, self.seed)
+            return {"classification_accuracy": float((bounds.argmax(1) == labels).double().mean())}
+        if images.conditions is None:
+            return {}
+        some = images.images[:RETRIEVED]
+        bounds = caption_bounds(self.generator, some, self.conditions[: len(some)], 1, self.seed)
+        right = bounds.argmax(1) == torch.arange(len(some))
+        return {"retrieval_precision": float(right.double().mean()), "retrieval_choices": len(some)}
+
     def _likelihood(self) -> dict[str, Any]:
         """ELBO and importance-weighted bound in nats an image, bits per dimension, and what the latents carry."""
         model, k = self.generator.model, self.importance_samples
@@ -219,7 +272,7 @@ class _Evaluation:
         with ProgressLine("likelihood bounds", len(self.images), "images") as progress:
             for start in range(0, len(self.images), batch_size):
                 batch = unit_interval(self.images.images[start : start + batch_size], self.device)
-                condition = self.conditions[start : start + batch_size].to(self.device)
+                condition = self.known[start : start + batch_size].to(self.device)
                 log_weights = model.log_weights(batch, condition, k).double()
                 elbo.append(log_weights.mean(0).cpu())
                 bound.append(importance_weighted_bound(log_weights).cpu())

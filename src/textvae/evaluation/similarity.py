@@ -3,15 +3,13 @@
 They compare an image with its own reconstruction. A generated image has no counterpart, so they say nothing of it.
 """
 
-import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from textvae.ssim import WINDOW, structural_similarity
+
 HIGHEST_PSNR = 100.0
 """Decibels given to images that are (all but) identical, whose PSNR would be infinite and spoil every mean."""
-
-WINDOW = 11
-SIGMA = 1.5
 
 
 def mse_sum(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) -> Float64[Tensor, "n"]:
@@ -51,28 +49,7 @@ def ssim(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) 
     x, y = _checked(images, reference)
     if min(x.shape[-2:]) < WINDOW:
         raise ValueError(f"SSIM needs sides of {WINDOW} pixels or more, not {x.shape[-2]}x{x.shape[-1]}")
-    down, across = (_window(side, x.device) for side in x.shape[-2:])
-
-    def local(z: Tensor) -> Tensor:
-        return down @ z @ across.T
-
-    mean_x, mean_y = local(x), local(y)
-    variances = local(x * x) - mean_x.square() + local(y * y) - mean_y.square()
-    covariance = local(x * y) - mean_x * mean_y
-    c1, c2 = 0.01**2, 0.03**2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    similarity = similarity / ((mean_x.square() + mean_y.square() + c1) * (variances + c2))
-    return similarity.flatten(1).mean(1)
-
-
-def _window(side: int, device: torch.device) -> Float64[Tensor, "valid side"]:
-    """One axis of the Gaussian window as a banded matrix: at these sizes two products beat a convolution."""
-    offset = torch.arange(WINDOW, dtype=torch.float64, device=device) - WINDOW // 2
-    weights = (-0.5 * (offset / SIGMA).square()).exp()
-    band = torch.zeros(side - WINDOW + 1, side, dtype=torch.float64, device=device)
-    for row in range(len(band)):
-        band[row, row : row + WINDOW] = weights / weights.sum()
-    return band
+    return structural_similarity(x, y)
 
 
 def _squared_error(images: Tensor, reference: Tensor) -> Float64[Tensor, "n pixels"]:

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -48,3 +49,60 @@ class PixelLikelihood(nn.Module):
         if self.name == "bernoulli":
             return Bernoulli(logits)
         return Gaussian(logits.sigmoid(), self.log_sigma)
+
+
+class TiledConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2 over an image with a condition tiled over its grid and concatenated as channels.
+
+    The tiles are never made: they are the same everywhere, so their share of the output differs only where the kernel
+    overlaps the border, at the top and at the left. At 224 pixels and 512 numbers a condition, that is what makes the
+    layer affordable: the tiles of a batch of 64 would fill 6.6 GB, and their convolution cost seven times the rest of
+    the encoder.
+    """
+
+    def __init__(self, image_channels: int, condition_dim: int, features: int) -> None:
+        super().__init__(image_channels + condition_dim, features, 3, stride=2, padding=1)
+        self.image_channels = image_channels
+
+    def forward(  # type: ignore[override]
+        self, images: Float[Tensor, "n c h w"], condition: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n features h/2 w/2"]:
+        """The same as ``F.conv2d`` of the concatenation; sides must be even, so that no kernel leaves at the end."""
+        image_weight, condition_weight = self.weight.tensor_split([self.image_channels], dim=1)
+        features = F.conv2d(images, image_weight, self.bias, self.stride, self.padding)
+        tiles = condition[:, :, None, None].expand(-1, -1, 4, 4)
+        # Two by two: the corner, the upper edge, the left edge, and the inside; the latter go on to the end.
+        share = F.conv2d(tiles, condition_weight, None, self.stride, self.padding)
+        height, width = features.shape[-2:]
+        return features + F.pad(share, (0, width - 2, 0, height - 2), mode="replicate")
+
+
+class GridAttention(nn.Module):
+    """Self-attention among the positions of a feature grid, added to it (Vaswani et al. 2017; one normalised block)."""
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.normalise = nn.GroupNorm(1, channels)
+        self.queries_keys_values = nn.Conv2d(channels, 3 * channels, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, grid: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """The grid, each position informed of all others."""
+        n, channels, height, width = grid.shape
+        joined = self.queries_keys_values(self.normalise(grid)).reshape(n, 3, self.heads, -1, height * width)
+        queries, keys, values = joined.transpose(3, 4).unbind(1)
+        attended = F.scaled_dot_product_attention(queries, keys, values)
+        back = attended.transpose(2, 3).reshape(n, channels, height, width)
+        result: Tensor = grid + self.project(back)
+        return result
+
+
+class RowBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of rows that takes a lone row, a training set's last, by the running statistics."""
+
+    def forward(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, "n features"]:
+        """Normalised over the batch; over past batches in evaluation, and where one row has no spread of its own."""
+        if self.training and len(rows) == 1:
+            return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(rows)

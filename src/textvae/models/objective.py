@@ -1,4 +1,4 @@
-"""The negative ELBO, term by term, in nats per image."""
+"""What training minimises: the negative ELBO, term by term, in nats per image; and paper c's weighted kin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ class LossTerms:
     total: Float[Tensor, ""]
     """The mean over the batch; its gradient trains."""
     terms: Mapping[str, Float[Tensor, ""]]
-    """Named parts in nats per image, for people: a term's name is what progress, history and errors call it."""
+    """Named parts for people, those of the ELBO in nats per image: a term's name is what progress, history and errors
+    call it."""
 
 
 def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *latent"]) -> LossTerms:
@@ -27,6 +28,32 @@ def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *late
     divergence = kl.flatten(1).sum(1).mean()
     return LossTerms(
         reconstruction + divergence, {"reconstruction": reconstruction.detach(), "kl": divergence.detach()}
+    )
+
+
+def weighted_objective(
+    log_likelihood: Float[Tensor, "n"],
+    kl: Float[Tensor, "n *latent"],
+    similarity: Float[Tensor, "n"],
+    *,
+    reconstruction_weight: float,
+    kl_weight: float,
+    ssim_weight: float,
+) -> LossTerms:
+    """The negative ELBO with weights, and with what is missing to an SSIM of one: paper c's loss (section II).
+
+    The terms are named and measured as those of ``negative_elbo``, unweighted; the total is no bound on anything.
+    """
+    reconstruction = -log_likelihood.mean()
+    divergence = kl.flatten(1).sum(1).mean()
+    dissimilarity = 1 - similarity.mean()
+    return LossTerms(
+        reconstruction_weight * reconstruction + kl_weight * divergence + ssim_weight * dissimilarity,
+        {
+            "reconstruction": reconstruction.detach(),
+            "kl": divergence.detach(),
+            "dissimilarity": dissimilarity.detach(),
+        },
     )
 
 

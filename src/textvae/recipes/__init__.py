@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, paper_a, paper_b, paper_d
+from textvae.recipes import judges, pairs, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -22,8 +22,32 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
     "caption-slots-scenes": paper_d.caption_slots_scenes,
+    "clip-grid-64": partial(paper_a.clip_grid, 64),
+    "clip-grid-128": partial(paper_a.clip_grid, 128),
+    "clip-grid-224": partial(paper_a.clip_grid, 224),
+    "clip-mid-64": partial(paper_a.clip_grid, 64, "middle"),
+    "clip-mid-128": partial(paper_a.clip_grid, 128, "middle"),
+    "clip-mid-224": partial(paper_a.clip_grid, 224, "middle"),
+    "clip-latent-64-add": partial(paper_b.clip_latent, 64, "add"),
+    "clip-latent-64-concat": partial(paper_b.clip_latent, 64, "concat"),
+    "clip-latent-128-add": partial(paper_b.clip_latent, 128, "add"),
+    "clip-latent-128-concat": partial(paper_b.clip_latent, 128, "concat"),
+    "clip-latent-256-add": partial(paper_b.clip_latent, 256, "add"),
+    "clip-latent-256-concat": partial(paper_b.clip_latent, 256, "concat"),
+    "clip-dual-64-image": partial(paper_c.clip_dual, 64, "image"),
+    "clip-dual-64-image-dropout": partial(paper_c.clip_dual, 64, "image", 0.2),
+    "clip-dual-64-image-shifted": partial(paper_c.clip_dual_bridged, "shifted"),
+    "clip-dual-64-image-noised": partial(paper_c.clip_dual_bridged, "noised"),
+    "clip-dual-64-text": partial(paper_c.clip_dual, 64, "text"),
+    "clip-dual-64-text-dropout": partial(paper_c.clip_dual, 64, "text", 0.2),
+    "clip-dual-128-image": partial(paper_c.clip_dual, 128, "image"),
+    "clip-dual-128-image-dropout": partial(paper_c.clip_dual, 128, "image", 0.2),
+    "clip-dual-128-text": partial(paper_c.clip_dual, 128, "text"),
+    "clip-dual-128-text-dropout": partial(paper_c.clip_dual, 128, "text", 0.2),
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
+    **{f"pair-{source}": partial(pairs.pair, source) for source in pairs.SOURCES},
+    **{f"pair-judge-{source}": partial(pairs.pair_judge, source) for source in pairs.SOURCES},
 }
 
 

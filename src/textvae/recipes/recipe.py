@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -46,5 +46,9 @@ class Recipe:
     trainer: TrainerConfig
     prompts: tuple[str, ...]
     """Drawn while training and for the model card."""
+    condition_on: Literal["text", "image", "shifted-image"] = "text"
+    """What a model is told in training; prompts are text always. text: a caption of the image; image: an embedding of
+    the image in the space of the text encoder (paper c); shifted-image: the same, moved to where captions are, which
+    in such spaces is elsewhere (Liang et al. 2022, "Mind the Gap")."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""

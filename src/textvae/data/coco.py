@@ -1,0 +1,99 @@
+"""COCO captions in their published layout: ``annotations/captions_{train,val}20xx.json`` and folders of images."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.data.records import Record, inside
+from textvae.decode import Fit
+from textvae.errors import UserError
+
+ANNOTATIONS = re.compile(r"captions_(train|val)(\d{4})\.json")
+
+SPLITS = {"train": "train", "val": "test"}
+"""COCO's own test images have no public captions: what it calls val is what papers report on, our "test"."""
+
+
+@dataclass(frozen=True)
+class CocoCaptions:
+    """A folder as the COCO download unpacks: annotations/, train2017/, val2017/ (or 2014)."""
+
+    name: str
+    folder: Path
+    title: str = "images with captions in COCO's layout"
+    home: str = ""
+    terms: str = "the user's own"
+    fit: Fit = "crop"
+
+    @staticmethod
+    def recognises(folder: Path) -> bool:
+        """Whether the folder has this layout."""
+        return any(ANNOTATIONS.fullmatch(path.name) for path in folder.glob("annotations/captions_*.json"))
+
+    def splits(self) -> dict[str, Iterable[Record]]:
+        """See ``PhotoSource``. Where both years are there, the later one is read."""
+        found: dict[str, Path] = {}
+        for path in sorted(self.folder.glob("annotations/captions_*.json")):
+            if named := ANNOTATIONS.fullmatch(path.name):
+                found[SPLITS[named[1]]] = path
+        if "train" not in found:
+            raise UserError(
+                f"{self.folder} has no annotations/captions_train2017.json or captions_train2014.json",
+                "Unpack COCO's annotations_trainval2017.zip and train2017.zip there",
+            )
+        return {split: _Split(path) for split, path in found.items()}
+
+
+@dataclass(frozen=True)
+class _Split:
+    path: Path
+
+    def __iter__(self) -> Iterator[Record]:
+        # COCO 2014's names have a folder's name in them (COCO_train2014_000000000009.jpg), 2017's have not; in both
+        # years the folder of images is called like the annotations.
+        stem = self.path.stem.removeprefix("captions_")
+        return read_captions(self.path, self.path.parent.parent / stem)
+
+
+def read_captions(annotations: Path, folder: Path) -> Iterator[Record]:
+    """The images of a captions file in its order, each with its captions in theirs.
+
+    Args:
+        annotations: a captions_*.json.
+        folder: where the images lie.
+
+    Raises:
+        UserError: the file can't be read, or is no captions file.
+    """
+    try:
+        content = json.loads(annotations.read_bytes())
+        images: list[dict[str, Any]] = content["images"]
+        captions: dict[int, list[str]] = {image["id"]: [] for image in images}
+        orphans = 0
+        for annotation in content["annotations"]:
+            if (own := captions.get(annotation["image_id"])) is None:
+                orphans += 1
+            else:
+                own.append(str(annotation["caption"]))
+        named = [(image["id"], str(image["file_name"])) for image in images]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{annotations} can't be read as COCO captions: {type(error).__name__} {error}",
+            "It needs images (id, file_name) and annotations (image_id, caption), as COCO publishes them",
+        ) from None
+    # The parsed file is several times what is needed of it.
+    del content, images
+    for number, file_name in named:
+        # Images of one file may stand twice; all captions of an id go with its first appearance.
+        own = captions.pop(number, None)
+        if own is None:
+            yield Record(str(number), None, (), "this image id stands twice")
+        elif (place := inside(folder, file_name)) is None:
+            yield Record(str(number), None, tuple(own), f"its file name leads elsewhere: {file_name[:80]!r}")
+        else:
+            yield Record(str(number), place, tuple(own))
+    if orphans:
+        yield Record("annotations", None, (), f"{orphans} captions belong to no image of this file")

@@ -1,0 +1,91 @@
+"""A folder of images with ``metadata.jsonl``, one object a line: ``{"file_name": "a.jpg", "text": "a red boat"}``."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from textvae.data.records import Record, inside
+from textvae.decode import Fit
+from textvae.errors import UserError
+
+METADATA = "metadata.jsonl"
+
+SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+"""Folders that are splits, and what we call them."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder with a metadata.jsonl, or folders ``train``, ``val`` and ``test`` with one each."""
+
+    name: str
+    folder: Path
+    title: str = "a folder of images with captions"
+    home: str = ""
+    terms: str = "the user's own"
+    fit: Fit = "crop"
+
+    @staticmethod
+    def recognises(folder: Path) -> bool:
+        """Whether the folder has this layout."""
+        return (folder / METADATA).is_file() or any((folder / split / METADATA).is_file() for split in SPLITS)
+
+    def splits(self) -> dict[str, Iterable[Record]]:
+        """See ``PhotoSource``."""
+        found: dict[str, Iterable[Record]] = {
+            split: _Split(self.folder / folder)
+            for folder, split in SPLITS.items()
+            if (self.folder / folder / METADATA).is_file()
+        }
+        if (self.folder / METADATA).is_file():
+            found.setdefault("train", _Split(self.folder))
+        if "train" not in found:
+            raise UserError(
+                f"{self.folder} has no {METADATA}, nor has a folder train in it",
+                'Write one: a line {"file_name": "a.jpg", "text": "a red boat"} for each image',
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class _Split:
+    folder: Path
+
+    def __iter__(self) -> Iterator[Record]:
+        return read_metadata(self.folder)
+
+
+def read_metadata(folder: Path) -> Iterator[Record]:
+    """The images that metadata.jsonl names, in its order; lines about the same file bring it more captions.
+
+    ``text`` is a string or a list of strings. A line that can't be understood is a record with a problem.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    captions: dict[str, list[str]] = {}
+    problems = []
+    try:
+        with (folder / METADATA).open(encoding="utf-8-sig", errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    entry = json.loads(line)
+                    file_name, text = entry["file_name"], entry["text"]
+                    texts = [text] if isinstance(text, str) else text
+                    if not isinstance(file_name, str) or not all(isinstance(text, str) for text in texts):
+                        raise TypeError("file_name and text are to be strings")
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    why = f"no {error}" if isinstance(error, KeyError) else str(error)
+                    problems.append(Record(f"line {number}", None, (), f"{METADATA} is not understood here: {why}"))
+                else:
+                    captions.setdefault(file_name, []).extend(texts)
+    except OSError as error:
+        raise UserError(f"{folder / METADATA} can't be read: {error.strerror}", "See that it is readable") from None
+    for file_name, texts in captions.items():
+        place = inside(folder, file_name)
+        problem = "" if place else f"its file name leads elsewhere: {file_name[:80]!r}"
+        yield Record(file_name, place, tuple(texts), problem)
+    yield from problems

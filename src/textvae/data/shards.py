@@ -1,0 +1,91 @@
+"""WebDataset shards: ``.tar`` files in which ``KEY.jpg`` is followed by ``KEY.txt``."""
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from textvae.data.records import Record
+from textvae.decode import Fit, Place
+from textvae.errors import UserError
+
+IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A folder of ``.tar`` files. Their names say their split (products-val-0000.tar); those that don't are train."""
+
+    name: str
+    folder: Path
+    title: str = "WebDataset shards of images with captions"
+    home: str = ""
+    terms: str = "the user's own"
+    fit: Fit = "crop"
+
+    @staticmethod
+    def recognises(folder: Path) -> bool:
+        """Whether the folder has this layout."""
+        return any(folder.glob("*.tar"))
+
+    def splits(self) -> dict[str, Iterable[Record]]:
+        """See ``PhotoSource``. A source that has val and no test reports on val: that is our "test"."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self.folder.glob("*.tar")):
+            # A word of the name, so that "latest.tar" is no test.
+            named = re.search(r"(?:^|[^a-z])(train|val|test)(?:[^a-z]|$)", path.stem.casefold())
+            found.setdefault(named[1] if named else "train", []).append(path)
+        if "train" not in found:
+            raise UserError(f"{self.folder} holds no training shards", "Name them like photos-train-0000.tar")
+        if "val" in found and "test" not in found:
+            found["test"] = found.pop("val")
+        return {split: _Split(tuple(paths)) for split, paths in found.items()}
+
+
+@dataclass(frozen=True)
+class _Split:
+    paths: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[Record]:
+        for path in self.paths:
+            yield from read_shard(path)
+
+
+def read_shard(path: Path) -> Iterator[Record]:
+    """The samples of one shard: consecutive members whose names agree but for their extension.
+
+    Images are not read but located, so that any process can read its own ones later. A shard that ends early gives
+    the samples before its end, and a record with the problem.
+    """
+    key, image, captions = "", None, []  # type: str, Place | None, list[str]
+    problem = ""
+    try:
+        # "r:" takes plain tars only: in a compressed one nothing could be located.
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isreg():
+                    continue
+                name = PurePosixPath(member.name)
+                stem, extension = name.stem, name.suffix.removeprefix(".")
+                this = f"{path.stem}/{name.parent / stem}"
+                if this != key:
+                    if key:
+                        yield _record(key, image, captions)
+                    key, image, captions = this, None, []
+                if extension.casefold() in IMAGES:
+                    image = Place(str(path), member.offset_data, member.size)
+                elif extension == "txt" and (content := tar.extractfile(member)) is not None:
+                    captions.append(content.read().decode("utf-8", "replace"))
+                # TarFile remembers each member; a shard may have millions.
+                tar.members = []  # type: ignore[attr-defined]
+    except (tarfile.TarError, OSError, EOFError) as error:
+        problem = f"{path.name} can't be read to its end: {error}"
+    if key:
+        yield _record(key, image, captions)
+    if problem:
+        yield Record(path.stem, None, (), problem)
+
+
+def _record(key: str, image: Place | None, captions: list[str]) -> Record:
+    return Record(key, image, tuple(captions), "" if image else "no image of this name in the shard")

@@ -1,0 +1,82 @@
+"""What recipes for photographs share: a prepared set, by whose name its size and its text encoder are known."""
+
+import dataclasses
+import re
+from typing import Any
+
+from textvae.encoders import PairText
+from textvae.errors import UserError
+from textvae.models.pair import Pair
+from textvae.recipes import pairs
+from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.text.clip import ClipText
+from textvae.text.minilm import WIDTH
+from textvae.text.sentence import SentenceText
+from textvae.training import TrainerConfig
+
+CLIP_WIDTH = 512
+"""Of ViT-B/32, the papers' CLIP."""
+
+PROMPTS = (
+    "a cow standing in the green grass under a blue sky",
+    "a man skiing down a hill of white snow",
+    "a red bus on a city street",
+    "a plate of food on a wooden table",
+    "a beach with the sea and a surfer",
+)
+"""What paper c asked for: grass, sky and snow; and what MS-COCO shows most."""
+
+
+def photograph_recipe(
+    name: str, summary: str, source: str, data: str, model: Any, trainer: TrainerConfig, **more: Any
+) -> Recipe:
+    """A recipe on a prepared set: the text encoder, and the length of a condition, are those of the set."""
+    draft = Recipe(name, summary, source, data, encoder_of(data)[0], model, trainer, PROMPTS, **more)
+    return on(draft, data)
+
+
+def on(recipe: Recipe, data: str) -> Recipe:
+    """The recipe on another prepared set of its size: other photographs, or another text encoder (``-clip``).
+
+    Raises:
+        UserError: the set is of another size, or of an encoder without pooled embeddings; the recipe is for no photos.
+    """
+    encoder, dimensions = encoder_of(data)
+    if not hasattr(recipe.model, "condition_dim"):
+        raise UserError(f"{recipe.name} is made for {recipe.data} alone", "choose a recipe for photographs: clip-...")
+    size = recipe.model.image_size
+    if int(_parts(data)[1]) != size:
+        raise UserError(
+            f"{recipe.name} draws {size} pixels, {data} is of another size",
+            f"textvae data prepare SOURCE --size {size} makes one that fits",
+        )
+    model = dataclasses.replace(recipe.model, condition_dim=dimensions)
+    return dataclasses.replace(recipe, data=data, text=encoder, model=model)
+
+
+def encoder_of(data: str) -> tuple[TextEncoder, int]:
+    """The text encoder of a prepared set, by the last part of its name, and the length of its embeddings.
+
+    ``pair`` is the one of the set's source, where ``textvae train pair-SOURCE`` leaves it.
+
+    Raises:
+        UserError: the set's captions were not embedded, or as tokens.
+    """
+    source, _, name = _parts(data)
+    if name == "sentence":
+        return SentenceText(), WIDTH
+    if name == "clip":
+        return ClipText(), CLIP_WIDTH
+    if name == "pair":
+        # A subset's name goes on after its source's: coco-mini-cow-sheep.
+        own = next((whole for whole in pairs.SOURCES if source.startswith(whole)), source)
+        return PairText(f"runs/pair-{own}"), Pair.Config().width
+    raise UserError(f"{data} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair")
+
+
+def _parts(data: str) -> tuple[str, str, str]:
+    """SOURCE, SIZE and ENCODER of a set's name."""
+    named = re.fullmatch(r"(.+)-(\d+)-([a-z-]+)", data)
+    if named is None:
+        raise UserError(f"{data!r} is no prepared set", "name one as SOURCE-SIZE-ENCODER: coco-mini-64-sentence")
+    return named[1], named[2], named[3]

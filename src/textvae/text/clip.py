@@ -1,0 +1,201 @@
+"""CLIP's two towers through transformers: OpenAI's ViT-B/32 by default, from the hub or a folder."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from textvae.errors import UserError
+from textvae.files import sha256_of
+from textvae.text.labels import NONE
+
+VIT_B_32 = "openai/clip-vit-base-patch32"
+
+# What CLIP was trained with (openai/CLIP, clip.py, _transform).
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class ClipText:
+    """CLIP's text tower: captions to its joint space, or to its token vectors.
+
+    A text of several sentences is split, each sentence encoded by itself, and the embeddings averaged, since CLIP reads
+    77 tokens at most (paper b, section 3.4). A single sentence beyond that is cut, and said to be.
+    """
+
+    model: str = VIT_B_32
+    """A model of the Hugging Face hub, or a folder that holds one; weights as safetensors only."""
+    tokens: bool = False
+    """The last layer's vectors of the first sentence's tokens, zero where there are none, instead of one vector."""
+
+    @property
+    def name(self) -> str:
+        """As ``--text`` calls it."""
+        return "clip-tokens" if self.tokens else "clip"
+
+    @property
+    def identity(self) -> str:
+        """Name and version of the weights: equal where embeddings may be mixed."""
+        return f"{self.name} {_loaded(self.model).version}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one condition."""
+        config = _loaded(self.model).network.config
+        text = config.text_config
+        return (text.max_position_embeddings, text.hidden_size) if self.tokens else (config.projection_dim,)
+
+    def encode(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
+        """Rows of length one before they are averaged over sentences; or token vectors. ``NONE`` gives zeros.
+
+        Raises:
+            UserError: transformers is not installed, or the model can't be had.
+        """
+        for remark in dict.fromkeys(self.remarks(captions)):
+            if remark:
+                print(f"a caption is {remark}", file=sys.stderr)
+        return self.embed(captions)
+
+    def remarks(self, captions: Sequence[str]) -> list[str]:
+        """What is to be said of each caption: a sentence of it is cut; mostly nothing."""
+        clip = _loaded(self.model)
+        found = []
+        for caption in captions:
+            longest = max(len(ids) for ids in clip.tokenized(self._parts(caption)))
+            cut = longest > clip.limit
+            found.append(f"{longest} tokens long: cut to the {clip.limit} that CLIP reads" if cut else "")
+        return found
+
+    def _parts(self, caption: str) -> list[str]:
+        return sentences(caption)[:1] if self.tokens else sentences(caption)
+
+    @torch.no_grad()
+    def embed(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
+        """``encode`` without a word about what was cut."""
+        clip = _loaded(self.model)
+        parts = [self._parts(caption) for caption in captions]
+        distinct = {part: number for number, part in enumerate(dict.fromkeys(p for own in parts for p in own))}
+        vectors = torch.zeros(len(distinct), *self.shape)
+        ids = [clip.cut(i) for i in clip.tokenized(list(distinct))]
+        for start in range(0, len(ids), _BATCH):
+            vectors[start : start + _BATCH] = self._towered(clip, ids[start : start + _BATCH])
+        rows = torch.stack([vectors[[distinct[part] for part in own]].mean(0) for own in parts])
+        rows[[caption == NONE for caption in captions]] = 0
+        return rows
+
+    def _towered(self, clip: "_Clip", ids: list[list[int]]) -> Tensor:
+        # To the full length, as CLIP was trained. Its embedding is read off the end marker, the last id of each text.
+        padded = torch.tensor([i + [clip.pad] * (clip.limit - len(i)) for i in ids])
+        there = torch.tensor([[1] * len(i) + [0] * (clip.limit - len(i)) for i in ids])
+        hidden = clip.network.text_model(input_ids=padded, attention_mask=there).last_hidden_state
+        if self.tokens:
+            return hidden * there.unsqueeze(2)
+        last = torch.tensor([len(i) - 1 for i in ids])
+        pooled: Tensor = clip.network.text_projection(hidden[torch.arange(len(ids)), last])
+        return F.normalize(pooled, dim=1)
+
+
+@dataclass(frozen=True)
+class ClipImages:
+    """CLIP's image tower: images to the same space as ``ClipText``."""
+
+    model: str = VIT_B_32
+    """As in ``ClipText``."""
+    name: str = "clip"
+
+    @property
+    def identity(self) -> str:
+        """Name and version of the weights."""
+        return f"clip {_loaded(self.model).version}"
+
+    @property
+    def side(self) -> int:
+        """Pixels a side."""
+        return int(_loaded(self.model).network.config.vision_config.image_size)
+
+    @torch.no_grad()
+    def embed(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Rows of length one. Images of another size are scaled (bicubic, antialiased), normalised as CLIP's."""
+        network, side = _loaded(self.model).network, self.side
+        rows = []
+        for batch in torch.split(images, 16):
+            pixels = batch.float() / 255
+            if pixels.shape[-2:] != (side, side):
+                pixels = F.interpolate(pixels, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+            mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+            pooled = network.vision_model(pixel_values=(pixels - mean) / std).pooler_output
+            rows.append(F.normalize(network.visual_projection(pooled), dim=1))
+        return torch.cat(rows)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, at least one: it ends with . ! ? and a space, or their full-width kin.
+
+    Source: paper b, section 3.4.
+    """
+    parts = [part.strip() for part in re.split(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])", text)]
+    return [part for part in parts if re.search(r"\w", part)] or [text]
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    network: Any
+    tokenizer: Any
+    version: str
+
+    @property
+    def limit(self) -> int:
+        return int(self.network.config.text_config.max_position_embeddings)
+
+    @property
+    def pad(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+    def tokenized(self, texts: list[str]) -> list[list[int]]:
+        # verbose: its own warning about length would come besides ours.
+        ids: list[list[int]] = self.tokenizer(texts, verbose=False)["input_ids"]
+        return ids
+
+    def cut(self, ids: list[int]) -> list[int]:
+        return ids if len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]]
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: str) -> _Clip:
+    try:
+        from transformers import AutoTokenizer, CLIPModel
+    except ImportError:
+        raise UserError("CLIP needs the package transformers", "pip install 'textvae[clip]'") from None
+    try:
+        # Never a pickle: a checkpoint can only hold numbers.
+        network = CLIPModel.from_pretrained(model, use_safetensors=True).eval().requires_grad_(False)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(
+            f"CLIP can't be loaded from {model}: {first}",
+            "Give --clip a folder with config.json, model.safetensors, tokenizer files; or a model of the hub",
+        ) from None
+    return _Clip(network, tokenizer, _version(model, network))
+
+
+def _version(model: str, network: Any) -> str:
+    file = Path(model) / "model.safetensors"
+    if file.is_file():
+        return sha256_of(file)[:8]
+    # From the hub: the weights themselves, wherever its cache keeps their file.
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(name.encode() + weight.numpy().tobytes())
+    return digest.hexdigest()[:8]

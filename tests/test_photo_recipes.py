@@ -1,0 +1,261 @@
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from textvae import data, reproduce
+from textvae.conditions import image_conditions_of, training_conditions
+from textvae.data.images import CaptionedImages
+from textvae.errors import UserError
+from textvae.evaluation import evaluate, judge
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.experiment import carry_out
+from textvae.models.clip_dual import ClipDual
+from textvae.models.clip_grid import ClipGrid
+from textvae.recipes import RECIPES, recipe
+from textvae.recipes.photographs import on
+from textvae.recipes.recipe import Recipe
+from textvae.runs import open_run
+from textvae.training import TrainerConfig, Training
+
+D = 6
+TRAIN, TEST = 40, 24
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A text encoder of no meaning: a fixed unit vector for each caption."""
+
+    identity: str = "hashed"
+
+    def encode(self, captions: Sequence[str]) -> Tensor:
+        rows = [torch.randn(D, generator=torch.Generator().manual_seed(sum(map(ord, c)))) for c in captions]
+        return F.normalize(torch.stack(rows), dim=1)
+
+
+@dataclass(frozen=True)
+class Toys:
+    """Noisy squares, red or blue, as a prepared set with two captions an image and an embedding of each image."""
+
+    name: str
+    side: int = 32
+    title: str = "toys"
+    home: str = "here"
+    terms: str = "none"
+    splits: tuple[str, ...] = ("train", "test")
+    files: tuple = ()
+    carriers: tuple = ()
+    images_embedded: bool = True
+
+    def find(self):
+        return None
+
+    def fetch(self, say=None):
+        raise NotImplementedError
+
+    def load(self, split: str) -> CaptionedImages:
+        count = TRAIN if split == "train" else TEST
+        generator = torch.Generator().manual_seed(count)
+        images = torch.randint(0, 80, (count, 3, self.side, self.side), generator=generator, dtype=torch.uint8)
+        captions = []
+        for number in range(count):
+            red = number % 2 == 0
+            images[number, 0 if red else 2, 8:24, 8:24] = 230
+            captions += [
+                f"{'red' if red else 'blue'} square {split} {number}",
+                f"a {'red' if red else 'blue'} thing {number}",
+            ]
+        rows = torch.arange(count)
+        return CaptionedImages(
+            self.name,
+            split,
+            images,
+            tuple(captions),
+            torch.stack([2 * rows, 2 * rows + 2], dim=1),
+            conditions=Hashed().encode(captions),
+            image_conditions=torch.randn(count, D, generator=generator) + 3 if self.images_embedded else None,
+            encoder="hashed",
+        )
+
+
+@pytest.fixture
+def toys(monkeypatch) -> None:
+    for name in ("toys-32-sentence", "others-32-sentence"):
+        monkeypatch.setitem(data.SOURCES, name, Toys(name))
+    monkeypatch.setattr("textvae.recipes.photographs.encoder_of", lambda name: (Hashed(), D))
+    monkeypatch.setitem(RECIPES, "toy", toy)
+
+
+def toy(condition_on="text", **trainer) -> Recipe:
+    return Recipe(
+        "toy",
+        "squares",
+        "a test",
+        "toys-32-sentence",
+        Hashed(),
+        ClipGrid.Config(32, D, 4),
+        TrainerConfig(**({"epochs": 2, "batch_size": 8} | trainer)),
+        ("a red square",),
+        condition_on=condition_on,
+    )
+
+
+def test_every_photograph_recipe_fits_its_own_set():
+    photographs = [make() for name, make in RECIPES.items() if name.startswith("clip-")]
+    assert len(photographs) == 22
+    for found in photographs:
+        source, size, encoder = found.data.rsplit("-", 2)
+        assert source == "coco-mini"
+        assert int(size) == found.model.image_size
+        assert found.model.condition_dim == {"sentence": 384, "pair": 128}[encoder]
+        assert found.name.startswith(("clip-grid", "clip-mid", "clip-latent", "clip-dual"))
+        assert (found.condition_on == "text") == ("image" not in found.name)
+    assert recipe("clip-dual-64-image-shifted").condition_on == "shifted-image"
+    noised = recipe("clip-dual-64-image-noised")
+    assert isinstance(noised.model, ClipDual.Config)
+    assert noised.model.condition_noise > 0
+    assert recipe("clip-dual-64-image").model.dropout == 0 < recipe("clip-dual-64-image-dropout").model.dropout
+
+
+def test_another_set_brings_its_encoder():
+    found = on(recipe("clip-grid-224"), "coco-0.1-224-clip")
+    assert (found.data, found.model.condition_dim, type(found.text).__name__) == ("coco-0.1-224-clip", 512, "ClipText")
+    paired = on(recipe("clip-dual-64-text"), "flowers102-64-pair")
+    assert paired.text.run == "runs/pair-flowers102"
+
+
+@pytest.mark.parametrize(
+    ("name", "data_set", "said"),
+    [
+        ("clip-grid-64", "coco-mini-128-sentence", "64 pixels"),
+        ("clip-grid-64", "mnist", "no prepared set"),
+        ("clip-grid-64", "coco-mini-64-words", "no pooled embedding"),
+        ("label-conv", "coco-mini-64-sentence", "made for fashion-mnist alone"),
+    ],
+)
+def test_sets_that_do_not_fit_are_refused(name, data_set, said):
+    with pytest.raises(UserError, match=said):
+        on(recipe(name), data_set)
+
+
+def test_train_takes_a_set_by_name(textvae):
+    code, _, err = textvae("train", "clip-grid-64", "--data", "coco-mini-128-sentence")
+    assert code == 2
+    assert "64 pixels" in err
+
+
+def test_images_are_told_by_their_own_embedding(cpu):
+    images = Toys("toys").load("train")
+    conditions, ranges = training_conditions(images, toy("image"))
+    assert conditions.equal(images.image_conditions)
+    assert (ranges[:, 1] - ranges[:, 0]).unique().tolist() == [1]
+    training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
+    chosen = torch.tensor([5, 0, 17])
+    pixels, told = training._gather(chosen)
+    assert told.equal(images.image_conditions[chosen])
+    assert pixels.equal(images.images[chosen] / 255)
+
+
+def test_captions_are_drawn_where_text_is_told(cpu):
+    images = Toys("toys").load("train")
+    conditions, ranges = training_conditions(images, toy())
+    training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
+    own = images.conditions.view(TRAIN, 2, D)
+    drawn = torch.stack([training._gather(torch.arange(TRAIN))[1] for _ in range(20)])
+    which = (drawn[:, :, None] == own).all(3)
+    assert which.any(2).all()
+    assert which.any(0).all()
+
+
+def test_shifted_embeddings_lie_where_captions_do():
+    images = Toys("toys").load("train")
+    shifted, _ = training_conditions(images, toy("shifted-image"))
+    torch.testing.assert_close(shifted.mean(0), images.conditions.mean(0))
+    moved = shifted - images.image_conditions
+    torch.testing.assert_close(moved, moved[:1].expand_as(moved))
+    # Test images move as training images do, whatever their own mean is.
+    test = Toys("toys").load("test")
+    told = image_conditions_of(test, toy("shifted-image"), images)
+    torch.testing.assert_close(told - test.image_conditions, moved[: len(test)])
+    # Held-out images have no say in the means.
+    held_out, _ = training_conditions(images, toy("shifted-image", validation_images=30))
+    trained = images.first(TRAIN - 30)
+    torch.testing.assert_close(
+        held_out[0] - images.image_conditions[0], images.conditions.mean(0) - trained.image_conditions.mean(0)
+    )
+
+
+def test_images_without_embeddings_are_refused():
+    with pytest.raises(UserError, match="no embeddings of its images"):
+        training_conditions(Toys("toys", images_embedded=False).load("train"), toy("image"))
+
+
+def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
+    monkeypatch.setattr(evaluate, "RETRIEVED", 8)
+    monkeypatch.setattr(judge, "JUDGES", {})
+    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
+    chosen = on(toy("image"), "others-32-sentence")
+    assert carry_out(chosen, tmp_path / "run", cpu)
+    monkeypatch.setitem(RECIPES, "toy", lambda: toy("image"))
+    run = open_run(tmp_path / "run")
+    assert run.recipe.data == "others-32-sentence"
+    assert carry_out(dataclasses.replace(run.recipe), tmp_path / "run", cpu)
+    found = evaluate_run(run, cpu.device, TEST, importance_samples=2, seed=0).to_dict()
+    assert found["likelihood"]["retrieval_choices"] == 8
+    assert 0 <= found["likelihood"]["retrieval_precision"] <= 1
+    words = found["generation"]["word_sensitivity"]["words"]
+    assert set(words) == {"red", "blue"}
+    assert words["red"]["real"] * words["blue"]["real"] != 0
+    # The reconstruction is told what training told: the image's own embedding.
+    test = data.load("others-32-sentence", "test")
+    model = run.load_model()
+    from textvae.pictures import to_uint8
+
+    again = to_uint8(model.reconstruct(test.images / 255, test.image_conditions)).double() / 255
+    expected = (again - test.images.double() / 255).square().flatten(1).sum(1).mean()
+    assert found["reconstruction"]["mse_sum"] == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
+    monkeypatch.setattr(judge, "JUDGES", {})
+    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
+    name = "clip-dual-64-toy"
+    mine = dataclasses.replace(
+        toy("image", validation_images=8, patience=2), name=name, published={"training.best_validation_loss": 2376.0}
+    )
+    monkeypatch.setitem(RECIPES, name, lambda: mine)
+    monkeypatch.setitem(reproduce.PAPERS, "c", (reproduce.Row(name, name, {"latent_dim": 2}, {"epochs": 1}),))
+    found = reproduce.reproduce_paper("c", tmp_path / "runs", reproduce.Places.under(tmp_path / "results"), 10_000)
+    metrics = found["rows"][name]
+    # All that the test set has, and what was told in the row.
+    assert metrics["protocol"]["num_samples"] == TEST
+    assert metrics["likelihood"]["latent_dimensions"] == 2
+    assert metrics["training"]["epochs"] == 1
+    best = metrics["training"]["best_validation_loss"]
+    assert f"| `{name}` | 2376.0 \\| {best:.1f} |" in found["table"]
+    for picture in (f"{name}.png", f"{name}-reconstructions.png", "paper-c-loss-curves-64.png"):
+        assert (tmp_path / "results" / "figures" / picture).is_file()
+        assert picture in found["table"]
+
+
+@pytest.mark.parametrize("paper", ["a", "b", "c"])
+def test_every_row_of_the_papers_can_be_built(paper):
+    rows = reproduce.PAPERS[paper]
+    assert len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        settings = row.settings()
+        assert {"epochs", "latent_dim"} >= {*row.trainer, *row.model} - {"likelihood"}
+        for number in (n for n in row.name.split("-") if n.isdecimal() and int(n) >= 256):
+            assert int(number) in (settings.model.latent_dim, settings.model.image_size, settings.trainer.epochs)
+    if paper == "a":
+        latents = [row.settings().model.latent_dim for row in rows if "latent" in row.name]
+        assert latents == [256, 512, 1024]
+        assert [row.settings().trainer.epochs for row in rows if "epochs" in row.name] == [50, 150, 300]

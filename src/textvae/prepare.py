@@ -300,7 +300,7 @@ class _Preparation:
         counts = {"skipped": Counter[str](), "handled": Counter[str]()}
         for line in map(json.loads, report):
             counts[line["done"]][_kind(line["why"])] += 1
-        manifest = {
+        manifest: dict[str, Any] = {
             "textvae": _version(),
             "command": command,
             "made_of": self.plan,

@@ -98,7 +98,7 @@ class ClipText:
         # To the full length, as CLIP was trained. Its embedding is read off the end marker, the last id of each text.
         padded = torch.tensor([i + [clip.pad] * (clip.limit - len(i)) for i in ids])
         there = torch.tensor([[1] * len(i) + [0] * (clip.limit - len(i)) for i in ids])
-        hidden = clip.network.text_model(input_ids=padded, attention_mask=there).last_hidden_state
+        hidden: Tensor = clip.network.text_model(input_ids=padded, attention_mask=there).last_hidden_state
         if self.tokens:
             return hidden * there.unsqueeze(2)
         last = torch.tensor([len(i) - 1 for i in ids])
@@ -179,7 +179,8 @@ def _loaded(model: str) -> _Clip:
         raise UserError("CLIP needs the package transformers", "pip install 'textvae[clip]'") from None
     try:
         # Never a pickle: a checkpoint can only hold numbers.
-        network = CLIPModel.from_pretrained(model, use_safetensors=True).eval().requires_grad_(False)
+        network: Any = CLIPModel.from_pretrained(model, use_safetensors=True)
+        network.eval().requires_grad_(False)
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)

@@ -212,7 +212,7 @@ def test_settings_survive_config_json(tmp_path, name):
     size = next(field.name for field in dataclasses.fields(plain.model) if field.type is int)
     changed = dataclasses.replace(
         plain,
-        model=dataclasses.replace(plain.model, **{size: getattr(plain.model, size) + 1}),
+        model=dataclasses.replace(plain.model, **{size: getattr(plain.model, size) * 2}),
         trainer=dataclasses.replace(plain.trainer, epochs=3, learning_rate=0.5, schedule="cosine"),
     )
     write_config(tmp_path, changed, "0123", {"device": "cpu"})

@@ -97,6 +97,7 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
     from textvae.results import measured
 
     rows, lines = {}, []
+    width = max(map(len, RECIPES)) + 2
     for name, make in RECIPES.items():
         recipe, found = make(), measured(name)
         rows[name] = {
@@ -105,11 +106,11 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
             "published": dict(recipe.published),
             "measured": found,
         }
-        lines.append(f"{name:<26}{recipe.summary}  ({recipe.source})")
+        lines.append(f"{name:<{width}}{recipe.summary}  ({recipe.source})")
         for key in dict.fromkeys([*recipe.published, *found]):
             published = recipe.published.get(key)
             lines.append(
-                f"{'':<26}  {key:<34}"
+                f"{'':<{width}}  {key:<34}"
                 f"{'-' if published is None else f'{published:.3f}':>9} | "
                 f"{f'{found[key]:.3f}' if key in found else '-':>9}"
             )

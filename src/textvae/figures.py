@@ -75,15 +75,15 @@ def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
         per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
         # The first hundred steps are so far up that they would flatten all the rest.
         thin[name] = [(row["step"] / per_epoch, row["loss"][term]) for row in rows[1:]]
-        bold[name] = [(row["epoch"], row["validation"][term]) for row in rows if "validation" in row]
+        bold[name] = [(float(row["epoch"]), row["validation"][term]) for row in rows if "validation" in row]
     curves(f"{term}, nats an image; bold: validation", thin, bold, path)
 
 
 def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) -> None:
     """Paper d, figure 3: judge accuracy while training, on seen captions (thin) and on unseen ones (bold)."""
     rows = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
-    thin = {name: [(row["epoch"], row["watched"][seen]) for row in kept] for name, kept in rows.items()}
-    bold = {name: [(row["epoch"], row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
+    thin = {name: [(float(row["epoch"]), row["watched"][seen]) for row in kept] for name, kept in rows.items()}
+    bold = {name: [(float(row["epoch"]), row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
     curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
 
 

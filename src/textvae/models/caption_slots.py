@@ -74,7 +74,7 @@ class CaptionSlots(TextVAE):
             nn.SiLU(),
         )
         reader = SlotReader(config.num_tokens, config.embedding_dim, config.slots, config.looks, config.hidden)
-        matched = MatchedReader(reader, config.width)
+        matched = MatchedReader(reader, config.image_size)
         self.prior = LearnedGaussian(matched, matched.num_features, (config.slots, 2 + config.shape_dim))
         self.place_head = nn.Sequential(
             nn.Linear(config.width + config.hidden, config.width), nn.SiLU(), GaussianHead(config.width, 2)
@@ -103,7 +103,7 @@ class CaptionSlots(TextVAE):
             return elbo
         reader = self.prior.features
         assert isinstance(reader, MatchedReader)
-        lesson = reader.lesson(condition, self.encoder(images))
+        lesson = reader.lesson(condition, images)
         return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:

@@ -171,13 +171,24 @@ class MatchedReader(nn.Module):
     unseen pairs by then, and its loss fell on.
     """
 
-    def __init__(self, reader: SlotReader, num_seen: int, width: int = 64) -> None:
-        """``num_seen`` is the number of features of an image that lessons compare with."""
+    def __init__(self, reader: SlotReader, image_size: int, channels: int = 32, width: int = 64) -> None:
+        """Lessons have eyes of their own: in a shared encoder the gradient of the ELBO, some hundred times as large,
+        leaves Adam nothing of theirs.
+        """
         super().__init__()
         self.reader = reader
         self.num_features = reader.num_features
+        self.eyes = nn.Sequential(
+            nn.Conv2d(1, channels, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(channels * (image_size // 4) ** 2, 256),
+            nn.SiLU(),
+            nn.Linear(256, width),
+        )
         self.of_words = nn.Linear(reader.num_features, width)
-        self.of_image = nn.Linear(num_seen, width)
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
 
     @torch.no_grad()
@@ -186,13 +197,13 @@ class MatchedReader(nn.Module):
         features: Tensor = self.reader(tokens)
         return features
 
-    def lesson(self, tokens: Int64[Tensor, "n length"], seen: Float[Tensor, "n seen"]) -> Float[Tensor, ""]:
+    def lesson(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
         """Cross-entropy of the right caption among the batch's, and of the right image, in nats.
 
         What a caption says is the sum of what its slots say, so that pairs of things are compared thing by thing.
         """
         said = nn.functional.normalize(self.of_words(self.reader(tokens)).sum(1), dim=1)
-        shown = nn.functional.normalize(self.of_image(seen), dim=1)
+        shown = nn.functional.normalize(self.eyes(images), dim=1)
         similarity = self.log_scale.exp() * said @ shown.T
         # An image with the very same words is no counterexample.
         same = (tokens[:, None] == tokens[None]).all(2)

@@ -102,7 +102,7 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
 
     pen.line([place(0.0, high), place(0.0, low), place(float(last), low)], INK)
     for value in (low, high):
-        pen.text((margin - 6, place(0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
+        pen.text((margin - 6, place(0.0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
     pen.text((width - margin, height - margin + 6), f"epoch {last:g}", INK, font=font, anchor="ra")
     pen.text((margin, 8), title, INK, font=font)
     for number, name in enumerate(thin):

@@ -41,7 +41,7 @@ def caption_rnn(family: Family) -> Recipe:
         data=f"digits-{family}",
         text=text,
         model=CaptionRNN.Config(num_tokens=text.num_tokens),
-        trainer=TrainerConfig(epochs=20, validation_images=5000, patience=3, monitor="reconstruction"),
+        trainer=TrainerConfig(epochs=100, validation_images=5000, patience=3, monitor="reconstruction"),
         prompts=PROMPTS[family],
         published={"generation.judge_accuracy": 0.15} if family == "arithmetic" else {},
     )

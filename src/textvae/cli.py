@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -127,12 +128,18 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         raise UserError("textvae train needs a recipe", f"recipes: {', '.join(RECIPES)}")
     chosen = recipe(arguments[0])
     # The recipe's own settings become the options: their names, types, defaults and docstrings are its dataclasses'.
+    flow = _flow_of(chosen, arguments)
+    stage_two: list[Any] = []
+    if flow is not None:
+        stage_two = [("flow", type(flow), dataclasses.field(default_factory=lambda: flow))]
     options = dataclasses.make_dataclass(
         "TrainOptions",
         [
             ("out", Path, Path("runs") / chosen.name),
+            ("prior", Literal["own", "flow"], "own" if flow is None else "flow"),
             ("model", type(chosen.model), dataclasses.field(default_factory=lambda: chosen.model)),
             ("trainer", type(chosen.trainer), dataclasses.field(default_factory=lambda: chosen.trainer)),
+            *stage_two,
             ("sample_every", int, 5),
             ("limit", int | None, None),
             ("execution", tyro.conf.OmitArgPrefixes[ExecutionOptions], ExecutionOptions()),
@@ -143,6 +150,8 @@ def train(arguments: list[str]) -> tuple[Result, str]:
 
     Attributes:
         out: The run folder. If it holds the same training, that goes on.
+        prior: own, the model's; flow, learned on the latents of the trained model, also of a run that was finished
+            without one. Then there are options --flow.*, too.
         sample_every: Epochs between two updates of samples.png.
         limit: Train on the first so many images only.
     """
@@ -156,7 +165,8 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
         say(reason)
-    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer)
+    flow = getattr(asked, "flow", None) if asked.prior == "flow" else None
+    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
     last = history[-1] if history else {}
@@ -165,6 +175,14 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         return result, f"{asked.out}: interrupted, resumable"
     shown = "  ".join(f"{name} {value:.2f}" for name, value in last["loss"].items())
     return result, f"{asked.out}: trained in {last['seconds']:.0f} s  {shown}"
+
+
+def _flow_of(chosen: Any, arguments: list[str]) -> Any:
+    """The second stage whose settings become options: the recipe's, or one that fits it where that is asked for."""
+    from textvae.recipes.recipe import fitting_flow
+
+    asked = "--prior=flow" in arguments or ("--prior", "flow") in pairwise(arguments)
+    return fitting_flow(chosen) if chosen.flow is None and asked else chosen.flow
 
 
 def generate(arguments: list[str]) -> tuple[Result, str]:

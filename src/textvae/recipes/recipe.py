@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from textvae.models.base import Trainable
+from textvae.errors import UserError
+from textvae.models.base import TextVAE, Trainable
+from textvae.models.flow_stage import FlowConfig
+from textvae.priors import FlowPrior
+from textvae.text.labels import NONE
 from textvae.training import TrainerConfig
 
 
@@ -29,6 +34,18 @@ class TextEncoder(Protocol):
 
 
 @dataclass(frozen=True)
+class FlowStage:
+    """Stage two: a flow prior in place of the model's own, learned on the latents of the trained model."""
+
+    model: FlowConfig = field(default_factory=FlowConfig)
+    trainer: TrainerConfig = field(
+        default_factory=lambda: TrainerConfig(epochs=20, batch_size=256, schedule="cosine", ema_decay=0.999)
+    )
+    stride_epochs: int = 0
+    """Passes in which the trained flow is then taught long strides, so that a few evaluations do; 0 leaves that out."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One experiment: data, text, model, training, and what is known about its outcome."""
 
@@ -46,5 +63,28 @@ class Recipe:
     trainer: TrainerConfig
     prompts: tuple[str, ...]
     """Drawn while training and for the model card."""
+    flow: FlowStage | None = None
+    """The second stage, where there is one."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""
+
+
+def fitting_flow(recipe: Recipe) -> FlowStage:
+    """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions.
+
+    Raises:
+        UserError: the recipe trains no VAE.
+    """
+    with torch.device("meta"):
+        model = recipe.model.build()
+    if not isinstance(model, TextVAE):
+        raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
+    condition = recipe.text.encode([NONE])
+    reader: Literal["none", "words", "sum"] = "none"
+    if not condition.is_floating_point():
+        # A recipe whose captions have to be added up says so itself.
+        reader = "sum" if getattr(recipe.model, "reader", "") == "sum" else "words"
+    size = condition.shape[-1] if reader == "none" else int(recipe.text.num_tokens)  # type: ignore[attr-defined]
+    # A vector is one place, which costs little: it may be wide.
+    prior = FlowPrior.Config() if len(model.prior.latent_shape) == 3 else FlowPrior.Config(width=384, depth=4)
+    return FlowStage(FlowConfig(prior, reader, size))

@@ -194,6 +194,9 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         label: tuple[str, ...] = (),
         num_images: int = 8,
         seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+        negative: str | None = None,
         out: Path = Path("generated.png"),
         scale: int = 2,
         device: str = "cpu",
@@ -206,6 +209,9 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
             label: Class names taken literally, without reading a phrase; "none" is no class at all.
             num_images: Pictures a phrase.
             seed: Of the first picture in each row; the others count on.
+            guidance: How much is made of the phrase; default: the model's. As the next two, for flow priors only.
+            steps: From noise to picture; more are slower; default: the model's.
+            negative: A phrase to be led away from.
             out: The PNG to write, with phrase, seed and model in its text chunks.
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
@@ -223,9 +229,11 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         generator = TextToImage.load(run, choose_execution(device).device)
         literal = [_literal_label(run.recipe.text, name) for name in label]
         phrases = [*prompts, *literal]
-        pictures = generator(phrases, num_images, seed)
+        pictures = generator(phrases, num_images, seed, guidance, steps, negative)
         rows = [pictures[i : i + num_images] for i in range(0, len(pictures), num_images)]
         facts = {"prompt": " | ".join(phrases), "seed": str(seed), "model": run.name, "recipe": run.recipe.name}
+        led = {"guidance": guidance, "steps": steps, "negative": negative}
+        facts |= {key: str(value) for key, value in led.items() if value is not None}
         save_png(grid(rows, phrases, scale), out, facts)
         return {"out": str(out), "prompts": phrases, "num_images": num_images, "seed": seed, "model": run.name}
 

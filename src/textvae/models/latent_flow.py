@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
-from textvae.models.layers import PixelLikelihood
 from textvae.models.objective import LossTerms, negative_elbo
 from textvae.priors import StandardNormal
+
+LOGIT_GAIN = 4.0
+"""On the decoder's last layer: half of the pixels are black or white, which a sigmoid is slow to learn otherwise."""
 
 
 class LatentFlow(TextVAE):
@@ -57,6 +60,11 @@ class LatentFlow(TextVAE):
             before = after
         encoder += [Residual(deepest) for _ in range(config.blocks)]
         self.encoder = nn.Sequential(*encoder, nn.Conv2d(deepest, 2 * config.latent_channels, 1))
+        # Past all of it, a linear map from patch to latents and back: what a first hundred steps can learn.
+        self.encode_patch = nn.Conv2d(colours, 2 * config.latent_channels, shrink, stride=shrink)
+        self.decode_patch = nn.Sequential(
+            nn.Conv2d(config.latent_channels, colours * shrink**2, 1), nn.PixelShuffle(shrink)
+        )
         decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, deepest, 3, padding=1)]
         decoder += [Residual(deepest) for _ in range(config.blocks)]
         for after in reversed(config.channels[:-1]):
@@ -66,7 +74,13 @@ class LatentFlow(TextVAE):
         fine = max(8, 2 * colours)
         decoder += [nn.Conv2d(before, 4 * fine, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
         self.decoder = nn.Sequential(*decoder, nn.Conv2d(fine, colours, 3, padding=1))
-        self.likelihood = PixelLikelihood("gaussian")
+        self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 4:
+                # torch's default shrinks the signal at every layer.
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
 
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The negative ELBO, its KL weighted."""
@@ -78,13 +92,15 @@ class LatentFlow(TextVAE):
 
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
         """q(z|x)."""
-        mean, log_variance = self.encoder(2 * images - 1).float().chunk(2, dim=1)
+        centred = 2 * images - 1
+        seen = self.encode_patch(centred) + self.encoder(centred)
+        mean, log_variance = seen.float().chunk(2, dim=1)
         return DiagonalGaussian(mean, log_variance)
 
     def decode(self, latent: Float[Tensor, "n c h w"], condition: Tensor) -> Likelihood:
         """p(x|z)."""
-        likelihood: Gaussian = self.likelihood(self.decoder(latent))
-        return likelihood
+        logits = (self.decode_patch(latent) + self.decoder(latent)).float()
+        return Gaussian((LOGIT_GAIN * logits).sigmoid(), self.log_sigma)
 
 
 class Residual(nn.Module):
@@ -94,7 +110,6 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
         self.activation = nn.SiLU()
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

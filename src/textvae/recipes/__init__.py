@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, paper_a, paper_b, paper_d
+from textvae.recipes import judges, latent_flow, paper_a, paper_b, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -21,6 +21,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-sentence": partial(paper_d.caption_prior, "sentence"),
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
+    "latent-flow-fashion": latent_flow.latent_flow_fashion,
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
 }

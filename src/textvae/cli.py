@@ -326,6 +326,143 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
     return result, "\n".join([*rows, result["out"]])
 
 
+def interpolate(arguments: list[str]) -> tuple[Result, str]:
+    """Draw the way from one phrase to another, as a strip or an animation."""
+
+    def options(
+        model: Model,
+        first: Annotated[str, tyro.conf.Positional],
+        second: Annotated[str, tyro.conf.Positional],
+        frames: int = 16,
+        seed: int = 0,
+        guidance: float | None = None,
+        out: Path = Path("strip.png"),
+        scale: int = 2,
+        device: str = "cpu",
+    ) -> Result:
+        """Draw the way from one phrase to another, all of the same noise.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            first: Where it begins.
+            second: Where it ends.
+            frames: Pictures on the way, both ends included.
+            seed: Of the noise.
+            guidance: How much is made of the phrases; default: the model's.
+            out: A .png (a strip) or .gif (an animation) to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if out.suffix.lower() not in (".png", ".gif"):
+            raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
+        from textvae.pictures import grid, save_png
+        from textvae.play import interpolate, save_gif
+
+        run, generator = _opened(model, device)
+        pictures = interpolate(generator, first, second, frames, seed, guidance)
+        if out.suffix.lower() == ".gif":
+            save_gif(pictures, out, scale)
+        else:
+            facts = {"prompt": f"{first} | {second}", "seed": str(seed), "model": run.name}
+            save_png(grid([pictures], None, scale), out, facts)
+        return {"out": str(out), "first": first, "second": second, "frames": frames, "seed": seed, "model": run.name}
+
+    result = _parsed("interpolate", options, arguments)
+    return result, f"{result['out']}: {result['frames']} pictures"
+
+
+def edit(arguments: list[str]) -> tuple[Result, str]:
+    """Change what a picture shows, from one phrase to another, and keep the rest."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        before: Annotated[str, tyro.conf.arg(name="from")],
+        after: Annotated[str, tyro.conf.arg(name="to")],
+        guidance: float | None = None,
+        out: Path = Path("edited.png"),
+        scale: int = 4,
+        device: str = "cpu",
+    ) -> Result:
+        """Change what a picture shows: before and after side by side, and how much was kept.
+
+        Args:
+            model: A run folder or a model that ships with textvae, with a flow prior.
+            image: A picture file; it is scaled to the model's size.
+            before: What it shows, in the model's words.
+            after: What it shall show.
+            guidance: How much is made of the new words; default: the model's.
+            out: The PNG to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.pictures import grid, read_picture, save_png
+        from textvae.play import edit
+
+        run, generator = _opened(model, device)
+        made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
+        facts = {"prompt": f"{before} | {after}", "model": run.name}
+        save_png(grid([[made.before, made.after]], None, scale), out, facts)
+        return {"out": str(out), "change": made.change, "fresh_change": made.fresh_change, "kept": made.kept}
+
+    result = _parsed("edit", options, arguments)
+    return result, f"{result['out']}: changed by {result['change']:.3f}, kept {result['kept']:.0%}"
+
+
+def complete(arguments: list[str]) -> tuple[Result, str]:
+    """Fill in the part of a picture that a mask leaves open."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        mask: Path,
+        prompt: str = "none",
+        num_images: int = 8,
+        seed: int = 0,
+        guidance: float | None = None,
+        out: Path = Path("completed.png"),
+        scale: int = 2,
+        device: str = "cpu",
+    ) -> Result:
+        """Fill in the part of a picture that a mask leaves open: the picture with its hole, then fillings of it.
+
+        Args:
+            model: A run folder or a model that ships with textvae, with a flow prior and spatial latents.
+            image: A picture file; it is scaled to the model's size.
+            mask: A picture file, scaled alike: what is white is filled in, what is black is kept.
+            prompt: What the picture shows, in the model's words; "none" says nothing.
+            num_images: Fillings.
+            seed: Of the first; the others count on.
+            guidance: How much is made of the prompt; default: the model's.
+            out: The PNG to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.pictures import grid, read_picture, save_png, to_pil
+        from textvae.play import complete
+
+        run, generator = _opened(model, device)
+        shape = generator.model.image_shape
+        given, hole = read_picture(image, shape), read_picture(mask, (1, *shape[1:]))[0] > 127
+        pictures = complete(generator, given, hole, prompt, num_images, seed, guidance)
+        shown = to_pil(given.masked_fill(hole, 127)[None])
+        facts = {"prompt": prompt, "seed": str(seed), "model": run.name}
+        save_png(grid([[*shown, *pictures]], None, scale), out, facts)
+        return {"out": str(out), "prompt": prompt, "num_images": num_images, "filled": float(hole.float().mean())}
+
+    result = _parsed("complete", options, arguments)
+    return result, f"{result['out']}: {result['num_images']} fillings of {result['filled']:.0%} of the picture"
+
+
+def _opened(model: str, device: str) -> tuple[Any, Any]:
+    from textvae.device import choose_execution
+    from textvae.generator import TextToImage
+    from textvae.runs import open_run
+
+    run = open_run(model)
+    return run, TextToImage.load(run, choose_execution(device).device)
+
+
 def evaluate(arguments: list[str]) -> tuple[Result, str]:
     """Measure a model on real test data: prints a table, writes metrics.json."""
 
@@ -487,6 +624,9 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "generate": generate,
     "chat": chat,
     "reconstruct": reconstruct,
+    "interpolate": interpolate,
+    "edit": edit,
+    "complete": complete,
     "evaluate": evaluate,
     "reproduce": reproduce,
     "sweep": sweep,

@@ -81,6 +81,10 @@ class LatentFlow(TextVAE):
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+        with torch.no_grad():
+            for layer in (self.encoder[-1], self.decoder[-1]):
+                for parameter in layer.parameters():
+                    parameter.mul_(0.5)
 
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The negative ELBO, its KL weighted."""

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from textvae.errors import UserError
@@ -161,6 +161,30 @@ class FlowPrior(nn.Module):
         check_sampling(guidance, steps)
         velocity = self.guided(condition, guidance, sampling.negative)
         return solve(velocity, self._standard(latent), 1.0, 0.0, steps, self.config.solver)
+
+    def complete(
+        self,
+        latent: Float[Tensor, "n c h w"],
+        known: Bool[Tensor, "n 1 h w"],
+        condition: Tensor,
+        noise: Float[Tensor, "n c h w"],
+        sampling: Sampling | None = None,
+    ) -> Float[Tensor, "n c h w"]:
+        """Latents that are ``latent`` where it is known, and elsewhere what fits it and the condition.
+
+        At each time the known places are put where their straight line from the noise has come to, and the others go
+        on from what they make of them (Lugmayr et al. 2022, section 4.1, carried from diffusion to flows).
+        """
+        sampling = sampling or Sampling()
+        guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
+        steps = MAX_STEPS if sampling.steps is None else sampling.steps
+        check_sampling(guidance, steps)
+        velocity = self.guided(condition, guidance, sampling.negative)
+        goal, x = self._standard(latent), noise
+        for step in range(steps):
+            x = solve(velocity, x, step / steps, (step + 1) / steps, 1, self.config.solver)
+            x = torch.where(known, torch.lerp(noise, goal, (step + 1) / steps), x)
+        return self._unstandard(x)
 
     def guided(self, condition: Tensor, guidance: float, negative: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
         """(standardised latents, times) to velocities, led towards a condition and away from a negative one.

@@ -6,7 +6,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
-from textvae.models.words import RecurrentReader, SumReader
+from textvae.models.words import DialReader, RecurrentReader
 from textvae.priors import LearnedGaussian
 from textvae.recipes import RECIPES, recipe
 from textvae.text.digit_captions import DigitCaptions
@@ -74,9 +74,9 @@ def test_recurrent_readers_never_read_padding(kind: str, bidirectional: bool, he
     assert reader(torch.zeros(2, 4, dtype=torch.int64)).isfinite().all()
 
 
-def test_a_sum_reader_adds_up() -> None:
+def test_a_dial_reader_adds_up() -> None:
     torch.manual_seed(0)
-    reader = SumReader(20, 8, 4, 16, noise=0.0).eval()
+    reader = DialReader(20, 8, 16, noise=0.0).eval()
     torch.testing.assert_close(
         reader(tokens("one plus two plus three minus one")), reader(tokens("one minus one plus three plus two"))
     )
@@ -91,7 +91,7 @@ def test_caption_recipes_read_their_prompts_and_draw(name: str) -> None:
     condition = chosen.text.encode(chosen.prompts)
     noise = torch.randn(len(condition), *model.prior.latent_shape)
     images = model.sample(condition, noise)
-    assert images.shape == (len(condition), 1, 28, 28)
+    assert images.shape == (len(condition), *model.image_shape)
     assert images.isfinite().all()
 
 
@@ -101,7 +101,7 @@ def test_caption_recipes_read_their_prompts_and_draw(name: str) -> None:
         CaptionRNN.Config(),
         CaptionRNN.Config(correlated=True),
         CaptionRNN.Config(attention=True, bidirectional=True, cell="lstm", decoder="deconv", learned_embeddings=True),
-        CaptionPrior.Config(reader="sum"),
+        CaptionPrior.Config(reader="dial"),
         CaptionPrior.Config(reader="gru", likelihood="gaussian"),
     ],
 )

@@ -7,6 +7,7 @@ from torch import nn
 from textvae.errors import UserError
 from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.models.label_conv import LabelConv
+from textvae.models.latent_flow import LatentFlow
 from textvae.models.word_transformer import WordTransformer
 from textvae.priors import FlowPrior, Sampling
 from textvae.priors.flow import solve
@@ -21,6 +22,13 @@ def flow(shape: tuple[int, ...] = (3,), config: FlowPrior.Config = SMALL, size: 
     for parameter in prior.parameters():
         nn.init.normal_(parameter, std=0.2)
     return prior
+
+
+def latents(shape: tuple[int, ...]) -> LatentFlow:
+    """What a flow asks of a VAE: the shape of its latents."""
+    vae = LatentFlow.Config(channels=(4, 4)).build()
+    vae.prior.latent_shape = shape
+    return vae
 
 
 class Linear(nn.Module):
@@ -136,7 +144,7 @@ def test_every_step_counts_and_the_range_is_kept():
 def test_a_new_flow_does_not_move_and_learns_each_condition_s_own_latents():
     torch.manual_seed(0)
     config = FlowConfig(FlowPrior.Config(width=32, depth=1), size=2)
-    prior = config.build((2,))
+    prior = config.build(latents((2,)))
     noise, both = torch.randn(200, 2), torch.eye(2).repeat(100, 1)
     torch.testing.assert_close(prior.sample(both, noise), noise)
 
@@ -191,7 +199,7 @@ def test_the_shortest_strides_are_guided_midpoint_steps():
 @pytest.mark.parametrize("shape", [(5,), (2, 4, 4)])
 def test_words_are_attended_to_and_padding_is_not(shape):
     torch.manual_seed(0)
-    prior = FlowConfig(SMALL, "words", size=9).build(shape).eval()
+    prior = FlowConfig(SMALL, "words", size=9).build(latents(shape)).eval()
     for parameter in prior.velocity.parameters():
         nn.init.normal_(parameter, std=0.3)
     tokens = torch.tensor([[1, 4, 5, 2], [1, 5, 4, 2], [0, 0, 0, 0]])
@@ -225,7 +233,7 @@ def test_words_of_padding_are_zeros_and_need_no_company():
 def test_a_vae_with_a_flow_keeps_its_posterior_and_likelihood():
     torch.manual_seed(0)
     vae = LabelConv.Config(channels=(4, 8, 8), latent_dim=4, embedding_dim=8).build().eval()
-    model = WithFlow(vae, FlowConfig(SMALL).build((4,))).eval()
+    model = WithFlow(vae, FlowConfig(SMALL).build(vae)).eval()
     images, condition = torch.rand(3, 1, 28, 28), torch.eye(10)[:3]
     torch.testing.assert_close(model.reconstruct(images, condition), vae.reconstruct(images, condition))
     # Untrained, the flow does not move: it is N(0, I), like the prior it replaces.

@@ -20,7 +20,7 @@ def generator(text, config: FlowConfig) -> TextToImage:
     """A LatentFlow with random weights throughout: it draws noise, but by all of its parts."""
     torch.manual_seed(0)
     vae = LatentFlow.Config(channels=(4, 8), latent_channels=2).build()
-    prior = config.build(vae.prior.latent_shape)
+    prior = config.build(vae)
     for parameter in prior.velocity.parameters():
         nn.init.normal_(parameter, std=0.15)
     return TextToImage(WithFlow(vae, prior), text)

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +67,18 @@ class _Best:
     weights: dict[str, Tensor] | None = None
 
 
-def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int = 5, limit: int | None = None) -> bool:
+Watch = Callable[[TextToImage], dict[str, float]]
+"""Numbers about the model as it is, for the history."""
+
+
+def carry_out(
+    recipe: Recipe,
+    out: Path,
+    execution: Execution,
+    sample_every: int = 5,
+    limit: int | None = None,
+    watch: Watch | None = None,
+) -> bool:
     """Trains a recipe into a run folder; the same call again goes on where the last one stopped.
 
     Args:
@@ -76,6 +87,7 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
         execution: device and precision.
         sample_every: epochs between two looks at samples.png.
         limit: train on the first so many images only (tests, first tries).
+        watch: called after each epoch; what it returns stands in history.jsonl as "watched".
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
@@ -115,7 +127,7 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
             say(f"{out}: going on from step {stage.training.step} of {stage.training.total_steps}")
         else:
             position = _Position(name, history=position.history, seconds=position.seconds)
-        if not _train(stage, recipe, position, out, sample_every):
+        if not _train(stage, recipe, position, out, sample_every, watch):
             training = stage.training
             say(f"stopped at step {training.step} of {training.total_steps}; the same command goes on from there")
             return False
@@ -123,7 +135,9 @@ def carry_out(recipe: Recipe, out: Path, execution: Execution, sample_every: int
     return True
 
 
-def _train(stage: Stage, recipe: Recipe, position: "_Position", out: Path, sample_every: int) -> bool:
+def _train(
+    stage: Stage, recipe: Recipe, position: "_Position", out: Path, sample_every: int, watch: Watch | None
+) -> bool:
     """Trains a stage from its present position to its end; False where it was stopped before."""
     training, config = stage.training, stage.config
     best = _Best(**position.best)
@@ -159,6 +173,10 @@ def _train(stage: Stage, recipe: Recipe, position: "_Position", out: Path, sampl
                     training.averaged.load_state_dict(best.weights)
                 if complete or step.epoch % sample_every == 0:
                     draw_samples(recipe, stage.model(), training, out)
+                if watch is not None and isinstance(drawing := stage.model(), TextVAE):
+                    paused = time.perf_counter()
+                    history[-1]["watched"] = watch(TextToImage(drawing, recipe.text, training.execution.device))
+                    started += time.perf_counter() - paused
             now = time.perf_counter()
             if complete or stop.is_set() or now - last_checkpoint > CHECKPOINT_EVERY_S:
                 save(complete)

@@ -1,6 +1,6 @@
 """The papers' figures, redrawn from our runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -59,16 +59,38 @@ def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> 
     save_png(grid(rows, prompts), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
+Points = Sequence[tuple[float, float]]
+"""Of a curve: epoch and value."""
+
+
 def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
     """Paper d, figure 2: a loss term over epochs, in training (thin) and on the validation images (bold)."""
-    width, height, margin = 720, 360, 48
+    thin, bold = {}, {}
+    for name, run in runs.items():
+        rows = read_history(run.path)
+        per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
+        # The first hundred steps are so far up that they would flatten all the rest.
+        thin[name] = [(row["step"] / per_epoch, row["loss"][term]) for row in rows[1:]]
+        bold[name] = [(row["epoch"], row["validation"][term]) for row in rows if "validation" in row]
+    curves(f"{term}, nats an image; bold: validation", thin, bold, path)
+
+
+def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) -> None:
+    """Paper d, figure 3: judge accuracy while training, on seen captions (thin) and on unseen ones (bold)."""
+    rows = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
+    thin = {name: [(row["epoch"], row["watched"][seen]) for row in kept] for name, kept in rows.items()}
+    bold = {name: [(row["epoch"], row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
+    curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
+
+
+def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path) -> None:
+    """Draws two families of curves over epochs, a colour for each name."""
+    width, height, margin = 720, 400, 48
     canvas = Image.new("RGB", (width, height), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
-    histories = {name: read_history(run.path) for name, run in runs.items()}
-    values = [row["loss"][term] for rows in histories.values() for row in rows[1:]]
-    values += [row["validation"][term] for rows in histories.values() for row in rows if "validation" in row]
-    low, high = min(values), max(values)
-    last = max(row["epoch"] for rows in histories.values() for row in rows)
+    everything = [point for family in (thin, bold) for points in family.values() for point in points]
+    low, high = min(value for _, value in everything), max(value for _, value in everything)
+    last = max(epoch for epoch, _ in everything)
 
     def place(epoch: float, value: float) -> tuple[float, float]:
         across = margin + (width - 2 * margin) * epoch / last
@@ -76,17 +98,15 @@ def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
 
     pen.line([place(0, high), place(0, low), place(last, low)], INK)
     for value in (low, high):
-        pen.text((margin - 6, place(0, value)[1]), f"{value:.0f}", INK, font=font, anchor="rm")
-    pen.text((width - margin, height - margin + 6), f"epoch {last}", INK, font=font, anchor="ra")
-    pen.text((margin, 8), f"{term}, nats an image; bold: validation", INK, font=font)
-    for number, (name, rows) in enumerate(histories.items()):
+        pen.text((margin - 6, place(0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
+    pen.text((width - margin, height - margin + 6), f"epoch {last:g}", INK, font=font, anchor="ra")
+    pen.text((margin, 8), title, INK, font=font)
+    for number, name in enumerate(thin):
         colour = CURVES[number % len(CURVES)]
-        per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
-        pen.line([place(row["step"] / per_epoch, min(row["loss"][term], high)) for row in rows], colour)
-        checked = [place(row["epoch"], row["validation"][term]) for row in rows if "validation" in row]
-        pen.line(checked, colour, width=3)
+        pen.line([place(*point) for point in thin[name]], colour)
+        pen.line([place(*point) for point in bold[name]], colour, width=3)
         pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
-    save_png(canvas, path, {"model": ", ".join(runs), "term": term})
+    save_png(canvas, path, {"model": ", ".join(thin), "title": title})
 
 
 def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
@@ -107,7 +127,11 @@ def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
         captions = data.load(run.recipe.data, "test").captions
         few = [captions[i * len(captions) // 10] for i in range(10)]
         phrase(run, tuple(few), folder / f"{name}.png", COLUMNS)
-    loss_curves(runs, "reconstruction", folder / "paper-d-loss-curves.png")
+    # The curves of figures 2 and 3 are of the four families; ablations would crowd them.
+    families = {name: run for name, run in runs.items() if name == run.recipe.name and "-arithmetic" in name}
+    if families:
+        loss_curves(families, "reconstruction", folder / "paper-d-loss-curves.png")
+        watched_curves(families, "seen", "test-within", folder / "paper-d-judge-accuracy.png")
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {"a": _paper_a, "b": _paper_b, "d": _paper_d}

@@ -109,6 +109,10 @@ def _paper_b(stored: Stored) -> str:
     return "\n".join(lines)
 
 
+UNSEEN = ("unseen", "longer", "within", "beyond", "held out")
+"""Kinds of test captions that were never trained on, as paper d's table names them."""
+
+
 def _paper_d(stored: Stored) -> str:
     names = [name for name in stored if name.startswith("caption-")]
     if not names:
@@ -116,16 +120,16 @@ def _paper_d(stored: Stored) -> str:
     rows = []
     for name in names:
         get = _getter(stored[name])
-        accuracy = get("generation.caption_accuracy") or {}
-        parts = {key: value for key, value in accuracy.items() if key.startswith("test-")}
+        accuracy = get("generation.caption_accuracy") or get("generation.scene_accuracy") or {}
+        parts = {key.removeprefix("test-").replace("_", " "): value for key, value in accuracy.items()}
         published = RECIPES[name]().published.get("generation.judge_accuracy") if name in RECIPES else None
         rows.append(
             [
                 f"`{name}`",
                 _number(accuracy.get("seen")),
                 _pair(published, get("generation.judge_accuracy")),
-                ", ".join(f"{key.removeprefix('test-')} {_number(value)}" for key, value in parts.items()) or "-",
-                _number(get("reference.real_test.judge_accuracy")),
+                ", ".join(f"{key} {_number(parts[key])}" for key in UNSEEN if key in parts) or "-",
+                _number(accuracy.get("real_held_out", get("reference.real_test.judge_accuracy"))),
                 _number(get("generation.frechet.judge")),
                 _number(get("generation.diversity_within_class.pixels.ratio")),
                 _number(get("generation.diversity_within_class.judge.ratio")),
@@ -139,12 +143,15 @@ def _paper_d(stored: Stored) -> str:
         "## Paper d: digits from captions",
         "",
         "Judge accuracy on samples for captions that were trained on, and for test captions that never were (for label",
-        "and sentence the paper has the same captions throughout). The published value is read off its figure 3.",
+        "and sentence the paper has the same captions throughout). The published value is read off its figure 3. Logic:",
+        "other sets of numbers, and longer ones; arithmetic: three to six numbers, every intermediate result a digit",
+        "(within) or not (beyond). Of scenes: both digits right and in place, for pairs never trained on (held out).",
         "",
         _table(rows=rows, titles=titles),
         "",
         *(f"![{name}](FIGURES/{name}.png)\n" for name in names),
         "![loss curves](FIGURES/paper-d-loss-curves.png)\n",
+        "![judge accuracy while training](FIGURES/paper-d-judge-accuracy.png)\n",
         _protocol(stored, names),
     ]
     return "\n".join(lines)

@@ -6,19 +6,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from textvae import figures, report
 from textvae.card import write_card
 from textvae.config import updated
 from textvae.device import Precision, choose_execution
 from textvae.errors import UserError
+from textvae.evaluation.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.metrics import Metrics
-from textvae.experiment import carry_out
+from textvae.experiment import Watch, carry_out
 from textvae.files import sha256_of, write_text
 from textvae.progress import say
 from textvae.recipes import recipe
 from textvae.recipes.recipe import Recipe
 from textvae.runs import METRICS, MODEL, Run, open_run, read_config, read_history
+
+WATCHED_SAMPLES = 500
+"""Pictures for each kind of captions, after each epoch."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,23 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
         Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),
     ),
-    "d": tuple(
-        Row(f"caption-{kind}-{family}", f"caption-{kind}-{family}")
-        for family in ("label", "sentence", "logic", "arithmetic")
-        for kind in ("rnn", "prior")
+    "d": (
+        *(
+            Row(f"caption-{kind}-{family}", f"caption-{kind}-{family}")
+            for family in ("label", "sentence", "logic", "arithmetic")
+            for kind in ("rnn", "prior")
+        ),
+        # Section 3.2's other networks, the other covariance of the authors' code, and the future work of section 5.
+        Row("caption-rnn-arithmetic-elman", "caption-rnn-arithmetic", {"cell": "rnn"}),
+        Row("caption-rnn-arithmetic-lstm", "caption-rnn-arithmetic", {"cell": "lstm"}),
+        Row("caption-rnn-arithmetic-bidirectional", "caption-rnn-arithmetic", {"bidirectional": True}),
+        Row("caption-rnn-arithmetic-correlated", "caption-rnn-arithmetic", {"correlated": True}),
+        Row("caption-rnn-arithmetic-learned", "caption-rnn-arithmetic", {"learned_embeddings": True}),
+        Row("caption-rnn-arithmetic-deconv", "caption-rnn-arithmetic", {"decoder": "deconv"}),
+        Row("caption-rnn-arithmetic-attention", "caption-rnn-arithmetic", {"attention": True}),
+        # What the dial is worth.
+        Row("caption-prior-arithmetic-gru", "caption-prior-arithmetic", {"reader": "gru"}),
+        Row("caption-slots-scenes", "caption-slots-scenes"),
     ),
 }
 
@@ -102,7 +122,7 @@ def reproduce_paper(
         say(f"== {row.name}")
         execution = choose_execution(precision=row.precision)
         out = runs / row.name
-        if not carry_out(row.settings(), out, execution):
+        if not carry_out(row.settings(), out, execution, watch=_watch(row.settings())):
             raise KeyboardInterrupt
         run = open_run(out)
         if not _is_measured(run, num_samples):
@@ -119,6 +139,14 @@ def reproduce_paper(
         "report": str(places.report),
         "table": report.section(paper, stored),
     }
+
+
+def _watch(recipe: Recipe) -> Watch | None:
+    """Judge accuracy while training (paper d, figure 3), where there are several kinds of captions."""
+    judge = judge_of(recipe.data, torch.device("cpu"))
+    if not isinstance(judge, TrainedJudge) or not test_parts(recipe.data):
+        return None
+    return lambda generator: caption_accuracy(generator, recipe.data, judge, WATCHED_SAMPLES, seed=0)
 
 
 def _is_measured(run: Run, num_samples: int) -> bool:

@@ -76,7 +76,7 @@ class Run:
         model: Trainable = self.recipe.model.build()
         if not with_flow or self.recipe.flow is None or not isinstance(model, TextVAE):
             return model
-        return WithFlow(model, self.recipe.flow.model.build(model.prior.latent_shape))
+        return WithFlow(model, self.recipe.flow.model.build(model))
 
 
 def _single(weight: Tensor) -> Tensor:

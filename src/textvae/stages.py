@@ -72,7 +72,7 @@ def begin(
     placed(vae, execution.device)
     # Of a second or two of work: less than a file of the training set's size is worth.
     latents = _latents(vae, images.first(len(images) - recipe.trainer.validation_images), conditions, execution)
-    trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae.prior.latent_shape)
+    trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
     if name == FLOW_STAGE:
         flow.standardise(*latents.images.chunk(2, dim=1))
     else:

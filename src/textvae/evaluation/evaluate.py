@@ -14,7 +14,9 @@ from torch import Tensor
 from textvae import data
 from textvae.data.fetch import data_root
 from textvae.data.images import CaptionedImages
+from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
+from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
 from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
@@ -36,7 +38,7 @@ FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
 FLOW_LIKELIHOOD_IMAGES = 500
 """Test images on which the bound of a model with a flow prior is estimated."""
-CAPTION_SAMPLES = 2000
+CAPTION_SAMPLES, SCENE_SAMPLES = 2000, 2000
 """Pictures for each kind of captions."""
 
 
@@ -182,25 +184,14 @@ class _Evaluation:
         }
 
     def _captions(self) -> dict[str, Any]:
-        """Judge accuracy on captions that were trained on and on each kind that was not, all captions alike."""
-        parts = [name for name in data.source(self.run.recipe.data).splits if name.startswith("test-")]
-        if not isinstance(self.judge, TrainedJudge) or not parts:
+        """Do samples show what captions say, those that were trained on and those that were not?"""
+        name = self.run.recipe.data
+        if name == DIGIT_SCENES.name:
+            found = scene_accuracy(self.generator, SCENE_SAMPLES, self.seed, self.device)
+            return {"scene_accuracy": found | {"samples_each": SCENE_SAMPLES}}
+        if not isinstance(self.judge, TrainedJudge) or not test_parts(name):
             return {}
-        found = {}
-        for name in ("train", *parts):
-            part = data.load(self.run.recipe.data, name)
-            assert part.labels is not None
-            meaning = torch.zeros(len(part.captions), dtype=torch.int64)
-            # All images of a digit share their captions, so each digit's stretch is read once.
-            for label in part.labels.unique().tolist():  # type: ignore[no-untyped-call]
-                first, last = part.caption_range[int((part.labels == label).nonzero()[0])].tolist()
-                meaning[first:last] = label
-            generator = torch.Generator().manual_seed(self.seed)
-            drawn = torch.randint(len(part.captions), (CAPTION_SAMPLES,), generator=generator)
-            conditions = self.run.recipe.text.encode(part.captions)[drawn]
-            images = self.generator.draw(conditions, range(self.seed, self.seed + CAPTION_SAMPLES))
-            report = judge_report(self.judge.verdicts(images), meaning[drawn], part.class_names)
-            found["seen" if name == "train" else name] = report.accuracy
+        found = caption_accuracy(self.generator, name, self.judge, CAPTION_SAMPLES, self.seed)
         return {"caption_accuracy": found | {"samples_each": CAPTION_SAMPLES}}
 
     def _diversity(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Stage two: a flow prior learned on the latents of a trained VAE, and the VAE that draws from it."""
 
+import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +13,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.objective import LossTerms
 from textvae.models.word_transformer import WordTransformer
-from textvae.models.words import SumReader
+from textvae.models.words import TaughtReader
 from textvae.priors import FlowPrior
 
 
@@ -41,21 +42,30 @@ class FlowConfig:
     """A flow prior, and how it reads conditions."""
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
-    reader: Literal["none", "words", "sum"] = "none"
-    """none: conditions are numbers; words: token ids by a transformer, each word attended to; sum: token ids two by
-    two, contributions added (``SumReader``)."""
+    reader: Literal["none", "words", "taught"] = "none"
+    """none: conditions are numbers; words: token ids by a transformer that is trained with the flow, each word attended
+    to; taught: token ids by the reader that the first stage has taught (``TaughtReader``)."""
     size: int = 10
-    """Numbers of a condition (or of each of its words); with a reader, the number of different tokens."""
+    """Numbers of a condition (or of each of its words); for a reader of words, the number of different tokens."""
 
-    def build(self, latent_shape: tuple[int, ...]) -> FlowPrior:
-        """The prior with fresh weights."""
+    def build(self, vae: TextVAE) -> FlowPrior:
+        """The prior with fresh weights, for the latents of a VAE; a taught reader is a copy of the VAE's, and fixed."""
+        latent_shape = vae.prior.latent_shape
         width = self.prior.width
         if self.reader == "words":
             return FlowPrior(self.prior, latent_shape, WordTransformer(self.size, width), width)
-        if self.reader == "sum":
-            reader = SumReader(self.size, embedding_dim=32, sum_dim=8, hidden=width, noise=0.1)
-            return FlowPrior(self.prior, latent_shape, reader, width)
+        if self.reader == "taught":
+            taught = reader_of(vae)
+            if taught is None:
+                raise UserError(f"{type(vae).__name__} has taught no reader", "choose --flow.model.reader words")
+            fixed = copy.deepcopy(taught.reader).requires_grad_(False)
+            return FlowPrior(self.prior, latent_shape, fixed, taught.num_features)
         return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size)
+
+
+def reader_of(vae: TextVAE) -> TaughtReader | None:
+    """The reader that a VAE has taught to read its captions; None where there is none."""
+    return next((module for module in vae.modules() if isinstance(module, TaughtReader)), None)
 
 
 class FlowMatching(Trainable):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.words import DialReader, TaughtReader
 from textvae.priors import StandardNormal
 
 LOGIT_GAIN = 4.0
@@ -17,11 +18,12 @@ LOGIT_GAIN = 4.0
 
 
 class LatentFlow(TextVAE):
-    """Stage one: what is seen becomes a small grid of latents, and comes back. It reads no words.
+    """Stage one: what is seen becomes a small grid of latents, and comes back, whatever the words.
 
     The words decide in stage two, where a flow prior learns p(z|c); nothing is left for them to say to the decoder, as
     each latent speaks of its own patch of the image (Rombach et al. 2022, section 3.1). By itself, with N(0, I) for a
-    prior, this model draws patches that do not belong together.
+    prior, this model draws patches that do not belong together. Captions that have to be added up are learned here all
+    the same, by a reader with lessons of its own: a flow teaches it too little.
     """
 
     @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class LatentFlow(TextVAE):
         """Latents at each place of the smallest grid."""
         blocks: int = 1
         """Residual blocks at the smallest grid, in encoder and decoder each."""
+        num_tokens: int = 0
+        """Rows of the embedding table of a reader of sums (``DialReader``) that is taught here, for the flow to use; 0
+        has no reader."""
         beta: float = 1.0
         """Weight of the KL. With the learned noise scale, 1 is the bound itself; less keeps more detail."""
 
@@ -74,12 +79,16 @@ class LatentFlow(TextVAE):
         fine = max(8, 2 * colours)
         decoder += [nn.Conv2d(before, 4 * fine, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
         self.decoder = nn.Sequential(*decoder, nn.Conv2d(fine, colours, 3, padding=1))
+        self.reader = None
+        if config.num_tokens:
+            dial = DialReader(config.num_tokens, embedding_dim=32, hidden=128, noise=0.2)
+            self.reader = TaughtReader(dial, colours * height * width)
         self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
         for name, parameter in self.named_parameters():
             if parameter.dim() == 4:
                 # torch's default shrinks the signal at every layer.
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
-            elif name.endswith("bias"):
+            elif name.endswith("bias") and not name.startswith("reader"):
                 nn.init.zeros_(parameter)
         with torch.no_grad():
             for layer in (self.encoder[-1], self.decoder[-1]):
@@ -92,7 +101,11 @@ class LatentFlow(TextVAE):
         likelihood = self.decode(posterior.sample(), condition)
         divergence = self.divergence(posterior, condition)
         found = negative_elbo(likelihood.log_prob(images), divergence)
-        return LossTerms(found.total - (1 - self.config.beta) * divergence.flatten(1).sum(1).mean(), found.terms)
+        total = found.total - (1 - self.config.beta) * divergence.flatten(1).sum(1).mean()
+        if self.reader is None or not self.training:
+            return LossTerms(total, found.terms)
+        lesson = self.reader.lesson(condition, images)
+        return LossTerms(total + lesson, {**found.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
         """q(z|x)."""

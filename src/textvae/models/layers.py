@@ -26,9 +26,9 @@ class GaussianHead(nn.Linear):
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__(features, 2 * latent_dim)
 
-    def forward(self, features: Float[Tensor, "n features"]) -> DiagonalGaussian:  # type: ignore[override]
+    def forward(self, features: Float[Tensor, "*n features"]) -> DiagonalGaussian:  # type: ignore[override]
         """q(z|·); computed in fp32, where the exponential of a log-variance is safe."""
-        mean, log_variance = super().forward(features).float().chunk(2, dim=1)
+        mean, log_variance = super().forward(features).float().chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_variance)
 
 

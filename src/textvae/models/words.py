@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-Reader = Literal["rnn", "gru", "lstm", "sum"]
+Reader = Literal["rnn", "gru", "lstm", "dial"]
 
 
 class RecurrentReader(nn.Module):
@@ -57,37 +57,108 @@ class RecurrentReader(nn.Module):
         return state
 
 
-class SumReader(nn.Module):
-    """Words two by two: each pair contributes a vector, and the caption is their sum.
+class DialReader(nn.Module):
+    """Words two by two: each pair turns a dial by some angle, and only where the hand ends up is read.
 
     "<start> nine minus two plus one <end>" is (<start> nine), (minus two), (plus one), (<end>): a convolution over the
     words with a stride of two, summed over places. What a number adds depends on the operator before it alone, and a
     sum does not care how many there are. A recurrent network that has seen two numbers at a time has no reason to
-    treat a third like the second; this reader can't do otherwise. (With overlapping pairs it can: what "two plus" adds
-    is then learned of first numbers only, and wrong for middle ones.) A little noise on the sum while training makes
-    the values keep a distance from each other that many errors, added up, do not bridge.
+    treat a third like the second; this reader can't do otherwise.
+
+    Why one angle and not a vector, measured with a classifier in the decoder's place, trained on the captions of two
+    numbers (all read right in every case) and tested on three to six whose intermediate results are digits | are not:
+    a sum of 8 dimensions 0.19 | 0.13, as many corners to keep each caption apart; of 2, 0.3 | 0.3; of 1, 0.98 | 0.86,
+    nine at the open end of the line, where "zero plus nine" may add anything large enough; an angle 1.00 | 1.00 in four
+    of four seeds. On a dial every digit has neighbours on both sides, and the noise on the angle in lessons pushes
+    them to equal distances.
     """
 
-    def __init__(self, num_tokens: int, embedding_dim: int, sum_dim: int, hidden: int, noise: float) -> None:
+    def __init__(self, num_tokens: int, embedding_dim: int, hidden: int, noise: float) -> None:
+        """``noise`` is the standard deviation in radians; ten digits are 0.63 apart."""
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
-        self.contribution = nn.Sequential(nn.Linear(2 * embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, sum_dim))
-        self.read_out = nn.Sequential(nn.Linear(sum_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.turn = nn.Sequential(nn.Linear(2 * embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.read_out = nn.Sequential(nn.Linear(2, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         # torch's default shrinks the signal at every layer; four layers on, all captions would look the same.
-        for layer in (*self.contribution, *self.read_out):
+        for layer in (*self.turn, *self.read_out):
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)
                 nn.init.zeros_(layer.bias)
         self.noise = noise
         self.num_features = hidden
 
-    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
-        """Features of each caption; pairs of padding contribute nothing."""
+    def forward(self, tokens: Int64[Tensor, "n length"], rehearsed: bool = False) -> Float[Tensor, "n features"]:
+        """Features of each caption; pairs of padding turn nothing. ``rehearsed`` adds the noise of the lessons."""
         tokens = nn.functional.pad(tokens, (0, tokens.shape[1] % 2))
         pairs = self.embedding(tokens).unflatten(1, (-1, 2)).flatten(2)
         read = (tokens[:, ::2] != 0).unsqueeze(2)
-        total = (self.contribution(pairs) * read).sum(1)
-        if self.training:
-            total = total + self.noise * torch.randn_like(total)
-        features: Tensor = self.read_out(total)
+        angle = (self.turn(pairs) * read).sum(1)
+        if rehearsed:
+            angle = angle + self.noise * torch.randn_like(angle)
+        # Where nothing was said, the dial has no hand.
+        hand = torch.cat([angle.cos(), angle.sin()], dim=1) * read.any(1)
+        features: Tensor = self.read_out(hand)
         return features
+
+
+class SlotReader(nn.Module):
+    """What is said of each of several things: for each slot, the few words that a query of its own looks up.
+
+    Where to look is decided by a recurrent network that has read the whole caption; what is found there is the bare
+    word. So a slot knows its own digit and place and nothing of the other digit, and a pair that was never seen is two
+    slots that were. (Slots that looked up the network's states instead read 0.91 of the pairs that were trained on and
+    0.62 of those that were not: a state remembers the other digit.)
+    """
+
+    def __init__(self, num_tokens: int, embedding_dim: int, slots: int, looks: int, hidden: int) -> None:
+        """``looks`` is the number of words that each slot looks up."""
+        super().__init__()
+        self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
+        self.recurrent = nn.GRU(embedding_dim, embedding_dim, batch_first=True, bidirectional=True)
+        self.queries = nn.Parameter(torch.randn(slots, looks, 2 * embedding_dim) * embedding_dim**-0.5)
+        self.number = nn.Parameter(torch.randn(slots, embedding_dim))
+        self.read_out = nn.Sequential(
+            nn.Linear((looks + 1) * embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
+        self.num_features = hidden
+
+    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n slots features"]:
+        """Features of each slot; captions are padded to one length."""
+        words = self.embedding(tokens)
+        states, _ = self.recurrent(words)
+        scores = torch.einsum("nlw,skw->nskl", states, self.queries)
+        # A caption of nothing but padding looks up zeros wherever it looks.
+        said = (tokens != 0) | (tokens == 0).all(1, keepdim=True)
+        weights = scores.masked_fill(~said[:, None, None], -torch.inf).softmax(dim=3)
+        found = torch.einsum("nskl,nle->nske", weights, words).flatten(2)
+        features: Tensor = self.read_out(torch.cat([found, self.number.expand(len(found), -1, -1)], dim=2))
+        return features
+
+
+class TaughtReader(nn.Module):
+    """A reader with lessons of its own: it learns from drawing, straight from the caption, what its images look like.
+
+    The variational model uses its features without teaching it. Measured with the model as the teacher: beside a latent
+    that has seen the image, a caption hardly pays, and after ten epochs of arithmetic 0.44 of the training captions
+    were read right; by lessons alone all of them after four (the loss of a lesson sees nothing but the caption).
+    """
+
+    def __init__(self, reader: RecurrentReader | DialReader | SlotReader, num_pixels: int) -> None:
+        super().__init__()
+        self.reader = reader
+        self.num_features = reader.num_features
+        self.drawing = nn.Linear(reader.num_features, num_pixels)
+
+    @torch.no_grad()
+    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n *features"]:
+        """Features of each caption (of each slot, where there are slots), through which no gradient flows."""
+        features: Tensor = self.reader(tokens)
+        return features
+
+    def lesson(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+        """Cross-entropy of the images given nothing but their captions, in nats per image."""
+        features = self.reader(tokens, rehearsed=True) if isinstance(self.reader, DialReader) else self.reader(tokens)
+        logits = self.drawing(features)
+        if isinstance(self.reader, SlotReader):
+            logits = logits.sum(1)
+        return nn.functional.binary_cross_entropy_with_logits(logits, images.flatten(1), reduction="sum") / len(images)

@@ -15,11 +15,14 @@ class LearnedGaussian(nn.Module):
     """
 
     def __init__(self, features: nn.Module, num_features: int, latent_shape: tuple[int, ...]) -> None:
-        """``features`` turns a condition into [n, num_features]."""
+        """``features`` turns a condition into [n, num_features], or into [n, k, num_features] where the latent's first
+        axis counts k things, each with a prior of its own.
+        """
         super().__init__()
         self.latent_shape = latent_shape
         self.features = features
-        self.head = nn.Linear(num_features, 2 * math.prod(latent_shape))
+        per_row = latent_shape[-1] if len(latent_shape) > 1 else math.prod(latent_shape)
+        self.head = nn.Linear(num_features, 2 * per_row)
 
     def kl(
         self, mean: Float[Tensor, "n *latent"], log_variance: Float[Tensor, "n *latent"], condition: Tensor
@@ -42,7 +45,7 @@ class LearnedGaussian(nn.Module):
         return mean + noise * (0.5 * log_variance).exp()
 
     def _moments(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        mean, raw = self.head(self.features(condition)).float().chunk(2, dim=1)
+        mean, raw = self.head(self.features(condition)).float().chunk(2, dim=-1)
         # Bounded on both sides: a prior that can escape to any variance takes the posterior with it.
         log_variance = 5 * torch.tanh(raw / 5)
         shape = (-1, *self.latent_shape)

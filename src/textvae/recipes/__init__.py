@@ -22,6 +22,8 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
     "latent-flow-fashion": latent_flow.latent_flow_fashion,
+    "latent-flow-digits": latent_flow.latent_flow_digits,
+    "caption-slots-scenes": paper_d.caption_slots_scenes,
     "judge-digits": judges.judge_digits,
     "judge-fashion": judges.judge_fashion,
 }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textvae.errors import UserError
 from textvae.models.base import TextVAE, Trainable
-from textvae.models.flow_stage import FlowConfig
+from textvae.models.flow_stage import FlowConfig, reader_of
 from textvae.priors import FlowPrior
 from textvae.text.labels import NONE
 from textvae.training import TrainerConfig
@@ -80,11 +80,10 @@ def fitting_flow(recipe: Recipe) -> FlowStage:
     if not isinstance(model, TextVAE):
         raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
     condition = recipe.text.encode([NONE])
-    reader: Literal["none", "words", "sum"] = "none"
+    reader: Literal["none", "words", "taught"] = "none"
     if not condition.is_floating_point():
-        # A recipe whose captions have to be added up says so itself.
-        reader = "sum" if getattr(recipe.model, "reader", "") == "sum" else "words"
-    size = condition.shape[-1] if reader == "none" else int(recipe.text.num_tokens)  # type: ignore[attr-defined]
+        reader = "words" if reader_of(model) is None else "taught"
+    size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]
     # A vector is one place, which costs little: it may be wide.
     prior = FlowPrior.Config() if len(model.prior.latent_shape) == 3 else FlowPrior.Config(width=384, depth=4)
     return FlowStage(FlowConfig(prior, reader, size))

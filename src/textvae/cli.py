@@ -516,7 +516,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
     def options(
-        paper: Annotated[Literal["a", "b", "d"], tyro.conf.Positional],
+        paper: Annotated[Literal["a", "b", "d", "flow"], tyro.conf.Positional],
         only: tuple[str, ...] = (),
         runs: Path = Path("runs"),
         num_samples: int = 10_000,

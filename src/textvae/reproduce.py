@@ -17,11 +17,12 @@ from textvae.evaluation.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.metrics import Metrics
+from textvae.evaluation.sampling_curves import sampling_curves
 from textvae.experiment import Watch, carry_out
 from textvae.files import sha256_of, write_text
 from textvae.progress import say
 from textvae.recipes import recipe
-from textvae.recipes.recipe import Recipe
+from textvae.recipes.recipe import Recipe, fitting_flow
 from textvae.runs import METRICS, MODEL, Run, open_run, read_config, read_history
 
 WATCHED_SAMPLES = 500
@@ -38,11 +39,14 @@ class Row:
     model: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the recipe's."""
     precision: Precision = "fp32"
+    flow: bool = False
+    """Whether a recipe that has no flow prior gets one."""
 
     def settings(self) -> Recipe:
         """The recipe as this row trains it."""
         named = recipe(self.recipe)
-        return dataclasses.replace(named, model=updated(named.model, self.model, self.name))
+        changed = dataclasses.replace(named, model=updated(named.model, self.model, self.name))
+        return dataclasses.replace(changed, flow=fitting_flow(changed)) if self.flow else changed
 
 
 PAPERS: Mapping[str, tuple[Row, ...]] = {
@@ -71,6 +75,14 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         # What the dial is worth.
         Row("caption-prior-arithmetic-gru", "caption-prior-arithmetic", {"reader": "gru"}),
         Row("caption-slots-scenes", "caption-slots-scenes"),
+    ),
+    "flow": (
+        Row("latent-flow-fashion", "latent-flow-fashion"),
+        Row("latent-flow-digits", "latent-flow-digits"),
+        # The papers' models, nothing changed but what they are sampled from.
+        Row("label-dense-flow", "label-dense", flow=True),
+        Row("label-conv-flow", "label-conv", flow=True),
+        Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True),
     ),
 }
 
@@ -102,7 +114,7 @@ def reproduce_paper(
     The report is written from all stored metrics, of other papers too.
 
     Args:
-        paper: "a", "b" or "d".
+        paper: "a", "b" or "d"; or "flow", for what goes past them.
         runs: folder of the run folders.
         places: where numbers, figures and report go.
         num_samples: test images, and samples, of each measurement.
@@ -127,7 +139,8 @@ def reproduce_paper(
         run = open_run(out)
         if not _is_measured(run, num_samples):
             metrics = evaluate_run(run, execution.device, num_samples, importance_samples=64, seed=0)
-            Metrics(metrics.protocol, metrics.sections | _training(run), metrics.absent).write(out / METRICS)
+            sections = metrics.sections | _training(run) | sampling_curves(run, execution.device)
+            Metrics(metrics.protocol, sections, metrics.absent).write(out / METRICS)
             write_card(run)
         write_text(places.metrics / f"{row.name}.json", (out / METRICS).read_text(encoding="utf-8"))
         measured[row.name] = run

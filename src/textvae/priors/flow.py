@@ -145,7 +145,7 @@ class FlowPrior(nn.Module):
         guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
         steps = self.config.steps if sampling.steps is None else sampling.steps
         check_sampling(guidance, steps)
-        as_learned = sampling.negative is None and guidance == self.config.guidance
+        as_learned = sampling.strides and sampling.negative is None and guidance == self.config.guidance
         if bool(self.strides) and as_learned and steps <= self.config.steps and steps & (steps - 1) == 0:
             return self._unstandard(self._stride(noise, condition, steps))
         velocity = self.guided(condition, guidance, sampling.negative)

@@ -15,6 +15,8 @@ class Sampling:
     """Of the solver."""
     negative: Tensor | None = None
     """A condition to be led away from, one a row."""
+    strides: bool = True
+    """Whether strides may be taken where they were learned for just this guidance; else the solver goes its steps."""
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""

@@ -126,9 +126,9 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         if arguments[:1] in (["-h"], ["--help"]):
             return {"recipes": list(RECIPES)}, text + "textvae train RECIPE --help lists its options."
         raise UserError("textvae train needs a recipe", f"recipes: {', '.join(RECIPES)}")
-    chosen = recipe(arguments[0])
+    chosen, rest = _with_preset(recipe(arguments[0]), arguments[1:])
     # The recipe's own settings become the options: their names, types, defaults and docstrings are its dataclasses'.
-    flow = _flow_of(chosen, arguments)
+    flow = _flow_of(chosen, rest)
     stage_two: list[Any] = []
     if flow is not None:
         stage_two = [("flow", type(flow), dataclasses.field(default_factory=lambda: flow))]
@@ -146,7 +146,8 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         ],
         namespace={"__doc__": f"Train {chosen.name}: {chosen.summary}."},
     )
-    options.__doc__ = f"""Train {chosen.name}: {chosen.summary} ({chosen.source}).
+    presets = f" --preset {'|'.join(chosen.presets)} has other defaults." if chosen.presets else ""
+    options.__doc__ = f"""Train {chosen.name}: {chosen.summary} ({chosen.source}).{presets}
 
     Attributes:
         out: The run folder. If it holds the same training, that goes on.
@@ -155,7 +156,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         sample_every: Epochs between two updates of samples.png.
         limit: Train on the first so many images only.
     """
-    asked = _parsed(f"train {chosen.name}", options, arguments[1:])
+    asked = _parsed(f"train {chosen.name}", options, rest)
 
     from textvae.device import choose_execution
     from textvae.experiment import carry_out
@@ -175,6 +176,19 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         return result, f"{asked.out}: interrupted, resumable"
     shown = "  ".join(f"{name} {value:.2f}" for name, value in last["loss"].items())
     return result, f"{asked.out}: trained in {last['seconds']:.0f} s  {shown}"
+
+
+def _with_preset(chosen: Any, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The recipe with the defaults of ``--preset NAME``, and the arguments without it."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
+    if "--preset" not in words:
+        return chosen, words
+    place = words.index("--preset")
+    name = words[place + 1] if place + 1 < len(words) else ""
+    if name not in chosen.presets:
+        known = ", ".join(chosen.presets) or "none"
+        raise UserError(f"{chosen.name} has no preset {name!r}", f"its presets: {known}")
+    return dataclasses.replace(chosen, **chosen.presets[name]), words[:place] + words[place + 2 :]
 
 
 def _flow_of(chosen: Any, arguments: list[str]) -> Any:

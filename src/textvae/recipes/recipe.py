@@ -65,6 +65,8 @@ class Recipe:
     """Drawn while training and for the model card."""
     flow: FlowStage | None = None
     """The second stage, where there is one."""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other defaults by name, such as "tiny": for each, the parts of the recipe that it has in place of these."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""
 

@@ -91,7 +91,7 @@ def edit(
 def complete(
     generator: TextToImage,
     image: UInt8[Tensor, "c h w"],
-    hole: Bool[Tensor, "h w"],
+    hole: Bool[Tensor, "rows columns"],
     prompt: str,
     num_images: int = 8,
     seed: int = 0,

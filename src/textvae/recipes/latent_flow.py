@@ -19,7 +19,7 @@ def latent_flow_fashion() -> Recipe:
     place in the image, so that reconstructions are sharp; p(z|c) is a rectified flow that is fitted to the latents the
     decoder was trained on, with the word in every layer of it.
 
-    Stage one weighs the KL by 0.3: with 1, and 4 latents a place, reconstructions alone were at a Fréchet distance of 36
+    Stage one weighs the KL by 0.3: with 1 and 4 latents a place, reconstructions alone were at a Fréchet distance of 36
     (judge), label-conv's own being 28.5. Places are 7 x 7, put together by four, since sixteen tokens cost a transformer
     a third of what forty-nine do.
 

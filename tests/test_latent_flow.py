@@ -12,6 +12,7 @@ from textvae.text.digit_captions import DigitCaptions
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize(
     ("image", "channels", "latent"),
     [((1, 28, 28), (8, 16), (4, 7, 7)), ((3, 64, 64), (8, 8, 16), (4, 8, 8)), ((3, 64, 64), (8, 16), (4, 16, 16))],

@@ -328,9 +328,8 @@ def flow_run(tiny_cache, tmp_path_factory) -> Path:
         patch.delenv("TEXTVAE_DATA", raising=False)
         code, _, err = tiny.finished(tiny.start(*words(out, *FLOW)))
     assert code == 0, err
-    assert "label-conv, model" in err
-    assert "label-conv, flow" in err
-    assert "label-conv, strides" in err
+    assert "stage flow: latents of 256 images" in err
+    assert "stage strides: latents of 256 images" in err
     return out
 
 

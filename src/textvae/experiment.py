@@ -118,7 +118,7 @@ def carry_out(
             say(f"{out} is trained already: {position.training['step']} steps")
             return True
     for name in names:
-        stage = begin(name, recipe, images, conditions, execution, out)
+        stage = begin(name, recipe, images, conditions, execution, out, position.training)
         if position.stage == name and position.training:
             try:
                 stage.training.load_state_dict(position.training)

@@ -7,7 +7,7 @@ folder, which hold all that has been trained so far.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.flow_stage import FlowMatching, WithFlow, moments
 from textvae.progress import say
 from textvae.recipes.recipe import Recipe
-from textvae.runs import VAE, open_run
+from textvae.runs import VAE, not_a_checkpoint, open_run
 from textvae.training import CaptionedLatents, TrainerConfig, Training
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
@@ -61,23 +61,44 @@ def stages_of(recipe: Recipe) -> list[str]:
 
 
 def begin(
-    name: str, recipe: Recipe, images: CaptionedImages, conditions: Tensor, execution: Execution, out: Path
+    name: str,
+    recipe: Recipe,
+    images: CaptionedImages,
+    conditions: Tensor,
+    execution: Execution,
+    out: Path,
+    before: Mapping[str, Any],
 ) -> Stage:
-    """A stage at its first step; ``out`` holds the weights of those before."""
+    """A stage at its first step.
+
+    Args:
+        name: which.
+        recipe: of the run.
+        images: to train on, those held out for validation at their end.
+        conditions: one a caption.
+        execution: device and precision.
+        out: the run folder: its weights have the first stage's model.
+        before: the last state of the training of the stage before. Strides begin with that and not with the weights in
+            ``out``, which a stage that was killed at its first checkpoint may have written already.
+    """
     torch.manual_seed(recipe.trainer.seed)
     if name == MODEL_STAGE or recipe.flow is None:
         return Stage(name, Training(recipe.model.build(), images, conditions, recipe.trainer, execution))
     model = open_run(out).load_model()
     vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
     placed(vae, execution.device)
+    say(f"stage {name}: latents of {len(images)} images")
     # Of a second or two of work: less than a file of the training set's size is worth.
     latents = _latents(vae, images.first(len(images) - recipe.trainer.validation_images), conditions, execution)
     trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
     if name == FLOW_STAGE:
         flow.standardise(*latents.images.chunk(2, dim=1))
     else:
-        assert isinstance(model, WithFlow)
-        flow.load_state_dict(model.prior.state_dict())
+        try:
+            kept = before["averaged"] if trainer.ema_decay else before["model"]
+            flow.load_state_dict({key.removeprefix("prior."): weight for key, weight in kept.items()})
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(True)
         trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs)
     return Stage(name, Training(FlowMatching(flow, name == STRIDE_STAGE), latents, conditions, trainer, execution), vae)
@@ -87,7 +108,6 @@ def _latents(
     vae: TextVAE, images: CaptionedImages, conditions: Tensor, execution: Execution, batch_size: int = 250
 ) -> CaptionedLatents:
     """The posterior moments of all training images, each read with the first of its captions."""
-    say(f"latents of {len(images)} images")
     rows = []
     for start in range(0, len(images), batch_size):
         span = slice(start, start + batch_size)

@@ -20,12 +20,12 @@ def latent_flow_fashion() -> Recipe:
     decoder was trained on, with the word in every layer of it.
 
     Stage one weighs the KL by 0.3: with 1 and 4 latents a place, reconstructions alone were at a Fréchet distance of 36
-    (judge), label-conv's own being 28.5. Places are 7 x 7, put together by four, since sixteen tokens cost a transformer
-    a third of what forty-nine do.
+    (judge), label-conv's own being 28.5. The 7 x 7 places are put together by four: sixteen tokens cost a transformer a
+    third of what forty-nine do.
 
-    Strides are learned by the shortcut loss (Frans et al. 2025): one network and one more loss in the last passes, where
-    reflow and consistency distillation would need a teacher's samples or a second network, and mean flows a
-    forward-mode derivative through the attention, at three times the price of a step.
+    Strides are learned by the shortcut loss (Frans et al. 2025): one network, and one more loss in the last passes.
+    Reflow would need a teacher's samples and consistency distillation a second network; mean flows need a forward-mode
+    derivative through the attention.
 
     Command: ``textvae train latent-flow-fashion`` (``--preset tiny`` for a first look); measured: see RESULTS.md.
     """

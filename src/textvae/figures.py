@@ -86,30 +86,28 @@ def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) 
     curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
 
 
-def curves(
-    title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path, across: str = "epoch"
-) -> None:
-    """Draws two families of curves over epochs (or whatever is told ``across``), a colour for each name."""
+def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path, axis: str = "epoch") -> None:
+    """Draws two families of curves over epochs (or whatever is ``axis`` says), a colour for each name."""
     width, height, margin = 720, 400, 48
     canvas = Image.new("RGB", (width, height), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
     everything = [point for family in (thin, bold) for points in family.values() for point in points]
     low, high = min(value for _, value in everything), max(value for _, value in everything)
-    last = max(epoch for epoch, _ in everything)
+    last = float(max(epoch for epoch, _ in everything))
 
     def place(epoch: float, value: float) -> tuple[float, float]:
         across = margin + (width - 2 * margin) * epoch / last
         return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
 
-    pen.line([place(0, high), place(0, low), place(last, low)], INK)
+    pen.line([place(0.0, high), place(0.0, low), place(last, low)], INK)
     for value in (low, high):
-        pen.text((margin - 6, place(0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
-    pen.text((width - margin, height - margin + 6), f"{across} {last:g}", INK, font=font, anchor="ra")
+        pen.text((margin - 6, place(0.0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
+    pen.text((width - margin, height - margin + 6), f"{axis} {last:g}", INK, font=font, anchor="ra")
     pen.text((margin, 8), title, INK, font=font)
     for number, name in enumerate(dict.fromkeys([*thin, *bold])):
         colour = CURVES[number % len(CURVES)]
-        pen.line([place(*point) for point in thin.get(name, ())], colour)
-        pen.line([place(*point) for point in bold.get(name, ())], colour, width=3)
+        pen.line([place(float(x), y) for x, y in thin.get(name, ())], colour)
+        pen.line([place(float(x), y) for x, y in bold.get(name, ())], colour, width=3)
         pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
     save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
 

@@ -106,8 +106,8 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
     pen.text((margin, 8), title, INK, font=font)
     for number, name in enumerate(dict.fromkeys([*thin, *bold])):
         colour = CURVES[number % len(CURVES)]
-        pen.line([place(float(x), y) for x, y in thin.get(name, ())], colour)
-        pen.line([place(float(x), y) for x, y in bold.get(name, ())], colour, width=3)
+        pen.line([place(x, y) for x, y in thin.get(name, ())], colour)
+        pen.line([place(x, y) for x, y in bold.get(name, ())], colour, width=3)
         pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
     save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
 
@@ -148,7 +148,7 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
 
         def points(kind: str, over: str, found: Mapping[str, Any] = found, key: str = key) -> dict[str, Points]:
             kinds = {name: curve[kind] for name, curve in found.items() if kind in curve}
-            return {name: [(row[over], row[key]) for row in rows] for name, rows in kinds.items()}
+            return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
 
         stem = key.replace("_", "-")
         guided = points("guidance", "guidance")

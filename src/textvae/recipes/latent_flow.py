@@ -27,9 +27,9 @@ def latent_flow_fashion() -> Recipe:
     Reflow would need a teacher's samples and consistency distillation a second network; mean flows need a forward-mode
     derivative through the attention.
 
-    Command: ``textvae train latent-flow-fashion`` (``--preset tiny`` for a first look). Not measured yet as a whole. Stage
-    one: on 2,000 test images, reconstructions have a Fréchet distance of 4.0 (judge) and a judge accuracy of 0.93. Of the
-    flow only 3 passes were tried, its loss still falling: 318 and 0.49 unguided, 166 and 0.76 at guidance 2.
+    Command: ``textvae train latent-flow-fashion`` (``--preset tiny`` for a first look). Not measured yet as a whole.
+    Stage one: on 2,000 test images, reconstructions have a Fréchet distance of 4.0 (judge) and a judge accuracy of
+    0.93. Of the flow only 3 passes were tried, its loss still falling: 318 and 0.49 unguided, 166 and 0.76 at guidance 2.
     """
     model = LatentFlow.Config(latent_channels=8, beta=0.3)
     trainer = TrainerConfig(epochs=5, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)

@@ -29,7 +29,8 @@ def latent_flow_fashion() -> Recipe:
 
     Command: ``textvae train latent-flow-fashion`` (``--preset tiny`` for a first look). Not measured yet as a whole.
     Stage one: on 2,000 test images, reconstructions have a Fréchet distance of 4.0 (judge) and a judge accuracy of
-    0.93. Of the flow only 3 passes were tried, its loss still falling: 318 and 0.49 unguided, 166 and 0.76 at guidance 2.
+    0.93. Of the flow only 3 passes were tried, its loss still falling: 318 and 0.49 unguided, 166 and 0.76 at
+    guidance 2.
     """
     model = LatentFlow.Config(latent_channels=8, beta=0.3)
     trainer = TrainerConfig(epochs=5, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)

@@ -1,5 +1,6 @@
 """A training that is cut off at any moment, and goes on by the same command, ends in the same bits."""
 
+import contextlib
 import errno
 import json
 import os
@@ -14,6 +15,8 @@ import torch
 
 from textvae import cli, experiment, runs
 from textvae.errors import UserError
+from textvae.models.flow_stage import WithFlow
+from textvae.pictures import read_facts
 from textvae.runs import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
 
 EMA = (
@@ -299,3 +302,120 @@ def test_a_config_json_that_is_no_json_object_is_refused(copied_run, content):
     (copied_run / CONFIG).write_text(content)
     with pytest.raises(UserError, match="can't be read"):
         open_run(copied_run)
+
+
+FLOW = (
+    *("--prior", "flow", "--trainer.epochs", "1", "--trainer.batch-size", "48"),
+    *("--flow.trainer.epochs", "2", "--flow.trainer.batch-size", "64", "--flow.stride-epochs", "1"),
+    *("--flow.model.prior.width", "16", "--flow.model.prior.depth", "1", "--flow.model.prior.heads", "2"),
+)
+"""6 steps of the model, 8 of its flow, 4 of the flow's strides."""
+STAGES = [("model", 6), ("flow", 4), ("flow", 8), ("strides", 4)]
+
+
+def standing(out: Path) -> tuple[str, int]:
+    """The stage and the step of the checkpoint."""
+    state = read_state(out)
+    return (state["stage"], state["training"]["step"]) if state else ("", 0)
+
+
+@pytest.fixture(scope="module")
+def flow_run(tiny_cache, tmp_path_factory) -> Path:
+    """A run of three stages that was never cut off; read it, don't write into it."""
+    out = tmp_path_factory.mktemp("runs") / "flow"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXTVAE_CACHE", str(tiny_cache))
+        patch.delenv("TEXTVAE_DATA", raising=False)
+        code, _, err = tiny.finished(tiny.start(*words(out, *FLOW)))
+    assert code == 0, err
+    assert "stage flow: latents of 256 images" in err
+    assert "stage strides: latents of 256 images" in err
+    return out
+
+
+def test_stages_follow_each_other_and_history_names_them(flow_run):
+    history = read_history(flow_run)
+    assert [(row["stage"], row["step"]) for row in history] == STAGES
+    assert [sorted(row["loss"]) for row in history] == [
+        ["kl", "reconstruction", "total"],
+        ["total", "velocity"],
+        ["total", "velocity"],
+        ["stride", "total", "velocity"],
+    ]
+    seconds = [row["seconds"] for row in history]
+    assert seconds == sorted(seconds)
+    model = open_run(flow_run).load_model()
+    assert isinstance(model, WithFlow)
+    assert bool(model.prior.strides)
+    assert json.loads((flow_run / CONFIG).read_text())["flow"]["stride_epochs"] == 1
+
+
+def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_run):
+    cut = tmp_path / "cut"
+    for at in (("model", 3), ("flow", 5), ("strides", 2)):
+        process = tiny.start(*words(cut, *FLOW), TINY_CHECKPOINT_S="0", TINY_STEP_S="0.05")
+        deadline = time.monotonic() + 240
+        while standing(cut) < at if standing(cut)[0] == at[0] else standing(cut)[0] != at[0]:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        assert tiny.finished(process)[0] == -signal.SIGKILL
+    code, _, err = tiny.finished(tiny.start(*words(cut, *FLOW)))
+    assert code == 0, err
+    assert "going on from step" in err
+    assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+    assert [(row["stage"], row["step"]) for row in read_history(cut)] == STAGES
+
+
+def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, monkeypatch, flow_run):
+    monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    cut = tmp_path / "cut"
+    for survives in (5, 2, 3, 0, 4, 1):
+        for writer in ("write_weights", "write_state"):
+            plain, left = getattr(experiment, writer), [survives]
+
+            def write(*arguments, plain=plain, left=left):
+                if left[0] == 0:
+                    raise OSError(errno.ENOSPC, "the disk is full")
+                left[0] -= 1
+                plain(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(experiment, writer, write)
+                with contextlib.suppress(OSError):
+                    textvae(*words(cut, *FLOW))
+    assert textvae(*words(cut, *FLOW))[0] == 0
+    assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+
+
+def test_a_finished_run_gets_a_flow_and_keeps_its_model(tmp_path, textvae, flow_run):
+    out = tmp_path / "run"
+    assert textvae(*words(out, *FLOW[2:6]))[0] == 0
+    before = open_run(out).load_model().state_dict()
+    assert textvae(*words(out, *FLOW))[0] == 0
+    assert (out / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+    after = open_run(out).load_model()
+    assert all(weight.equal(after.vae.state_dict()[name]) for name, weight in before.items())
+    # It has one now; the command without it would be another training.
+    code, _, err = textvae(*words(out, *FLOW[2:6]))
+    assert code == 2
+    assert "it has a flow prior (add --prior flow)" in err
+
+
+def test_a_judge_has_no_prior_to_exchange(tmp_path, textvae):
+    code, _, err = textvae("train", "judge-fashion", "--prior", "flow", "--out", tmp_path)
+    assert code == 2
+    assert "judge-fashion trains no VAE" in err
+
+
+def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tiny_run):
+    led = ("--guidance", "3", "--steps", "2", "--negative", "a bag", "--num-images", "2")
+    code, _, err = textvae("generate", flow_run, "a dress", *led, "--out", tmp_path / "led.png")
+    assert code == 0, err
+    facts = read_facts(tmp_path / "led.png")
+    assert (facts["guidance"], facts["steps"], facts["negative"]) == ("3.0", "2", "a bag")
+    code, _, err = textvae("generate", tiny_run, "a dress", *led, "--out", tmp_path / "refused.png")
+    assert code == 2
+    assert "neither guidance nor steps nor a negative prompt" in err
+    assert not (tmp_path / "refused.png").exists()

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -126,30 +127,39 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         if arguments[:1] in (["-h"], ["--help"]):
             return {"recipes": list(RECIPES)}, text + "textvae train RECIPE --help lists its options."
         raise UserError("textvae train needs a recipe", f"recipes: {', '.join(RECIPES)}")
-    chosen = recipe(arguments[0])
+    chosen, rest = _with_preset(recipe(arguments[0]), arguments[1:])
     # The recipe's own settings become the options: their names, types, defaults and docstrings are its dataclasses'.
+    flow = _flow_of(chosen, rest)
+    stage_two: list[Any] = []
+    if flow is not None:
+        stage_two = [("flow", type(flow), dataclasses.field(default_factory=lambda: flow))]
     options = dataclasses.make_dataclass(
         "TrainOptions",
         [
             ("out", Path, Path("runs") / chosen.name),
+            ("prior", Literal["own", "flow"], "own" if flow is None else "flow"),
             ("model", type(chosen.model), dataclasses.field(default_factory=lambda: chosen.model)),
             ("data", str, chosen.data),
             ("trainer", type(chosen.trainer), dataclasses.field(default_factory=lambda: chosen.trainer)),
+            *stage_two,
             ("sample_every", int, 5),
             ("limit", int | None, None),
             ("execution", tyro.conf.OmitArgPrefixes[ExecutionOptions], ExecutionOptions()),
         ],
         namespace={"__doc__": f"Train {chosen.name}: {chosen.summary}."},
     )
-    options.__doc__ = f"""Train {chosen.name}: {chosen.summary} ({chosen.source}).
+    presets = f" --preset {'|'.join(chosen.presets)} has other defaults." if chosen.presets else ""
+    options.__doc__ = f"""Train {chosen.name}: {chosen.summary} ({chosen.source}).{presets}
 
     Attributes:
         out: The run folder. If it holds the same training, that goes on.
         data: What to train on: of recipes for photographs, any prepared set SOURCE-SIZE-ENCODER of the recipe's size.
+        prior: own, the model's; flow, learned on the latents of the trained model, also of a run that was finished
+            without one. Then there are options --flow.*, too.
         sample_every: Epochs between two updates of samples.png.
         limit: Train on the first so many images only.
     """
-    asked = _parsed(f"train {chosen.name}", options, arguments[1:])
+    asked = _parsed(f"train {chosen.name}", options, rest)
 
     from textvae.device import choose_execution
     from textvae.experiment import carry_out
@@ -160,11 +170,12 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
         say(reason)
+    flow = getattr(asked, "flow", None) if asked.prior == "flow" else None
     if asked.data != chosen.data:
         chosen = on(chosen, asked.data)
         # The length of a condition is the set's, whatever the recipe's own set had.
         asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
-    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer)
+    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
     last = history[-1] if history else {}
@@ -173,6 +184,27 @@ def train(arguments: list[str]) -> tuple[Result, str]:
         return result, f"{asked.out}: interrupted, resumable"
     shown = "  ".join(f"{name} {value:.2f}" for name, value in last["loss"].items())
     return result, f"{asked.out}: trained in {last['seconds']:.0f} s  {shown}"
+
+
+def _with_preset(chosen: Any, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The recipe with the defaults of ``--preset NAME``, and the arguments without it."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
+    if "--preset" not in words:
+        return chosen, words
+    place = words.index("--preset")
+    name = words[place + 1] if place + 1 < len(words) else ""
+    if name not in chosen.presets:
+        known = ", ".join(chosen.presets) or "none"
+        raise UserError(f"{chosen.name} has no preset {name!r}", f"its presets: {known}")
+    return dataclasses.replace(chosen, **chosen.presets[name]), words[:place] + words[place + 2 :]
+
+
+def _flow_of(chosen: Any, arguments: list[str]) -> Any:
+    """The second stage whose settings become options: the recipe's, or one that fits it where that is asked for."""
+    from textvae.recipes.recipe import fitting_flow
+
+    asked = "--prior=flow" in arguments or ("--prior", "flow") in pairwise(arguments)
+    return fitting_flow(chosen) if chosen.flow is None and asked else chosen.flow
 
 
 def generate(arguments: list[str]) -> tuple[Result, str]:
@@ -184,6 +216,9 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         label: tuple[str, ...] = (),
         num_images: int = 8,
         seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+        negative: str | None = None,
         out: Path = Path("generated.png"),
         scale: int = 2,
         device: str = "cpu",
@@ -196,6 +231,9 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
             label: Class names taken literally, without reading a phrase; "none" is no class at all.
             num_images: Pictures a phrase.
             seed: Of the first picture in each row; the others count on.
+            guidance: How much is made of the phrase; default: the model's. As the next two, for flow priors only.
+            steps: From noise to picture; more are slower; default: the model's.
+            negative: A phrase to be led away from.
             out: The PNG to write, with phrase, seed and model in its text chunks.
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
@@ -213,9 +251,11 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         generator = TextToImage.load(run, choose_execution(device).device)
         literal = [_literal_label(run.recipe.text, name) for name in label]
         phrases = [*prompts, *literal]
-        pictures = generator(phrases, num_images, seed)
+        pictures = generator(phrases, num_images, seed, guidance, steps, negative)
         rows = [pictures[i : i + num_images] for i in range(0, len(pictures), num_images)]
         facts = {"prompt": " | ".join(phrases), "seed": str(seed), "model": run.name, "recipe": run.recipe.name}
+        led = {"guidance": guidance, "steps": steps, "negative": negative}
+        facts |= {key: str(value) for key, value in led.items() if value is not None}
         save_png(grid(rows, phrases, scale), out, facts)
         return {"out": str(out), "prompts": phrases, "num_images": num_images, "seed": seed, "model": run.name}
 
@@ -306,6 +346,143 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
     result = _parsed("reconstruct", options, arguments)
     rows = [f"{name}: squared error {value:.2f}" for name, value in result["mse_sum"].items()]
     return result, "\n".join([*rows, result["out"]])
+
+
+def interpolate(arguments: list[str]) -> tuple[Result, str]:
+    """Draw the way from one phrase to another, as a strip or an animation."""
+
+    def options(
+        model: Model,
+        first: Annotated[str, tyro.conf.Positional],
+        second: Annotated[str, tyro.conf.Positional],
+        frames: int = 16,
+        seed: int = 0,
+        guidance: float | None = None,
+        out: Path = Path("strip.png"),
+        scale: int = 2,
+        device: str = "cpu",
+    ) -> Result:
+        """Draw the way from one phrase to another, all of the same noise.
+
+        Args:
+            model: A run folder or a model that ships with textvae.
+            first: Where it begins.
+            second: Where it ends.
+            frames: Pictures on the way, both ends included.
+            seed: Of the noise.
+            guidance: How much is made of the phrases; default: the model's.
+            out: A .png (a strip) or .gif (an animation) to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        if out.suffix.lower() not in (".png", ".gif"):
+            raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
+        from textvae.pictures import grid, save_png
+        from textvae.play import interpolate, save_gif
+
+        run, generator = _opened(model, device)
+        pictures = interpolate(generator, first, second, frames, seed, guidance)
+        if out.suffix.lower() == ".gif":
+            save_gif(pictures, out, scale)
+        else:
+            facts = {"prompt": f"{first} | {second}", "seed": str(seed), "model": run.name}
+            save_png(grid([pictures], None, scale), out, facts)
+        return {"out": str(out), "first": first, "second": second, "frames": frames, "seed": seed, "model": run.name}
+
+    result = _parsed("interpolate", options, arguments)
+    return result, f"{result['out']}: {result['frames']} pictures"
+
+
+def edit(arguments: list[str]) -> tuple[Result, str]:
+    """Change what a picture shows, from one phrase to another, and keep the rest."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        before: Annotated[str, tyro.conf.arg(name="from")],
+        after: Annotated[str, tyro.conf.arg(name="to")],
+        guidance: float | None = None,
+        out: Path = Path("edited.png"),
+        scale: int = 4,
+        device: str = "cpu",
+    ) -> Result:
+        """Change what a picture shows: before and after side by side, and how much was kept.
+
+        Args:
+            model: A run folder or a model that ships with textvae, with a flow prior.
+            image: A picture file; it is scaled to the model's size.
+            before: What it shows, in the model's words.
+            after: What it shall show.
+            guidance: How much is made of the new words; default: the model's.
+            out: The PNG to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.pictures import grid, read_picture, save_png
+        from textvae.play import edit
+
+        run, generator = _opened(model, device)
+        made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
+        facts = {"prompt": f"{before} | {after}", "model": run.name}
+        save_png(grid([[made.before, made.after]], None, scale), out, facts)
+        return {"out": str(out), "change": made.change, "fresh_change": made.fresh_change, "kept": made.kept}
+
+    result = _parsed("edit", options, arguments)
+    return result, f"{result['out']}: changed by {result['change']:.3f}, kept {result['kept']:.0%}"
+
+
+def complete(arguments: list[str]) -> tuple[Result, str]:
+    """Fill in the part of a picture that a mask leaves open."""
+
+    def options(
+        model: Model,
+        image: Annotated[Path, tyro.conf.Positional],
+        mask: Path,
+        prompt: str = "none",
+        num_images: int = 8,
+        seed: int = 0,
+        guidance: float | None = None,
+        out: Path = Path("completed.png"),
+        scale: int = 2,
+        device: str = "cpu",
+    ) -> Result:
+        """Fill in the part of a picture that a mask leaves open: the picture with its hole, then fillings of it.
+
+        Args:
+            model: A run folder or a model that ships with textvae, with a flow prior and spatial latents.
+            image: A picture file; it is scaled to the model's size.
+            mask: A picture file, scaled alike: what is white is filled in, what is black is kept.
+            prompt: What the picture shows, in the model's words; "none" says nothing.
+            num_images: Fillings.
+            seed: Of the first; the others count on.
+            guidance: How much is made of the prompt; default: the model's.
+            out: The PNG to write.
+            scale: Enlargement of each pixel.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.pictures import grid, read_picture, save_png, to_pil
+        from textvae.play import complete
+
+        run, generator = _opened(model, device)
+        shape = generator.model.image_shape
+        given, hole = read_picture(image, shape), read_picture(mask, (1, *shape[1:]))[0] > 127
+        pictures = complete(generator, given, hole, prompt, num_images, seed, guidance)
+        shown = to_pil(given.masked_fill(hole, 127)[None])
+        facts = {"prompt": prompt, "seed": str(seed), "model": run.name}
+        save_png(grid([[*shown, *pictures]], None, scale), out, facts)
+        return {"out": str(out), "prompt": prompt, "num_images": num_images, "filled": float(hole.float().mean())}
+
+    result = _parsed("complete", options, arguments)
+    return result, f"{result['out']}: {result['num_images']} fillings of {result['filled']:.0%} of the picture"
+
+
+def _opened(model: str, device: str) -> tuple[Any, Any]:
+    from textvae.device import choose_execution
+    from textvae.generator import TextToImage
+    from textvae.runs import open_run
+
+    run = open_run(model)
+    return run, TextToImage.load(run, choose_execution(device).device)
 
 
 def caption(arguments: list[str]) -> tuple[Result, str]:
@@ -410,7 +587,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
     def options(
-        paper: Annotated[Literal["a", "b", "c", "d"], tyro.conf.Positional],
+        paper: Annotated[Literal["a", "b", "c", "d", "flow"], tyro.conf.Positional],
         only: tuple[str, ...] = (),
         runs: Path = Path("runs"),
         num_samples: int = 10_000,
@@ -572,6 +749,9 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "chat": chat,
     "reconstruct": reconstruct,
     "caption": caption,
+    "interpolate": interpolate,
+    "edit": edit,
+    "complete": complete,
     "evaluate": evaluate,
     "reproduce": reproduce,
     "sweep": sweep,

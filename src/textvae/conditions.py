@@ -8,6 +8,9 @@ from textvae.data.images import CaptionedImages
 from textvae.errors import UserError
 from textvae.recipes.recipe import Recipe, TextEncoder
 
+Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
+"""What may be told, and for each image the stretch of it from which one is drawn a step."""
+
 
 def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
     """One condition a caption: those that came with the data, else what the recipe's encoder makes of the captions.
@@ -26,7 +29,7 @@ def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
     return images.conditions
 
 
-def training_conditions(images: CaptionedImages, recipe: Recipe) -> tuple[Tensor, Int64[Tensor, "n 2"]]:
+def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
     """The conditions of a training set, and the stretch of them from which each image draws one a step.
 
     Raises:

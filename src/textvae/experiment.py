@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from textvae.data.images import CaptionedImages
 from textvae.device import Execution
 from textvae.errors import UserError
 from textvae.generator import TextToImage
-from textvae.models.base import TextVAE
+from textvae.models.base import TextVAE, Trainable
 from textvae.pictures import grid, save_png
 from textvae.progress import ProgressLine, say
 from textvae.recipes.recipe import Recipe
@@ -35,11 +35,28 @@ from textvae.runs import (
     write_state,
     write_weights,
 )
+from textvae.stages import MODEL_STAGE, Stage, begin, stages_of
 from textvae.training import Step, Training
 
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100
 SAMPLES_A_PROMPT = 8
+
+
+@dataclass
+class _Position:
+    """Where a run stands: what state.pt holds."""
+
+    stage: str = MODEL_STAGE
+    training: dict[str, Any] = field(default_factory=dict)
+    """Of the stage; empty before its first checkpoint."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Of all stages."""
+    seconds: float = 0.0
+    """Of all stages."""
+    best: dict[str, Any] = field(default_factory=dict)
+    complete: bool = False
+    """Whether the stage is."""
 
 
 @dataclass
@@ -89,59 +106,77 @@ def carry_out(
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     _claim(out, recipe, images, execution)
 
-    torch.manual_seed(recipe.trainer.seed)
-    model = recipe.model.build()
-    conditions, condition_range = training_conditions(images, recipe)
-    training = Training(model, images, conditions, recipe.trainer, execution, condition_range)
-    best, history, seconds = _Best(), [], 0.0
+    names, conditions = stages_of(recipe), training_conditions(images, recipe)
+    position = _Position()
     if state := read_state(out):
         try:
-            training.load_state_dict(state["training"])
-            history, seconds, best = state["history"], state["seconds"], _Best(**state["best"])
-            trained = bool(state["complete"])
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            position = _Position(**state)
+            done = names.index(position.stage) + position.complete
+        except (LookupError, TypeError, ValueError) as error:
             raise not_a_checkpoint(out, error) from None
-        if trained:
-            say(f"{out} is trained already: {training.step} steps")
+        names = names[done:]
+        if not names:
+            say(f"{out} is trained already: {position.training['step']} steps")
             return True
-        say(f"{out}: going on from step {training.step} of {training.total_steps}")
+    for name in names:
+        stage = begin(name, recipe, images, conditions, execution, out, position.training)
+        if position.stage == name and position.training:
+            try:
+                stage.training.load_state_dict(position.training)
+            except (LookupError, TypeError, ValueError, RuntimeError) as error:
+                raise not_a_checkpoint(out, error) from None
+            say(f"{out}: going on from step {stage.training.step} of {stage.training.total_steps}")
+        else:
+            position = _Position(name, history=position.history, seconds=position.seconds)
+        if not _train(stage, recipe, position, out, sample_every, watch):
+            training = stage.training
+            say(f"stopped at step {training.step} of {training.total_steps}; the same command goes on from there")
+            return False
+    write_card(open_run(out))
+    return True
+
+
+def _train(
+    stage: Stage, recipe: Recipe, position: "_Position", out: Path, sample_every: int, watch: Watch | None
+) -> bool:
+    """Trains a stage from its present position to its end; False where it was stopped before."""
+    training, config = stage.training, stage.config
+    best = _Best(**position.best)
 
     def save(complete: bool) -> None:
-        state = {
-            "training": training.state_dict(),
-            "history": history,
-            "seconds": seconds,
-            "best": vars(best),
-            "complete": complete,
-        }
-        write_weights(out, best.weights or training.averaged.state_dict())
-        write_history(out, history)
-        write_state(out, state)
+        position.training, position.best = training.state_dict(), vars(best)
+        position.seconds, position.complete = seconds, complete
+        write_weights(out, stage.weights(best.weights or training.averaged.state_dict()))
+        write_history(out, position.history)
+        write_state(out, vars(position))
 
+    history, seconds = position.history, position.seconds
     recent = _Means()
     started, last_checkpoint = time.perf_counter() - seconds, time.perf_counter()
     complete = False
-    total_images, seen = recipe.trainer.epochs * training.num_training, training.images_seen
-    with _stop_requested() as stop, ProgressLine(recipe.name, total_images, "images", seen) as progress:
+    total_images, seen = config.epochs * training.num_training, training.images_seen
+    title = recipe.name if recipe.flow is None else f"{recipe.name}, {stage.name}"
+    with _stop_requested() as stop, ProgressLine(title, total_images, "images", seen) as progress:
         for step in training.steps():
             recent.add(step)
             seconds = time.perf_counter() - started
             if step.number % HISTORY_EVERY_STEPS == 0 or step.ends_epoch:
-                history.append({"step": step.number, "epoch": step.epoch, "seconds": seconds} | recent.take())
+                place = {"stage": stage.name, "step": step.number, "epoch": step.epoch, "seconds": seconds}
+                history.append(place | recent.take())
                 progress.show(history[-1]["loss"])
             progress.advance(step.images)
             complete = step.number == training.total_steps
             if step.ends_epoch:
-                if recipe.trainer.validation_images:
+                if config.validation_images:
                     history[-1]["validation"] = training.validate()
                     complete = _patience_exhausted(best, training, history[-1]["validation"]) or complete
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
                 if complete or step.epoch % sample_every == 0:
-                    draw_samples(recipe, training, out)
-                if watch is not None and isinstance(training.averaged, TextVAE):
+                    draw_samples(recipe, stage.model(), training, out)
+                if watch is not None and isinstance(drawing := stage.model(), TextVAE):
                     paused = time.perf_counter()
-                    history[-1]["watched"] = watch(TextToImage(training.averaged, recipe.text, execution.device))
+                    history[-1]["watched"] = watch(TextToImage(drawing, recipe.text, training.execution.device))
                     started += time.perf_counter() - paused
             now = time.perf_counter()
             if complete or stop.is_set() or now - last_checkpoint > CHECKPOINT_EVERY_S:
@@ -149,16 +184,11 @@ def carry_out(
                 last_checkpoint = now
             if complete or stop.is_set():
                 break
-    if complete:
-        write_card(open_run(out))
-    else:
-        say(f"stopped at step {training.step} of {training.total_steps}; the same command goes on from there")
     return complete
 
 
-def draw_samples(recipe: Recipe, training: Training, out: Path) -> None:
+def draw_samples(recipe: Recipe, model: Trainable, training: Training, out: Path) -> None:
     """Writes samples.png: a row for each of the recipe's prompts. A judge draws nothing."""
-    model = training.averaged
     if not isinstance(model, TextVAE):
         return
     generator = TextToImage(model, recipe.text, training.execution.device)
@@ -175,24 +205,30 @@ def _claim(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execut
         run = open_run(out)
         config = run.config
         # Through the recipe's types: a setting that is younger than the run has its default in both.
-        difference = _first_difference(
-            _identity(run.recipe, config.get("data", {}).get("fingerprint", "")), _identity(recipe, fingerprint)
+        before, now = (
+            _identity(run.recipe, config.get("data", {}).get("fingerprint", "")),
+            _identity(recipe, fingerprint),
         )
+        if before["flow"] is None:
+            del now["flow"]  # a run is welcome to get a flow afterwards
+        difference = _first_difference(before, now)
         if difference:
             raise UserError(
                 f"{out} was trained with other settings: {difference}",
                 "choose another --out, or the same settings to go on",
             )
-        before = config.get("execution")
-        if not isinstance(before, Mapping) or not {"precision", "threads"} <= before.keys():
+        how = config.get("execution")
+        if not isinstance(how, Mapping) or not {"precision", "threads"} <= how.keys():
             raise UserError(f"{out / CONFIG} does not say how it was carried out", "choose another --out")
-        if before["precision"] != execution.precision:
+        if how["precision"] != execution.precision:
             raise UserError(
-                f"{out} was trained in {before['precision']}, not {execution.precision}",
-                f"add --precision {before['precision']}, or choose another --out",
+                f"{out} was trained in {how['precision']}, not {execution.precision}",
+                f"add --precision {how['precision']}, or choose another --out",
             )
-        if before["threads"] != execution.threads:
-            say(f"{before['threads']} threads before, {execution.threads} now: the last bits may differ")
+        if how["threads"] != execution.threads:
+            say(f"{how['threads']} threads before, {execution.threads} now: the last bits may differ")
+        if run.recipe.flow is None and recipe.flow is not None:
+            write_config(out, recipe, fingerprint, how)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is no run", "choose another --out")
@@ -211,6 +247,7 @@ def _identity(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
         "recipe": recipe.name,
         "model": to_dict(recipe.model),
         "trainer": to_dict(recipe.trainer),
+        "flow": None if recipe.flow is None else to_dict(recipe.flow),
         "data": {"name": recipe.data, "fingerprint": fingerprint},
     }
 
@@ -218,6 +255,8 @@ def _identity(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
 def _first_difference(before: dict[str, Any], now: dict[str, Any], where: str = "") -> str | None:
     for key, value in now.items():
         was = before.get(key)
+        if key == "flow" and value is None and was is not None:
+            return "it has a flow prior (add --prior flow)"
         if isinstance(value, dict) and isinstance(was, dict):
             if inner := _first_difference(was, value, f"{where}{key}."):
                 return inner

@@ -1,7 +1,9 @@
 """The papers' figures, redrawn from our runs."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -11,7 +13,8 @@ from textvae.conditions import conditions_of, image_conditions_of
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
 from textvae.pictures import INK, PAPER, grid, save_png, to_pil
-from textvae.runs import Run, read_history
+from textvae.play import complete, edit, interpolate
+from textvae.runs import METRICS, Run, read_history
 from textvae.text.labels import NONE
 
 COLUMNS = 12
@@ -87,30 +90,30 @@ def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) 
     curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
 
 
-def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path) -> None:
-    """Draws two families of curves over epochs, a colour for each name."""
+def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path, axis: str = "epoch") -> None:
+    """Draws two families of curves over epochs (or whatever is ``axis`` says), a colour for each name."""
     width, height, margin = 720, 400, 48
     canvas = Image.new("RGB", (width, height), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
     everything = [point for family in (thin, bold) for points in family.values() for point in points]
     low, high = min(value for _, value in everything), max(value for _, value in everything)
-    last = max(epoch for epoch, _ in everything)
+    last = float(max(epoch for epoch, _ in everything))
 
     def place(epoch: float, value: float) -> tuple[float, float]:
         across = margin + (width - 2 * margin) * epoch / last
         return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
 
-    pen.line([place(0.0, high), place(0.0, low), place(float(last), low)], INK)
+    pen.line([place(0.0, high), place(0.0, low), place(last, low)], INK)
     for value in (low, high):
         pen.text((margin - 6, place(0.0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
-    pen.text((width - margin, height - margin + 6), f"epoch {last:g}", INK, font=font, anchor="ra")
+    pen.text((width - margin, height - margin + 6), f"{axis} {last:g}", INK, font=font, anchor="ra")
     pen.text((margin, 8), title, INK, font=font)
-    for number, name in enumerate(thin):
+    for number, name in enumerate(dict.fromkeys([*thin, *bold])):
         colour = CURVES[number % len(CURVES)]
-        pen.line([place(*point) for point in thin[name]], colour)
-        pen.line([place(*point) for point in bold[name]], colour, width=3)
+        pen.line([place(x, y) for x, y in thin.get(name, ())], colour)
+        pen.line([place(x, y) for x, y in bold.get(name, ())], colour, width=3)
         pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
-    save_png(canvas, path, {"model": ", ".join(thin), "title": title})
+    save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
 
 
 def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
@@ -164,9 +167,57 @@ def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
         watched_curves(families, "seen", "test-within", folder / "paper-d-judge-accuracy.png")
 
 
+def _flow(runs: Mapping[str, Run], folder: Path) -> None:
+    measured = {name: json.loads((run.path / METRICS).read_text(encoding="utf-8")) for name, run in runs.items()}
+    for name, run in runs.items():
+        phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
+    for key, title in (("frechet_judge", "Fréchet distance, judge features"), ("judge_accuracy", "judge accuracy")):
+        found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
+        if not found:
+            continue
+
+        def points(kind: str, over: str, found: Mapping[str, Any] = found, key: str = key) -> dict[str, Points]:
+            kinds = {name: curve[kind] for name, curve in found.items() if kind in curve}
+            return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
+
+        stem = key.replace("_", "-")
+        guided = points("guidance", "guidance")
+        curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
+        thin, bold = points("solver", "evaluations"), points("strides", "evaluations")
+        what = f"{title}; thin: solver, bold: learned strides"
+        curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
+    if "latent-flow-fashion" in runs:
+        play_figures(runs["latent-flow-fashion"], folder)
+
+
+def play_figures(run: Run, folder: Path) -> None:
+    """Interpolations, edits and completions by a model of garments, of test images."""
+    generator = TextToImage.load(run)
+    names = run.recipe.prompts
+    ways = (("ankle boot", "sneaker"), ("dress", "coat"), ("t-shirt", "bag"))
+    rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
+    facts = {"model": run.name}
+    save_png(grid(rows, [f"{a} to {b}" for a, b in ways]), folder / "flow-interpolate.png", facts)
+    images = data.load(run.recipe.data, "test").first(200)
+    assert images.labels is not None
+    first_of = {name: images.images[images.labels == names.index(name)][0] for name in names}
+    changes = (("pullover", "dress"), ("t-shirt", "coat"), ("sneaker", "ankle boot"), ("dress", "trouser"))
+    edits = [edit(generator, first_of[before], before, after) for before, after in changes]
+    titles = [f"{a} to {b}: {e.kept:.0%} kept" for (a, b), e in zip(changes, edits, strict=True)]
+    save_png(grid([[e.before, e.after] for e in edits], titles), folder / "flow-edit.png", facts)
+    hole = torch.zeros(images.image_shape[1:], dtype=torch.bool)
+    hole[hole.shape[0] // 2 :] = True
+    filled = []
+    for name in ("shirt", "ankle boot", "bag"):
+        pictures = complete(generator, first_of[name], hole, name, 8)
+        filled.append([*to_pil(torch.stack([first_of[name], first_of[name].masked_fill(hole, 127)])), *pictures])
+    save_png(grid(filled, ["shirt", "ankle boot", "bag"]), folder / "flow-complete.png", facts)
+
+
 _FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {
     "a": _paper_a,
     "b": _paper_b,
     "c": _paper_c,
     "d": _paper_d,
+    "flow": _flow,
 }

@@ -1,6 +1,7 @@
 """TextToImage: a trained model in use. Text in, pictures out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from textvae.device import placed
 from textvae.errors import UserError
 from textvae.models.base import TextVAE
 from textvae.pictures import to_pil, to_uint8
+from textvae.priors import Sampling
 from textvae.recipes.recipe import TextEncoder
 from textvae.runs import Run, open_run
 
@@ -48,16 +50,29 @@ class TextToImage:
             raise UserError(f"{run.name} is a {type(network).__name__.lower()}: it draws nothing", "choose a VAE")
         return cls(network, run.recipe.text, device)
 
-    def __call__(self, prompt: str | Sequence[str], num_images: int = 1, seed: int = 0) -> list[Image.Image]:
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        num_images: int = 1,
+        seed: int = 0,
+        guidance: float | None = None,
+        steps: int | None = None,
+        negative: str | None = None,
+    ) -> list[Image.Image]:
         """Pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
 
         Args:
             prompt: what to draw, in words the model's text encoder knows.
             num_images: pictures a prompt.
             seed: of the first picture; the others count on.
+            guidance: how much is made of the prompt: 1 as much as in training, more for fewer surprises.
+            steps: from noise to latents; more are slower.
+            negative: a prompt to be led away from.
+
+            The last three are for models with a flow prior, whose own settings stand in where they are None.
 
         Raises:
-            UserError: a prompt can't be read, or the numbers make no sense.
+            UserError: a prompt can't be read, the numbers make no sense, or the model's prior can't be led.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if num_images < 1 or not prompts:
@@ -66,18 +81,27 @@ class TextToImage:
             raise UserError(f"seed {seed} is out of range", "choose a whole number from 0 up to 2^62")
         conditions = self.text.encode(prompts).repeat_interleave(num_images, dim=0)
         seeds = [seed + i for _ in prompts for i in range(num_images)]
-        return to_pil(self.draw(conditions, seeds))
+        against = None if negative is None else self.text.encode([negative])
+        return to_pil(self.draw(conditions, seeds, Sampling(guidance, steps, against)))
 
-    def draw(self, conditions: Tensor, seeds: Sequence[int]) -> UInt8[Tensor, "n c h w"]:
-        """One image for each condition and seed; the same pair gives the same image in any batch and process."""
+    def draw(
+        self, conditions: Tensor, seeds: Sequence[int], sampling: Sampling | None = None
+    ) -> UInt8[Tensor, "n c h w"]:
+        """One image for each condition and seed; the same pair gives the same image in any batch and process.
+
+        A negative condition in ``sampling`` is one row, for all.
+        """
         images = []
+        if sampling is not None and sampling.negative is not None:
+            negative = sampling.negative.to(self.device)
+            sampling = replace(sampling, negative=negative.expand(CHUNK, *negative.shape[1:]))
         for start in range(0, len(seeds), CHUNK):
             chunk = list(seeds[start : start + CHUNK])
             missing = CHUNK - len(chunk)
             noise = seeded_noise(self.model.prior.latent_shape, chunk + chunk[-1:] * missing)
             condition = conditions[start : start + CHUNK]
             condition = torch.cat([condition, condition[-1:].expand(missing, *condition.shape[1:])])
-            drawn = self.model.sample(condition.to(self.device), noise.to(self.device))
+            drawn = self.model.sample(condition.to(self.device), noise.to(self.device), sampling)
             images.append(to_uint8(drawn[: len(chunk)]))
         return torch.cat(images)
 

@@ -227,6 +227,51 @@ def _paper_d(stored: Stored) -> str:
     return "\n".join(lines)
 
 
+def _flow(stored: Stored) -> str:
+    names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
+    if not names:
+        return ""
+    # Each beside what the papers' model of the same data does, measured alike.
+    papers = [name for name in ("label-dense", "label-conv", "caption-prior-arithmetic") if name in stored]
+    rows = []
+    for name in [*names, *papers]:
+        get = _getter(stored[name])
+        accuracy = get("generation.caption_accuracy") or {}
+        rows.append(
+            [
+                f"`{name}`",
+                _number(get("generation.judge_accuracy")),
+                ", ".join(f"{key} {_number(accuracy[key])}" for key in ("seen", "test-within") if key in accuracy)
+                or "-",
+                _number(get("reconstruction.frechet.judge")),
+                _number(get("generation.frechet.judge")),
+                _number(get("generation.frechet.efficientnet-lite0")),
+                _number(get("generation.diversity_within_class.judge.ratio")),
+                _number(get("likelihood.bits_per_dim")),
+                _number(get("speed.generated_images_per_s")),
+                f"{get('training.seconds') or 0:.0f} s",
+            ]
+        )
+    titles = ["model", "judge accuracy", "captions", "Fréchet (judge) of reconstructions", "of samples"]
+    titles += ["Fréchet (efficientnet-lite0)", "diversity / real", "bits per dimension", "images/s", "training"]
+    pictures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
+    pictures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
+    pictures += ["flow-interpolate", "flow-edit", "flow-complete"]
+    return "\n".join(
+        [
+            "## Past the papers: flow priors",
+            "",
+            "`latent-flow-*` are ours; `*-flow` are the papers' models with a flow fitted to their latents and nothing",
+            "else changed; the last rows are those models as they were.",
+            "",
+            _table(titles, rows),
+            "",
+            *(f"![{name}](FIGURES/{name}.png)\n" for name in [*names, *pictures]),
+            _protocol(stored, names),
+        ]
+    )
+
+
 def _judges(stored: Stored) -> str:
     names = [name for name in ("judge-fashion", "judge-digits") if name in stored]
     if not names:
@@ -346,6 +391,7 @@ _SECTIONS: Mapping[str, Callable[[Stored], str]] = {
     "b": _paper_b,
     "c": _paper_c,
     "d": _paper_d,
+    "flow": _flow,
     "judges": _judges,
     "benchmarks": _benchmarks,
 }

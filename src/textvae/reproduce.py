@@ -17,11 +17,12 @@ from textvae.evaluation.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.metrics import Metrics
+from textvae.evaluation.sampling_curves import sampling_curves
 from textvae.experiment import Watch, carry_out
 from textvae.files import sha256_of, write_text
 from textvae.progress import say
 from textvae.recipes import recipe
-from textvae.recipes.recipe import Recipe
+from textvae.recipes.recipe import Recipe, fitting_flow
 from textvae.runs import METRICS, MODEL, Run, open_run, read_config, read_history
 
 WATCHED_SAMPLES = 500
@@ -40,15 +41,18 @@ class Row:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training that differ."""
     precision: Precision = "fp32"
+    flow: bool = False
+    """Whether a recipe that has no flow prior gets one."""
 
     def settings(self) -> Recipe:
         """The recipe as this row trains it."""
         named = recipe(self.recipe)
-        return dataclasses.replace(
+        changed = dataclasses.replace(
             named,
             model=updated(named.model, self.model, self.name),
             trainer=updated(named.trainer, self.trainer, self.name),
         )
+        return dataclasses.replace(changed, flow=fitting_flow(changed)) if self.flow else changed
 
 
 def _photographs(name: str, recipe: str = "", model: Mapping[str, Any] | None = None, **trainer: Any) -> Row:
@@ -104,6 +108,14 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("caption-prior-arithmetic-gru", "caption-prior-arithmetic", {"reader": "gru"}),
         Row("caption-slots-scenes", "caption-slots-scenes"),
     ),
+    "flow": (
+        Row("latent-flow-fashion", "latent-flow-fashion"),
+        Row("latent-flow-digits", "latent-flow-digits"),
+        # The papers' models, nothing changed but what they are sampled from.
+        Row("label-dense-flow", "label-dense", flow=True),
+        Row("label-conv-flow", "label-conv", flow=True),
+        Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True),
+    ),
 }
 
 
@@ -134,7 +146,7 @@ def reproduce_paper(
     The report is written from all stored metrics, of other papers too.
 
     Args:
-        paper: "a", "b", "c" or "d".
+        paper: "a", "b", "c" or "d"; or "flow", for what goes past them.
         runs: folder of the run folders.
         places: where numbers, figures and report go.
         num_samples: test images, and samples, of each measurement; all of them where the test set has fewer.
@@ -160,7 +172,8 @@ def reproduce_paper(
         samples = min(num_samples, len(data.load(run.recipe.data, "test")))
         if not _is_measured(run, samples):
             metrics = evaluate_run(run, execution.device, samples, importance_samples=64, seed=0)
-            Metrics(metrics.protocol, metrics.sections | _training(run), metrics.absent).write(out / METRICS)
+            sections = metrics.sections | _training(run) | sampling_curves(run, execution.device)
+            Metrics(metrics.protocol, sections, metrics.absent).write(out / METRICS)
             write_card(run)
         write_text(places.metrics / f"{row.name}.json", (out / METRICS).read_text(encoding="utf-8"))
         measured[row.name] = run

@@ -26,12 +26,15 @@ from torch import Tensor
 from textvae.config import to_dict, updated
 from textvae.errors import UserError
 from textvae.files import write_json, write_text, written_whole
-from textvae.models.base import Trainable
+from textvae.models.base import TextVAE, Trainable
+from textvae.models.flow_stage import WithFlow
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.photographs import on
-from textvae.recipes.recipe import Recipe
+from textvae.recipes.recipe import Recipe, fitting_flow
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
+VAE = "vae"
+"""Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
 
 
@@ -51,7 +54,6 @@ class Run:
 
     def load_model(self) -> Trainable:
         """The trained model, on the CPU, in evaluation mode."""
-        model: Trainable = self.recipe.model.build()
         file = self.path / MODEL
         if not file.exists():
             raise UserError(
@@ -60,6 +62,7 @@ class Run:
             )
         try:
             weights = safetensors.torch.load_file(file)
+            model = self._built(with_flow=any(name.startswith(f"{VAE}.") for name in weights))
             # Shipped weights are stored in half the space; computing is done in fp32.
             model.load_state_dict({name: _single(weight) for name, weight in weights.items()})
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
@@ -68,6 +71,13 @@ class Run:
                 f"{file} does not hold this model: {first_line}", "train it again, or get the file again"
             ) from None
         return model.eval().requires_grad_(False)
+
+    def _built(self, with_flow: bool) -> Trainable:
+        """With fresh weights; until a flow has begun to train, a run holds its first stage alone."""
+        model: Trainable = self.recipe.model.build()
+        if not with_flow or self.recipe.flow is None or not isinstance(model, TextVAE):
+            return model
+        return WithFlow(model, self.recipe.flow.model.build(model))
 
 
 def _single(weight: Tensor) -> Tensor:
@@ -110,6 +120,12 @@ def open_run(model: str | Path) -> Run:
         model=updated(named.model, settings.get("model", {}), f"{path / CONFIG}: model"),
         trainer=updated(named.trainer, settings.get("trainer", {}), f"{path / CONFIG}: trainer"),
     )
+    flow = config.get("flow", {} if named.flow is not None else None)
+    if flow is not None:
+        stage = named.flow or fitting_flow(changed)
+        changed = replace(changed, flow=updated(stage, flow, f"{path / CONFIG}: flow"))
+    else:
+        changed = replace(changed, flow=None)
     return Run(path, changed, config)
 
 
@@ -133,6 +149,8 @@ def read_config(path: Path) -> dict[str, Any]:
         for part in ("model", "trainer", "data", "execution"):
             if not isinstance(config.get(part, {}), dict):
                 raise ValueError(f"its {part} is no object")
+        if not isinstance(config.get("flow"), dict | None):
+            raise ValueError("its flow is no object")
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} can't be read: {error}", "use a run folder that textvae wrote") from None
     return config
@@ -149,6 +167,7 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
             "recipe": recipe.name,
             "model": to_dict(recipe.model),
             "trainer": to_dict(recipe.trainer),
+            "flow": None if recipe.flow is None else to_dict(recipe.flow),
             "data": {"name": recipe.data, "fingerprint": data_fingerprint},
             "execution": dict(execution),
         },

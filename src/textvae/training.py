@@ -78,13 +78,25 @@ class Step:
     """Still on the device: reading it waits for the device."""
 
 
+@dataclass(frozen=True, eq=False)
+class CaptionedLatents:
+    """What a second stage trains on: floating-point numbers, taken as they are, in place of images."""
+
+    images: Float[Tensor, "n *numbers"]
+    caption_range: Int64[Tensor, "n 2"]
+    """First and one-past-last condition of each."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
 class Training:
     """A model on its way: weights, moving average, optimizer and position, over data resident on the device."""
 
     def __init__(
         self,
         model: Trainable,
-        data: CaptionedImages,
+        data: CaptionedImages | CaptionedLatents,
         conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"],
         config: TrainerConfig,
         execution: Execution,
@@ -174,9 +186,9 @@ class Training:
         if condition.dtype is torch.float16:
             condition = condition.float()  # prepared token embeddings are stored in half the space
         images = self.images[index]
-        if images.dtype is torch.uint8:
-            images = images.float().div_(255)
-        return images.contiguous(memory_format=torch.channels_last), condition
+        if images.dtype != torch.uint8:
+            return images, condition
+        return images.float().div_(255).contiguous(memory_format=torch.channels_last), condition
 
     @torch.no_grad()
     def validate(self, batch_size: int = 512) -> dict[str, float]:

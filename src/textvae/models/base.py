@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from textvae.errors import UserError
 from textvae.models.distributions import Likelihood, Posterior
 from textvae.models.objective import LossTerms, negative_elbo
+from textvae.priors import FlowPrior, Sampling
 
 
 class Trainable(nn.Module, ABC):
@@ -73,9 +75,28 @@ class TextVAE(Trainable):
         return self.decode(self.posterior(images, condition).mean, condition).mean
 
     @torch.no_grad()
-    def sample(self, condition: Tensor, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
-        """The expected image, in [0, 1], at latents that the prior makes of standard normal noise."""
-        return self.decode(self.prior.sample(condition, noise), condition).mean
+    def sample(
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: Sampling | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        """The expected image, in [0, 1], at latents that the prior makes of standard normal noise.
+
+        Raises:
+            UserError: something is asked of the sampling, and the prior can't be led.
+        """
+        return self.decode(self.latents(condition, noise, sampling), condition).mean
+
+    def latents(
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: Sampling | None = None
+    ) -> Float[Tensor, "n *latent"]:
+        """What the prior makes of standard normal noise, led as ``sampling`` asks."""
+        if isinstance(self.prior, FlowPrior):
+            return self.prior.sample(condition, noise, sampling)
+        if sampling:
+            raise UserError(
+                f"the prior of {type(self).__name__} takes neither guidance nor steps nor a negative prompt",
+                "fit a flow to it: the command that trained it, and --prior flow",
+            )
+        return self.prior.sample(condition, noise)
 
     @torch.no_grad()
     def log_weights(

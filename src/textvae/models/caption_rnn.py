@@ -12,7 +12,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.layers import PixelLikelihood
 from textvae.models.words import RecurrentReader
-from textvae.priors import StandardNormal
+from textvae.priors import Sampling, StandardNormal
 
 
 class CaptionRNN(TextVAE):
@@ -102,17 +102,16 @@ class CaptionRNN(TextVAE):
             return posterior.kl_to_standard_normal()
         return super().divergence(posterior, condition)
 
-    @torch.no_grad()
-    def sample(
-        self, condition: Int64[Tensor, "n length"], noise: Float[Tensor, "n latent"]
-    ) -> Float[Tensor, "n 1 28 28"]:
-        """The expected image at a latent drawn from q(z|caption), as the paper generates."""
+    def latents(
+        self, condition: Int64[Tensor, "n length"], noise: Float[Tensor, "n latent"], sampling: Sampling | None = None
+    ) -> Float[Tensor, "n latent"]:
+        """Drawn from q(z|caption), as the paper generates."""
+        if sampling:
+            return super().latents(condition, noise, sampling)
         posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
         if isinstance(posterior, GaussianGroups):
-            latent = posterior.at(noise)
-        else:
-            latent = posterior.mean + noise * (0.5 * posterior.log_variance).exp()
-        return self.decode(latent, condition).mean
+            return posterior.at(noise)
+        return posterior.mean + noise * (0.5 * posterior.log_variance).exp()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.errors import UserError
-from textvae.recipes import judges, pairs, paper_a, paper_b, paper_c, paper_d
+from textvae.recipes import judges, latent_flow, pairs, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
@@ -21,6 +21,8 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-prior-sentence": partial(paper_d.caption_prior, "sentence"),
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
+    "latent-flow-fashion": latent_flow.latent_flow_fashion,
+    "latent-flow-digits": latent_flow.latent_flow_digits,
     "caption-slots-scenes": paper_d.caption_slots_scenes,
     "clip-grid-64": partial(paper_a.clip_grid, 64),
     "clip-grid-128": partial(paper_a.clip_grid, 128),

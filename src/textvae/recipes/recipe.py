@@ -4,9 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from textvae.models.base import Trainable
+from textvae.errors import UserError
+from textvae.models.base import TextVAE, Trainable
+from textvae.models.flow_stage import FlowConfig, reader_of
+from textvae.priors import FlowPrior
+from textvae.text.labels import NONE
 from textvae.training import TrainerConfig
 
 
@@ -26,6 +31,18 @@ class TextEncoder(Protocol):
     def encode(self, captions: Sequence[str]) -> Tensor:
         """One condition a caption, first axis; a caption it can't read is a ``UserError``."""
         ...
+
+
+@dataclass(frozen=True)
+class FlowStage:
+    """Stage two: a flow prior in place of the model's own, learned on the latents of the trained model."""
+
+    model: FlowConfig = field(default_factory=FlowConfig)
+    trainer: TrainerConfig = field(
+        default_factory=lambda: TrainerConfig(epochs=20, batch_size=256, schedule="cosine", ema_decay=0.999)
+    )
+    stride_epochs: int = 0
+    """Passes in which the trained flow is then taught long strides, so that a few evaluations do; 0 leaves that out."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +67,29 @@ class Recipe:
     """What a model is told in training; prompts are text always. text: a caption of the image; image: an embedding of
     the image in the space of the text encoder (paper c); shifted-image: the same, moved to where captions are, which
     in such spaces is elsewhere (Liang et al. 2022, "Mind the Gap")."""
+    flow: FlowStage | None = None
+    """The second stage, where there is one."""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other defaults by name, such as "tiny": for each, the parts of the recipe that it has in place of these."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""
+
+
+def fitting_flow(recipe: Recipe) -> FlowStage:
+    """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions.
+
+    Raises:
+        UserError: the recipe trains no VAE.
+    """
+    with torch.device("meta"):
+        model = recipe.model.build()
+    if not isinstance(model, TextVAE):
+        raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
+    condition = recipe.text.encode([NONE])
+    reader: Literal["none", "words", "taught"] = "none"
+    if not condition.is_floating_point():
+        reader = "words" if reader_of(model) is None else "taught"
+    size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]
+    # A vector is one place, which costs little: it may be wide.
+    prior = FlowPrior.Config() if len(model.prior.latent_shape) == 3 else FlowPrior.Config(width=384, depth=4)
+    return FlowStage(FlowConfig(prior, reader, size))

@@ -1,0 +1,58 @@
+"""How guidance and steps trade quality, faithfulness, variety and time in a model with a flow prior."""
+
+from typing import Any
+
+import torch
+
+from textvae import data
+from textvae.evaluation.diversity import mean_distance_within_classes
+from textvae.evaluation.frechet import frechet_from_features
+from textvae.evaluation.judge import TrainedJudge, judge_of
+from textvae.generator import TextToImage
+from textvae.priors import FlowPrior, Sampling
+from textvae.runs import Run
+
+GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
+STEPS = (1, 2, 4, 8, 16)
+
+
+def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Fréchet distance (judge), judge accuracy and diversity over guidance, and over evaluations of the network.
+
+    Fewer samples than in the tables: the curves compare with each other only. Evaluations count the conditional ones;
+    guidance doubles those of the solver, while strides have theirs built in.
+
+    Returns:
+        {"curves": {"guidance": rows, "solver": rows, "strides": rows where they were learned}}; empty without a flow
+        prior, a judge or classes.
+    """
+    judge = judge_of(run.recipe.data, device)
+    images = data.load(run.recipe.data, "test")
+    images = images.first(min(num_samples, len(images)))
+    generator = TextToImage.load(run, device)
+    prior = generator.model.prior
+    if not isinstance(judge, TrainedJudge) or images.labels is None or not isinstance(prior, FlowPrior):
+        return {}
+    conditions = run.recipe.text.encode(images.captions)[images.caption_range[:, 0]]
+    net, labels = judge.features(), images.labels
+    real = net(images.images)
+    variety = mean_distance_within_classes(real, labels)
+
+    def row(sampling: Sampling) -> dict[str, float]:
+        drawn = generator.draw(conditions, range(seed, seed + len(images)), sampling)
+        features = net(drawn)
+        return {
+            "frechet_judge": frechet_from_features(features, real),
+            "judge_accuracy": float((judge.verdicts(drawn) == labels).double().mean()),
+            "diversity": mean_distance_within_classes(features, labels) / variety,
+        }
+
+    found: dict[str, Any] = {
+        "samples": len(images),
+        "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
+        "solver": [{"evaluations": 2 * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
+    }
+    if bool(prior.strides):
+        short = [n for n in STEPS if n <= prior.config.steps]
+        found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
+    return {"curves": found}

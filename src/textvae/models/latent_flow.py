@@ -1,0 +1,134 @@
+"""LatentFlow: a convolutional VAE whose latents keep their place in the image, made for a flow prior to draw from."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from textvae.models.base import TextVAE
+from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
+from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.words import DialReader, TaughtReader
+from textvae.priors import StandardNormal
+
+LOGIT_GAIN = 4.0
+"""On the decoder's last layer: half of the pixels are black or white, which a sigmoid is slow to learn otherwise."""
+
+
+class LatentFlow(TextVAE):
+    """Stage one: what is seen becomes a small grid of latents, and comes back, whatever the words.
+
+    The words decide in stage two, where a flow prior learns p(z|c); nothing is left for them to say to the decoder, as
+    each latent speaks of its own patch of the image (Rombach et al. 2022, section 3.1). By itself, with N(0, I) for a
+    prior, this model draws patches that do not belong together. Captions that have to be added up are learned here all
+    the same, by a reader with lessons of its own: a flow teaches it too little.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Sizes of a LatentFlow's first stage."""
+
+        image_shape: tuple[int, int, int] = (1, 28, 28)
+        """Channels, height, width; the sides are multiples of two to the number of ``channels``."""
+        channels: tuple[int, ...] = (32, 64)
+        """Channels after each stride-2 convolution; the decoder mirrors them."""
+        latent_channels: int = 4
+        """Latents at each place of the smallest grid."""
+        blocks: int = 1
+        """Residual blocks at the smallest grid, in encoder and decoder each."""
+        num_tokens: int = 0
+        """Rows of the embedding table of a reader of sums (``DialReader``) that is taught here, for the flow to use; 0
+        has no reader."""
+        beta: float = 1.0
+        """Weight of the KL. With the learned noise scale, 1 is the bound itself; less keeps more detail."""
+
+        def build(self) -> "LatentFlow":
+            """The model with fresh weights."""
+            return LatentFlow(self)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape = config.image_shape
+        colours, height, width = config.image_shape
+        shrink = 2 ** len(config.channels)
+        if height % shrink or width % shrink:
+            raise ValueError(f"{height} x {width} pixels can't be halved {len(config.channels)} times")
+        self.prior = StandardNormal((config.latent_channels, height // shrink, width // shrink))
+        deepest = config.channels[-1]
+        encoder: list[nn.Module] = []
+        before = colours
+        for after in config.channels:
+            encoder += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.SiLU()]
+            before = after
+        encoder += [Residual(deepest) for _ in range(config.blocks)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(deepest, 2 * config.latent_channels, 1))
+        # Past all of it, a linear map from patch to latents and back: what a first hundred steps can learn.
+        self.encode_patch = nn.Conv2d(colours, 2 * config.latent_channels, shrink, stride=shrink)
+        self.decode_patch = nn.Sequential(
+            nn.Conv2d(config.latent_channels, colours * shrink**2, 1), nn.PixelShuffle(shrink)
+        )
+        decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, deepest, 3, padding=1)]
+        decoder += [Residual(deepest) for _ in range(config.blocks)]
+        for after in reversed(config.channels[:-1]):
+            decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1), Residual(after)]
+            before = after
+        # The last doubling rearranges channels: most of the work is done on a quarter of the pixels.
+        fine = max(8, 2 * colours)
+        decoder += [nn.Conv2d(before, 4 * fine, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(fine, colours, 3, padding=1))
+        self.reader = None
+        if config.num_tokens:
+            dial = DialReader(config.num_tokens, embedding_dim=32, hidden=128, noise=0.2)
+            self.reader = TaughtReader(dial, colours * height * width)
+        self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 4:
+                # torch's default shrinks the signal at every layer.
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            elif name.endswith("bias") and not name.startswith("reader"):
+                nn.init.zeros_(parameter)
+        with torch.no_grad():
+            for layer in (self.encoder[-1], self.decoder[-1]):
+                for parameter in layer.parameters():
+                    parameter.mul_(0.5)
+
+    def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
+        """The negative ELBO, its KL weighted."""
+        posterior = self.posterior(images, condition)
+        likelihood = self.decode(posterior.sample(), condition)
+        divergence = self.divergence(posterior, condition)
+        found = negative_elbo(likelihood.log_prob(images), divergence)
+        total = found.total - (1 - self.config.beta) * divergence.flatten(1).sum(1).mean()
+        if self.reader is None or not self.training:
+            return LossTerms(total, found.terms)
+        lesson = self.reader.lesson(condition, images)
+        return LossTerms(total + lesson, {**found.terms, "reading": lesson.detach()})
+
+    def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
+        """q(z|x)."""
+        centred = 2 * images - 1
+        seen = self.encode_patch(centred) + self.encoder(centred)
+        mean, log_variance = seen.float().chunk(2, dim=1)
+        return DiagonalGaussian(mean, log_variance)
+
+    def decode(self, latent: Float[Tensor, "n c h w"], condition: Tensor) -> Likelihood:
+        """p(x|z)."""
+        logits = (self.decode_patch(latent) + self.decoder(latent)).float()
+        return Gaussian((LOGIT_GAIN * logits).sigmoid(), self.log_sigma)
+
+
+class Residual(nn.Module):
+    """x + convolutions of x, the identity at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.activation = nn.SiLU()
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Of the same shape."""
+        return x + cast(Tensor, self.second(self.activation(self.first(self.activation(x)))))

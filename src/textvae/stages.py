@@ -1,0 +1,120 @@
+"""What a recipe trains, one stage after another: the model, then perhaps a flow prior on its latents, then its strides.
+
+Each stage is a ``Training`` of its own. What a later one needs of an earlier one is read from the weights in the run
+folder, which hold all that has been trained so far.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from textvae.conditions import Conditions
+from textvae.data.images import CaptionedImages
+from textvae.device import Execution, placed
+from textvae.models.base import TextVAE, Trainable
+from textvae.models.flow_stage import FlowMatching, WithFlow, moments
+from textvae.progress import say
+from textvae.recipes.recipe import Recipe
+from textvae.runs import VAE, not_a_checkpoint, open_run
+from textvae.training import CaptionedLatents, TrainerConfig, Training
+
+MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
+
+
+class Stage:
+    """One stage of a recipe under way."""
+
+    def __init__(self, name: str, training: Training, vae: TextVAE | None = None) -> None:
+        self.name = name
+        self.training = training
+        self._vae = vae
+
+    @property
+    def config(self) -> TrainerConfig:
+        """How it is trained."""
+        return self.training.config
+
+    def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the whole model, given those of what this stage trains."""
+        before = {} if self._vae is None else self._vae.state_dict(prefix=f"{VAE}.")
+        return {**before, **trained}
+
+    def model(self) -> Trainable:
+        """The whole model as it stands, with the weights that are kept."""
+        trained = self.training.averaged
+        if self._vae is not None and isinstance(trained, FlowMatching):
+            return WithFlow(self._vae, trained.prior)
+        return trained
+
+
+def stages_of(recipe: Recipe) -> list[str]:
+    """The names of its stages, in order."""
+    names = [MODEL_STAGE]
+    if recipe.flow is not None:
+        names.append(FLOW_STAGE)
+        if recipe.flow.stride_epochs:
+            names.append(STRIDE_STAGE)
+    return names
+
+
+def begin(
+    name: str,
+    recipe: Recipe,
+    images: CaptionedImages,
+    conditions: Conditions,
+    execution: Execution,
+    out: Path,
+    before: Mapping[str, Any],
+) -> Stage:
+    """A stage at its first step.
+
+    Args:
+        name: which.
+        recipe: of the run.
+        images: to train on, those held out for validation at their end.
+        conditions: of the training set, and whose are whose (``training_conditions``).
+        execution: device and precision.
+        out: the run folder: its weights have the first stage's model.
+        before: the last state of the training of the stage before. Strides begin with that and not with the weights in
+            ``out``, which a stage that was killed at its first checkpoint may have written already.
+    """
+    torch.manual_seed(recipe.trainer.seed)
+    known, known_of = conditions
+    if name == MODEL_STAGE or recipe.flow is None:
+        return Stage(name, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
+    model = open_run(out).load_model()
+    vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
+    placed(vae, execution.device)
+    say(f"stage {name}: latents of {len(images)} images")
+    # Of a second or two of work: less than a file of the training set's size is worth.
+    latents = _latents(vae, images.first(len(images) - recipe.trainer.validation_images), conditions, execution)
+    trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
+    if name == FLOW_STAGE:
+        flow.standardise(*latents.images.chunk(2, dim=1))
+    else:
+        try:
+            kept = before["averaged"] if trainer.ema_decay else before["model"]
+            flow.load_state_dict({key.removeprefix("prior."): weight for key, weight in kept.items()})
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise not_a_checkpoint(out, error) from None
+        flow.strides.fill_(True)
+        trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs)
+    return Stage(name, Training(FlowMatching(flow, name == STRIDE_STAGE), latents, known, trainer, execution), vae)
+
+
+def _latents(
+    vae: TextVAE, images: CaptionedImages, conditions: Conditions, execution: Execution, batch_size: int = 250
+) -> CaptionedLatents:
+    """The posterior moments of all training images, each read with the first of its conditions."""
+    rows = []
+    known, known_of = conditions
+    for start in range(0, len(images), batch_size):
+        span = slice(start, start + batch_size)
+        batch = images.images[span].to(execution.device).float().div_(255)
+        captions = known[known_of[span, 0]]
+        rows.append(moments(vae, batch.contiguous(memory_format=torch.channels_last), captions.to(execution.device)))
+    return CaptionedLatents(torch.cat(rows).contiguous(), known_of[: len(images)])

@@ -1,0 +1,96 @@
+import pytest
+import torch
+
+from textvae.models.flow_stage import FlowConfig, WithFlow, reader_of
+from textvae.models.latent_flow import LatentFlow
+from textvae.models.words import DialReader
+from textvae.priors import FlowPrior
+from textvae.recipes import RECIPES, recipe
+from textvae.recipes.recipe import fitting_flow
+from textvae.text.digit_captions import DigitCaptions
+
+SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("image", "channels", "latent"),
+    [((1, 28, 28), (8, 16), (4, 7, 7)), ((3, 64, 64), (8, 8, 16), (4, 8, 8)), ((3, 64, 64), (8, 16), (4, 16, 16))],
+)
+def test_latents_keep_their_place(image, channels, latent):
+    torch.manual_seed(0)
+    model = LatentFlow.Config(image_shape=image, channels=channels).build().eval()
+    assert model.prior.latent_shape == latent
+    images, nothing = torch.rand(2, *image), torch.zeros(2, 10)
+    posterior = model.posterior(images, nothing)
+    assert posterior.mean.shape == (2, *latent)
+    assert model.decode(posterior.mean, nothing).mean.shape == images.shape
+    # What changes in one corner of the image changes nothing in the opposite corner of the latents.
+    images[:, :, :4, :4] = 1 - images[:, :, :4, :4]
+    moved = (model.posterior(images, nothing).mean - posterior.mean).abs()
+    assert float(moved[:, :, 0, 0].min()) > 0
+    assert float(moved[:, :, -1, -1].max()) == 0
+
+
+def test_sides_that_can_t_be_halved_are_refused():
+    with pytest.raises(ValueError, match="can't be halved 3 times"):
+        LatentFlow.Config(channels=(4, 4, 4)).build()
+
+
+def test_beta_weighs_the_kl_and_words_change_nothing():
+    torch.manual_seed(0)
+    model = LatentFlow.Config(channels=(4, 8), beta=0.3).build()
+    images = torch.rand(3, 1, 28, 28)
+    torch.manual_seed(1)
+    loss = model.loss(images, torch.eye(10)[:3])
+    torch.testing.assert_close(loss.total, loss.terms["reconstruction"] + 0.3 * loss.terms["kl"])
+    torch.manual_seed(1)
+    torch.testing.assert_close(model.loss(images, torch.zeros(3, 10)).total, loss.total)
+
+
+def test_a_reader_is_taught_beside_the_images_and_fixed_in_the_flow():
+    torch.manual_seed(0)
+    text = DigitCaptions("arithmetic")
+    model = LatentFlow.Config(channels=(4, 8), num_tokens=text.num_tokens).build()
+    tokens = text.encode(["five", "two plus three", "none"])
+    loss = model.loss(torch.rand(3, 1, 28, 28), tokens)
+    assert set(loss.terms) == {"reconstruction", "kl", "reading"}
+    loss.total.backward()
+    assert model.reader.reader.turn[0].weight.grad.abs().sum() > 0
+    prior = FlowConfig(SMALL, "taught").build(model)
+    assert isinstance(prior.features, DialReader)
+    assert not any(parameter.requires_grad for parameter in prior.features.parameters())
+    model.eval()
+    torch.testing.assert_close(prior.features(tokens), reader_of(model)(tokens))
+    drawn = WithFlow(model, prior).eval().sample(tokens, torch.randn(3, *model.prior.latent_shape))
+    assert drawn.shape == (3, 1, 28, 28)
+
+
+# Of the photographs' recipes one: they differ in what a flow does not see.
+VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"))] + ["clip-latent-64-add"]
+
+
+@pytest.mark.parametrize("name", VAES)
+def test_every_recipe_can_have_a_flow_that_fits_it(name):
+    named = recipe(name)
+    stage = named.flow or fitting_flow(named)
+    reads = {"latent-flow-digits": "taught"}
+    expected = "taught" if name.startswith("caption-prior") else "words" if name.startswith("caption") else "none"
+    assert stage.model.reader == reads.get(name, expected)
+    model = named.model.build()
+    prior = stage.model.build(model).eval()
+    condition = named.text.encode(["none"]).expand(2, *named.text.encode(["none"]).shape[1:])
+    noise = torch.randn(2, *model.prior.latent_shape)
+    with torch.no_grad():
+        assert prior.sample(condition, noise).shape == noise.shape
+
+
+def test_a_preset_changes_the_defaults_and_no_more(tmp_path, textvae):
+    code, out, _ = textvae("train", "latent-flow-fashion", "--preset", "tiny", "--help")
+    assert code == 0
+    assert "64" in out
+    code, _, err = textvae("train", "latent-flow-fashion", "--preset", "huge", "--out", tmp_path)
+    assert code == 2
+    assert "its presets: tiny" in err
+    tiny = recipe("latent-flow-fashion").presets["tiny"]
+    assert set(tiny) == {"model", "trainer", "flow"}

@@ -1,0 +1,63 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from textvae import figures
+from textvae.evaluation import sampling_curves as module
+from textvae.evaluation.sampling_curves import sampling_curves
+from textvae.files import write_json
+from textvae.models.flow_stage import FlowConfig, WithFlow
+from textvae.models.latent_flow import LatentFlow
+from textvae.priors import FlowPrior
+from textvae.recipes import recipe
+from textvae.recipes.recipe import FlowStage
+from textvae.runs import METRICS, open_run, write_config, write_weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run(tmp_path, tiny_data):
+    """A run folder of a small latent-flow-fashion with random weights and learned strides."""
+    named = recipe("latent-flow-fashion")
+    small = FlowStage(FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, steps=2)), named.flow.trainer)
+    named = dataclasses.replace(named, model=LatentFlow.Config(channels=(4, 8), latent_channels=2), flow=small)
+    torch.manual_seed(0)
+    vae = named.model.build()
+    prior = small.model.build(vae)
+    prior.strides.fill_(True)
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    write_config(tmp_path / "run", named, "0", {})
+    write_weights(tmp_path / "run", WithFlow(vae, prior).state_dict())
+    return open_run(tmp_path / "run")
+
+
+def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GUIDANCE", (1.0, 3.0))
+    monkeypatch.setattr(module, "STEPS", (1, 2, 4))
+    found = sampling_curves(run, CPU, num_samples=24)
+    curves = found["curves"]
+    assert [row["guidance"] for row in curves["guidance"]] == [1.0, 3.0]
+    assert [row["evaluations"] for row in curves["solver"]] == [2, 4, 8]
+    assert [row["evaluations"] for row in curves["strides"]] == [1, 2]
+    # Each point is another way to draw: no two distances agree.
+    distances = [row["frechet_judge"] for name in ("guidance", "solver", "strides") for row in curves[name]]
+    assert len(set(distances)) == len(distances)
+    write_json(run.path / METRICS, found)
+    drawn: list[str] = []
+    monkeypatch.setattr(figures, "play_figures", lambda run, folder: drawn.append(run.name))
+    figures.draw("flow", {"latent-flow-fashion": run}, tmp_path)
+    names = {path.stem for path in Path(tmp_path).glob("*.png")}
+    ways = {f"flow-{over}-{what}" for over in ("guidance", "steps") for what in ("frechet-judge", "judge-accuracy")}
+    assert names == ways | {"latent-flow-fashion"}
+    assert drawn == ["run"]
+    assert json.loads((run.path / METRICS).read_text())["curves"]["samples"] == 24
+
+
+def test_without_a_flow_there_are_no_curves(tiny_run, tiny_data):
+    assert sampling_curves(open_run(tiny_run), CPU) == {}

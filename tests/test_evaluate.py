@@ -126,7 +126,7 @@ class Oracle(TextVAE):
         """The latents as pixels."""
         return Gaussian(latent.unflatten(1, self.image_shape), torch.tensor(-3.0))
 
-    def sample(self, condition, noise) -> Tensor:
+    def sample(self, condition, noise, sampling=None) -> Tensor:
         """The next ones."""
         first, self.drawn = self.drawn, self.drawn + len(noise)
         return self.samples[first : self.drawn]
@@ -135,7 +135,7 @@ class Oracle(TextVAE):
 class ByBrightness(Oracle):
     """Draws class k as a grey of 20 k."""
 
-    def sample(self, condition, noise) -> Tensor:
+    def sample(self, condition, noise, sampling=None) -> Tensor:
         """Flat images."""
         return (20 * condition.argmax(1) / 255).view(-1, 1, 1, 1).expand(-1, *self.image_shape)
 

@@ -74,9 +74,9 @@ def caption_slots_scenes() -> Recipe:
     The task is that of Mansimov et al. 2016 ("Generating Images from Captions with Attention", on MNIST with
     captions); canvas, held-out pairs and wording are ours (``textvae data describe digit-scenes``).
 
-    At batches of 128, half as many steps, 0.82 of the held-out pairs were right; the shapes were what was not learned yet.
-    What is left at batches of 64 are digits over the middle line, where places drawn from a Gaussian reach and real ones
-    do not, and shapes between two digits.
+    At batches of 128, half as many steps, 0.82 of the held-out pairs were right: shapes were what was not learned yet.
+    What is left at batches of 64 are digits over the middle line, where places drawn from a Gaussian reach and real
+    ones do not, and shapes between two digits.
 
     Command: ``textvae train caption-slots-scenes``; measured: see RESULTS.md.
     """

@@ -563,7 +563,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
         from textvae.runs import METRICS, is_shipped, open_run
 
         run = open_run(model)
-        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed, clip)
+        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed, clip=clip)
         if out or not is_shipped(run):
             found.write(out or run.path / METRICS)
             if out is None:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import safetensors
@@ -63,6 +63,7 @@ def evaluate_run(
     num_samples: int | None = None,
     importance_samples: int = 64,
     seed: int = 0,
+    nets: Sequence[str] | None = None,
     clip: str = "",
 ) -> Metrics:
     """Reconstruction, generation, likelihood and speed of a run; of a judge, its accuracy.
@@ -77,6 +78,7 @@ def evaluate_run(
             that the test set has, at most ``MOST_SAMPLES``.
         importance_samples: draws of z an image for the likelihood bounds.
         seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
+        nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``.
         clip: the CLIP that scores photographs, of the hub or a folder; see ``clip_judge``.
 
     Raises:
@@ -108,7 +110,9 @@ def evaluate_run(
         return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
-    return _Evaluation(run, model, images, protocol, device, importance_samples, seed, clip).metrics()
+    return _Evaluation(run, model, images, protocol, device, importance_samples, seed, clip).metrics(
+        FEATURE_NETS if nets is None else nets
+    )
 
 
 def _judge_metrics(model: Judge, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
@@ -157,10 +161,10 @@ class _Evaluation:
             how = "learned strides" if bool(model.prior.strides) else led.solver
             protocol |= {"guidance": led.guidance, "steps": led.steps, "solver": how}
 
-    def metrics(self) -> Metrics:
-        """All sections."""
+    def metrics(self, nets: Sequence[str]) -> Metrics:
+        """All sections, with the features of these networks."""
         self.judge = judge_of(self.run.recipe.data, self.device)
-        self.nets = self._feature_nets()
+        self.nets = self._feature_nets(nets)
         started = time.perf_counter()
         reconstructed = self.generator.reconstruct(self.images.images, self.known)
         reconstruction_rate = len(self.images) / (time.perf_counter() - started)
@@ -194,11 +198,11 @@ class _Evaluation:
         }
         return Metrics(self.protocol, sections, self.absent)
 
-    def _feature_nets(self) -> list[FeatureNet]:
+    def _feature_nets(self, names: Sequence[str]) -> list[FeatureNet]:
         nets = [self.judge.features()] if isinstance(self.judge, TrainedJudge) else []
         if isinstance(self.judge, Unavailable):
             self.absent["generation.judge_accuracy"] = self.judge.reason
-        for name in FEATURE_NETS:
+        for name in names:
             net = feature_net(name, self.device)
             if isinstance(net, FeatureNet):
                 nets.append(net)

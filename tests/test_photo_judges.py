@@ -74,10 +74,10 @@ def test_retrieval_is_judged_by_the_pair_beside_the_model(coco_toys, tmp_path, m
     drawn = TextToImage.load(run).draw(test.conditions[chosen], range(TEST))
     net = features.feature_net(JudgingPair.features)
     for name, pictures in (("samples", drawn), ("real", test.images)):
-        images, texts = judge.embed(net(pictures), captions)
+        images, texts = judge.embed_images(net(pictures)), judge.embed_captions(captions)
         assert found["generation"]["retrieval_precision"][name] == retrieval_precision(images, texts, captions)
     shuffled = captions[TEST // 2 :] + captions[: TEST // 2]
-    images, texts = judge.embed(net(drawn), shuffled)
+    images, texts = judge.embed_images(net(drawn)), judge.embed_captions(shuffled)
     assert found["generation"]["retrieval_precision"]["shuffled"] == retrieval_precision(images, texts, shuffled)
 
 

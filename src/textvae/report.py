@@ -142,6 +142,7 @@ def _paper_c(stored: Stored) -> str:
     return text + "".join(f"\n![loss curves](FIGURES/paper-c-loss-curves-{size}.png)\n" for size in curves)
 
 
+CLIP_SCORE = "generation.clip_score.samples"
 SEEDED = re.compile(r"-seed\d+$")
 """The end of a row's name that is another one but for its seed."""
 
@@ -152,6 +153,7 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
     if not names:
         return ""
     validated = any(_getter(stored[name])("training.best_validation_loss") is not None for name in names)
+    scored = any(_getter(stored[name])("generation.clip_score.samples") is not None for name in names)
     rows = []
     for name in names:
         get = _getter(stored[name])
@@ -168,6 +170,7 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
                 _number(get("reconstruction.frechet.efficientnet-lite0")),
                 _number(get("generation.frechet.efficientnet-lite0")),
                 _number(get("generation.retrieval_precision.samples")),
+                *([_pair(published.get(CLIP_SCORE), get(CLIP_SCORE))] if scored else []),
                 f"{_number(get('generation.word_sensitivity.right_sign'))}, "
                 f"{_number(get('generation.word_sensitivity.strength'))}",
                 f"{_number(get('generation.colour.accuracy'))} of {_number(get('generation.colour.real'))}",
@@ -181,10 +184,12 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
         distance = _number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = _number(get("generation.retrieval_precision.real"))
         before = ["-"] * (5 if validated else 4)
-        rows.append([f"*real images of {data}*", *before, distance, retrieved, *["-"] * 5])
+        score = [_number(get("generation.clip_score.real"))] if scored else []
+        rows.append([f"*real images of {data}*", *before, distance, retrieved, *score, *["-"] * 5])
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
     titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples", "retrieval precision"]
-    titles += ["words: right sign, strength", "named colours shown, of real", "own caption by the bound"]
+    titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]
+    titles += ["named colours shown, of real", "own caption by the bound"]
     titles += ["ELBO, nats", "training"]
     pictured = [name for name in names if not SEEDED.search(name)]
     pictures = [f"![{name}](FIGURES/{name}.png)\n" for name in pictured]

@@ -298,8 +298,8 @@ class _Evaluation:
             self.absent["generation.retrieval_precision"] = judge.reason if isinstance(judge, Unavailable) else missing
             return {}
         self.protocol["retrieval"] = {"judge": judge.name, "others": min(OTHERS, len(self.images) - 1)}
-        drawn, texts = judge.embed(seen[net.name], self.captions)
-        real, _ = judge.embed(self._real_features(net, self.images), self.captions)
+        texts = judge.embed_captions(self.captions)
+        drawn, real = (judge.embed_images(f) for f in (seen[net.name], self._real_features(net, self.images)))
         wrong = self._wrong
         shuffled = retrieval_precision(drawn, texts[wrong], [self.captions[n] for n in wrong.tolist()], self.seed)
         found = {
@@ -351,7 +351,7 @@ class _Evaluation:
         some = images.images[:RETRIEVED]
         some = some[: max(CHOICES, len(some) // CHOICES * CHOICES)]
         right = []
-        for own in torch.arange(len(some)).split(CHOICES):
+        for own in torch.split(torch.arange(len(some)), CHOICES):
             bounds = caption_bounds(self.generator, some[own], self.conditions[own], 1, self.seed)
             right.append(bounds.argmax(1) == torch.arange(len(own)))
         return {

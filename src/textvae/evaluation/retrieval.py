@@ -45,15 +45,18 @@ class JudgingPair:
         """With its version, for the protocol."""
 
     @torch.no_grad()
-    def embed(
-        self, features: Float[Tensor, "n 1280"], captions: Sequence[str]
-    ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "n width"]]:
-        """Images, by their features, and captions, in one space; rows of length one.
+    def embed_images(self, features: Float[Tensor, "n 1280"]) -> Float[Tensor, "n width"]:
+        """Images, by what the feature network sees of them; rows of length one."""
+        return self.network.embed_image(features)
+
+    @torch.no_grad()
+    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n width"]:
+        """Captions in the space of images; rows of length one.
 
         Raises:
             UserError: the package with MiniLM's weights is not installed.
         """
-        return self.network.embed_image(features), self.network.embed_text(SentenceText().embed(captions))
+        return self.network.embed_text(SentenceText().embed(captions))
 
 
 def judging_pair(run: Run) -> JudgingPair | Unavailable:

@@ -94,7 +94,7 @@ def word_sensitivity(
     train: CaptionedImages,
     prompts: Sequence[str],
     words: Sequence[str] = WORDS,
-    num_prompts: int = 32,
+    num_prompts: int = 16,
     seed: int = 0,
 ) -> WordSensitivity | None:
     """Measures how words move drawn images.

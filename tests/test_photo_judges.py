@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from test_photo_recipes import TEST, TRAIN, Toys, toy, toys
 
-from textvae import data
+from textvae import data, report
 from textvae.device import Execution
 from textvae.encoders import PairText
 from textvae.evaluation import evaluate, features
@@ -78,7 +78,13 @@ def test_retrieval_is_judged_by_the_pair_beside_the_model(coco_toys, tmp_path, m
         assert found["generation"]["retrieval_precision"][name] == retrieval_precision(images, texts, captions)
     shuffled = captions[TEST // 2 :] + captions[: TEST // 2]
     images, texts = judge.embed_images(net(drawn)), judge.embed_captions(shuffled)
-    assert found["generation"]["retrieval_precision"]["shuffled"] == retrieval_precision(images, texts, shuffled)
+    floor = retrieval_precision(images, texts, shuffled)
+    assert found["generation"]["retrieval_precision"]["shuffled"] == floor
+    table = report.section("a", {"clip-grid-toy": found})
+    assert f"The judge is {judge.name};" in table
+    assert f"samples have {floor:.3f} to {floor:.3f}" in " ".join(table.split())
+    for name in ("samples", "real"):
+        assert f"| {found['generation']['retrieval_precision'][name]:.3f} |" in table
 
 
 def test_the_judge_is_found_beside_the_model_or_where_training_leaves_it(coco_toys, tmp_path):
@@ -102,7 +108,9 @@ def test_the_judge_is_found_beside_the_model_or_where_training_leaves_it(coco_to
 
 
 def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
-    absent = measured(coco_toys)["absent"]
+    without = measured(coco_toys)
+    absent = without["absent"]
+    assert "CLIP score" not in report.section("a", {"clip-grid-toy": without}).replace("and CLIP score at", "")
     assert "TEXTVAE_DATA/clip" in absent["generation.clip_score"]
     assert "textvae train pair-judge-coco-mini" in absent["generation.retrieval_precision"]
     (tmp_path / "data-of-mine").mkdir()
@@ -128,6 +136,9 @@ def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
     assert scores["real"] == pytest.approx(float(F.cosine_similarity(seen, told).clamp_min(0).mean()), abs=1e-5)
     assert scores["real"] > 0
     assert scores["samples"] != scores["shuffled"]
+    columns = [line.split(" | ") for line in report.section("a", {"clip-grid-toy": found}).splitlines()]
+    titles, row = (next(line for line in columns if line[0] == first) for first in ("| model", "| `clip-grid-toy`"))
+    assert row[titles.index("CLIP score")].endswith(f"{scores['samples']:.3f}")
     told_by_clip = dataclasses.replace(open_run(coco_toys / "run").recipe, text=text)
     assert "conditioned the model" in clip_judge(told_by_clip).reason
     assert clip_score(torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[2.0, 0], [-1, 0]])) == 0.5

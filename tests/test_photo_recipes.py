@@ -251,9 +251,12 @@ def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatc
     assert f"{name}-seed1.png" not in found["table"]
     best = metrics["training"]["best_validation_loss"]
     assert f"| `{name}` | 2376.0 \\| {best:.1f} |" in found["table"]
-    for picture in (f"{name}.png", f"{name}-reconstructions.png", "paper-c-loss-curves-64.png"):
+    for picture in (f"{name}.png", "paper-c-loss-curves-64.png"):
         assert (tmp_path / "results" / "figures" / picture).is_file()
         assert picture in found["table"]
+    # Other people's photographs stay out of what a repository holds.
+    assert (tmp_path / "runs" / name / "reconstructions.png").is_file()
+    assert not list((tmp_path / "results").rglob("*reconstructions.png"))
 
 
 @pytest.mark.parametrize("paper", ["a", "b", "c"])

@@ -193,7 +193,6 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
     titles += ["ELBO, nats", "training"]
     pictured = [name for name in names if not SEEDED.search(name)]
     pictures = [f"![{name}](FIGURES/{name}.png)\n" for name in pictured]
-    pictures += [f"![{name}: reconstructions](FIGURES/{name}-reconstructions.png)\n" for name in pictured]
     return "\n".join(
         [
             title,

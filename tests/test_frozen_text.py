@@ -1,10 +1,5 @@
 """Frozen text encoders: MiniLM with its real weights, CLIP's real code on a small model with the true vocabulary."""
 
-import gzip
-import json
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -90,42 +85,6 @@ def test_sentences_are_split_where_they_end() -> None:
     assert sentences("狗。猫。") == ["狗。", "猫。"]
     assert sentences("...") == ["..."]
     assert sentences("no end") == ["no end"]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> str:
-    """A small CLIP in a folder, as the hub's: random weights, the vocabulary of the real one."""
-    transformers = pytest.importorskip("transformers")
-    vocabulary = Path(os.environ.get("TEXTVAE_DATA", "")) / "clip" / "bpe_simple_vocab_16e6.txt.gz"
-    if not vocabulary.is_file():
-        pytest.skip("CLIP's vocabulary is not here: TEXTVAE_DATA/clip")
-    folder = tmp_path_factory.mktemp("clip")
-    # As openai/CLIP makes its vocabulary (simple_tokenizer.py): bytes, bytes that end a word, merges, two markers.
-    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    rest = [byte for byte in range(256) if byte not in visible]
-    letters = [chr(b) for b in visible] + [chr(256 + n) for n in range(len(rest))]
-    assert set(letters) == set(ByteLevel.alphabet())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(line.split()) for line in lines)]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines]))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer", "model_max_length": 77}')
-    text = {
-        "vocab_size": 49408, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407,
-    }  # fmt: skip
-    vision = {
-        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 32, "patch_size": 8,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    transformers.CLIPModel(
-        transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 class TestClip:

@@ -149,7 +149,8 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
     judge = JudgingPair(open_run(run))
     captions = [shared.captions[start] for start in shared.caption_range[:, 0].tolist()]
     expected = retrieval_precision(shared.image_conditions, shared.conditions[shared.caption_range[:, 0]], captions)
-    assert judge.precision(shared.images, captions) == pytest.approx(expected, abs=0.1)
+    pictures = judge.embed_images(encoders.EfficientNetImages().embed(shared.images))
+    assert retrieval_precision(pictures, judge.embed_captions(captions), captions) == pytest.approx(expected, abs=0.1)
 
 
 def test_pairs_of_other_models_are_refused(tmp_path) -> None:

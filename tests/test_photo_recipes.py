@@ -1,4 +1,5 @@
 import dataclasses
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from textvae import data, reproduce
+from textvae import data, report, reproduce
 from textvae.conditions import image_conditions_of, training_conditions
 from textvae.data.images import CaptionedImages
 from textvae.errors import UserError
@@ -232,18 +233,30 @@ def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatc
         toy("image", validation_images=8, patience=2), name=name, published={"training.best_validation_loss": 2376.0}
     )
     monkeypatch.setitem(RECIPES, name, lambda: mine)
-    monkeypatch.setitem(reproduce.PAPERS, "c", (reproduce.Row(name, name, {"latent_dim": 2}, {"epochs": 1}),))
+    row = reproduce.Row(name, name, {"latent_dim": 2}, {"epochs": 1}, importance_samples=2, paper="a thousand epochs")
+    monkeypatch.setitem(reproduce.PAPERS, "c", reproduce._seeds(row, 1))
     found = reproduce.reproduce_paper("c", tmp_path / "runs", reproduce.Places.under(tmp_path / "results"), 10_000)
     metrics = found["rows"][name]
     # All that the test set has, and what was told in the row.
     assert metrics["protocol"]["num_samples"] == TEST
     assert metrics["likelihood"]["latent_dimensions"] == 2
     assert metrics["training"]["epochs"] == 1
+    assert metrics["protocol"]["importance_samples"] == 2
+    assert f"1 epochs of {TRAIN - 8} images (paper: a thousand epochs)" in found["table"]
+    # The other seed is another training, has its numbers and no pictures, and the spread is told.
+    errors = [found["rows"][own]["reconstruction"]["mse_sum"] for own in (name, f"{name}-seed1")]
+    assert errors[0] != errors[1]
+    spread = f"{statistics.mean(errors):.1f} ± {report._number(statistics.stdev(errors))}"
+    assert f"| `{name}` | 2 | {spread} |" in found["table"]
+    assert f"{name}-seed1.png" not in found["table"]
     best = metrics["training"]["best_validation_loss"]
     assert f"| `{name}` | 2376.0 \\| {best:.1f} |" in found["table"]
-    for picture in (f"{name}.png", f"{name}-reconstructions.png", "paper-c-loss-curves-64.png"):
+    for picture in (f"{name}.png", "paper-c-loss-curves-64.png"):
         assert (tmp_path / "results" / "figures" / picture).is_file()
         assert picture in found["table"]
+    # Other people's photographs stay out of what a repository holds.
+    assert (tmp_path / "runs" / name / "reconstructions.png").is_file()
+    assert not list((tmp_path / "results").rglob("*reconstructions.png"))
 
 
 @pytest.mark.parametrize("paper", ["a", "b", "c"])
@@ -252,10 +265,21 @@ def test_every_row_of_the_papers_can_be_built(paper):
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         settings = row.settings()
-        assert {"epochs", "latent_dim"} >= {*row.trainer, *row.model} - {"likelihood"}
+        assert {"epochs", "latent_dim", "seed"} >= {*row.trainer, *row.model} - {"likelihood"}
+        # Whatever does less than its paper says so.
+        assert bool(row.paper) == row.recipe.startswith("clip-")
+        if "-seed" in row.name:
+            assert settings.trainer.seed == int(row.name[-1]) != 0
+            alone = next(other for other in rows if other.name == row.name[: -len("-seed1")]).settings()
+            assert settings == dataclasses.replace(
+                alone, trainer=dataclasses.replace(alone.trainer, seed=settings.trainer.seed)
+            )
         for number in (n for n in row.name.split("-") if n.isdecimal() and int(n) >= 256):
             assert int(number) in (settings.model.latent_dim, settings.model.image_size, settings.trainer.epochs)
     if paper == "a":
         latents = [row.settings().model.latent_dim for row in rows if "latent" in row.name]
-        assert latents == [256, 512, 1024]
-        assert [row.settings().trainer.epochs for row in rows if "epochs" in row.name] == [50, 150, 300]
+        assert sorted({*latents}) == [256, 512, 1024]
+        assert [row.settings().trainer.epochs for row in rows if "epochs" in row.name] == [5, 30]
+    # What is compared has seen as many images.
+    same = {row.settings().trainer.epochs for row in rows if row.name.startswith(("clip-grid-64", "clip-latent-64"))}
+    assert same <= {reproduce.PASSES, 5, 30}

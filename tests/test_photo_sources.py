@@ -1,5 +1,6 @@
 """COCO's layout, image folders and shards: the same records from each."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def test_shards(tmp_path) -> None:
     for record, (image, text) in zip([*splits["train"], *splits["test"]], samples.values(), strict=True):
         assert record.image is not None
         assert (record.image.read(), record.captions) == (image, (text,))
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tgz"])
+def test_compressed_shards_are_refused_with_what_to_do(tmp_path, ending) -> None:
+    plain = photos.shard(tmp_path / "my-train-0000.tar", {"a": (photos.encoded(photos.picture(0)), "x")})
+    (tmp_path / f"my-train-0001{ending}").write_bytes(gzip.compress(plain.read_bytes()))
+    for _ in ("beside a plain one", "alone"):
+        with pytest.raises(UserError, match="is compressed") as error:
+            photo_source(str(tmp_path)).splits()
+        assert "gunzip" in error.value.cure
+        plain.unlink(missing_ok=True)
 
 
 def test_a_shard_with_gaps_or_cut_short_gives_what_it_has(tmp_path) -> None:

@@ -163,6 +163,59 @@ def test_a_killed_preparation_goes_on_where_it_was(tmp_path, monkeypatch) -> Non
     assert renewed == []
 
 
+HOLDING = """
+import sys, time
+from pathlib import Path
+from textvae.files import alone
+with alone(Path(sys.argv[1])) as mine:
+    print(mine, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_two_at_once_do_not_write_into_each_other(tmp_path) -> None:
+    folder = photos.coco_folder(tmp_path / "mine", 3, 1)
+    lock = prepared_root() / ".mine-16-words.lock"
+    other = subprocess.Popen([sys.executable, "-c", HOLDING, str(lock)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        with pytest.raises(UserError, match="being prepared by another process"):
+            prepared(folder)
+        # Another set is nobody else's business.
+        assert prepared(folder, side=8)["name"] == "mine-8-words"
+    finally:
+        other.kill()
+        other.communicate()
+    # The hold dies with its process, though the file is still there.
+    assert lock.is_file()
+    assert prepared(folder)["name"] == "mine-16-words"
+    assert not lock.exists()
+
+
+def test_a_prepared_set_and_its_features_are_described(tmp_path, capsys) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 4, 2))
+    folder = prepared_root() / "mine-16-words"
+    for split, count in (("train", 4), ("test", 2)):
+        np.save(folder / f"{split}-image.npy", np.arange(count * 3, dtype=np.float32).reshape(count, 3))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for split, count in (("train", 4), ("test", 2)):
+        manifest["splits"][split]["image"] = [count, 3]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    sheet = tmp_path / "sheet.png"
+    for name, expected in (("mine-16-words", [3, 16, 16]), ("mine-16-words-features", [3, 1, 1])):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["data", "describe", name, "--out", str(sheet), "--json"])
+        out, err = capsys.readouterr()
+        assert exit_.value.code == 0, err
+        facts = json.loads(out)
+        assert facts["splits"]["train"]["image_shape"] == expected
+        assert sheet.is_file() == ("contact_sheet" in facts) == (name == "mine-16-words")
+        sheet.unlink(missing_ok=True)
+    assert facts["splits"]["test"]["embedding_mean"] == 2.5
+    assert facts["splits"]["test"]["embedding_std"] == pytest.approx(np.arange(6).std())
+
+
 def test_what_was_prepared_otherwise_is_refused(tmp_path) -> None:
     folder = photos.coco_folder(tmp_path / "mine", 8, 2)
     out = tmp_path / "set"

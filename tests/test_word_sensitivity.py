@@ -88,6 +88,25 @@ def test_a_model_that_is_deaf_does_not_move_and_a_contrary_one_moves_away():
     assert contrary.strength < -0.1
 
 
+def test_prompts_are_drawn_plainly_once(monkeypatch):
+    drawn = []
+    draw = TextToImage.draw
+
+    def counted(self, conditions, seeds, sampling=None):
+        drawn.extend(zip(conditions.tolist(), seeds, strict=True))
+        return draw(self, conditions, seeds, sampling)
+
+    monkeypatch.setattr(TextToImage, "draw", counted)
+    prompts = ("a thing on grass", *PROMPTS)
+    word_sensitivity(TextToImage(Painter(1.0), TwoWords()), photographs(), prompts, ("grass", "sky"), 10)
+    # Eleven prompts as they are, since one names grass; ten with each word, from the noise of the same prompt.
+    plain, grass, sky = [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]
+    assert sorted(seed for told, seed in drawn if told == plain) == list(range(1, 11))
+    assert sorted(seed for told, seed in drawn if told == grass) == list(range(11))
+    assert sorted(seed for told, seed in drawn if told == sky) == list(range(1, 10))
+    assert len(drawn) == 10 + 11 + 10
+
+
 def test_words_that_real_images_rarely_name_are_left_out():
     generator = TextToImage(Painter(1.0), TwoWords())
     assert word_sensitivity(generator, photographs(), PROMPTS, ("lava", "thing")) is None

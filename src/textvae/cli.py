@@ -539,20 +539,22 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
 
     def options(
         model: Model,
-        num_samples: int = 10_000,
+        num_samples: int | None = None,
         importance_samples: int = 64,
         seed: int = 0,
         out: Path | None = None,
+        clip: str = "",
         device: str = "cpu",
     ) -> Any:
         """Measure a model on real test data: prints a table, writes metrics.json.
 
         Args:
             model: A run folder or a model that ships with textvae.
-            num_samples: Test images to reconstruct, and pictures to draw.
+            num_samples: Test images to reconstruct, and pictures to draw; default: all, at most 10,000.
             importance_samples: Draws of z an image for the importance-weighted bound.
             seed: Of the first drawn picture, and of the posterior draws.
             out: Where to write the metrics; default: metrics.json in the run folder; a shipped model is only shown.
+            clip: The CLIP that scores photographs: of the hub, or a folder; default: $TEXTVAE_DATA/clip.
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.card import write_card
@@ -561,7 +563,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
         from textvae.runs import METRICS, is_shipped, open_run
 
         run = open_run(model)
-        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed)
+        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed, clip=clip)
         if out or not is_shipped(run):
             found.write(out or run.path / METRICS)
             if out is None:

@@ -117,10 +117,13 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
 
 
 def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
-    """Samples for the recipe's prompts, and reconstructions (papers a, figures 3, 4, 6; b, 4 to 6; c, 3 and 5)."""
+    """Samples for the recipe's prompts, and reconstructions (papers a, figures 3, 4, 6; b, 4 to 6; c, 3 and 5).
+
+    The photographs are not ours to hand on: test images and what is left of them stay in the run folder.
+    """
     for name, run in runs.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png")
-        reconstructions(run, folder / f"{name}-reconstructions.png")
+        reconstructions(run, run.path / "reconstructions.png")
 
 
 def _split(runs: Mapping[str, Run]) -> tuple[dict[str, Run], dict[str, Run]]:

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and the checksums that say which files they are."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -30,6 +31,31 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Yields whether this process is the only one that holds ``path``, a file made for that and removed afterwards.
+
+    The hold ends with the process, however that dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as open_files:
+        while True:
+            file = open_files.enter_context(path.open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            # Who held it before may have removed the file between our opening and our locking it.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    break
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,7 +28,7 @@ from textvae.data.records import PhotoSource, Record, clean, digest
 from textvae.decode import DecodeTask, Fit, Place, decode, decode_chunk, start_worker
 from textvae.encoders import FrozenImages, FrozenText, ImageName, PairImages, TextName, image_encoder, text_encoder
 from textvae.errors import UserError
-from textvae.files import write_json, write_text, written_whole
+from textvae.files import alone, write_json, write_text, written_whole
 from textvae.progress import ProgressLine, say
 from textvae.text.clip import VIT_B_32
 
@@ -70,8 +70,8 @@ def prepare(
         The name, the folder, and counts: of images, captions, and of what was skipped or handled, and why.
 
     Raises:
-        UserError: the source can't be read, an encoder can't be had, the folder holds a set made otherwise, or no room
-            is left.
+        UserError: the source can't be read, an encoder can't be had, the folder holds a set made otherwise, another
+            process is making it, or no room is left.
     """
     if not 8 <= side <= 1024:
         raise UserError(f"pictures of {side} pixels can't be prepared", "choose --size from 8 to 1024")
@@ -84,15 +84,21 @@ def prepare(
     splits = splits_of(chosen, subset)
     plan = _plan(chosen, side, subset, splits, text, reader, viewer)
     try:
-        if (folder / MANIFEST).is_file():
-            made = read_manifest(folder)
-            _refuse_difference(folder, made.get("made_of"), plan)
-            say(f"{folder} is prepared already")
-        else:
-            command = _command(source, side, text, images, subset, out)
-            made = _Preparation(chosen, side, splits, plan, reader, viewer, folder, workers or _cores()).carry_out(
-                command
-            )
+        with alone(folder.with_name(f".{folder.name}.lock")) as mine:
+            if not mine:
+                raise UserError(
+                    f"{folder} is being prepared by another process",
+                    "Wait until that is done: the same command then finds the set, or goes on where that one stopped",
+                )
+            if (folder / MANIFEST).is_file():
+                made = read_manifest(folder)
+                _refuse_difference(folder, made.get("made_of"), plan)
+                say(f"{folder} is prepared already")
+            else:
+                command = _command(source, side, text, images, subset, out)
+                made = _Preparation(chosen, side, splits, plan, reader, viewer, folder, workers or _cores()).carry_out(
+                    command
+                )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise

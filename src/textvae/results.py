@@ -10,6 +10,7 @@ SHOWN = (
     "reconstruction.ssim",
     "generation.judge_accuracy",
     "generation.frechet.judge",
+    "generation.retrieval_precision.samples",
 )
 """What the list of recipes shows of a metrics.json."""
 

@@ -7,6 +7,7 @@ history.jsonl       loss terms over time
 metrics.json        what ``textvae evaluate`` measured, with its protocol
 samples.png         a row of samples for each of the recipe's prompts
 README.md           the model card, written from the others
+reconstructions.png of photographs, what ``textvae reproduce`` drew of the test images: nowhere else
 """
 
 import difflib

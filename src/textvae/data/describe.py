@@ -37,7 +37,8 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
     for split in chosen.splits:
         images = chosen.load(split)
         facts["splits"][split] = numbers(images)
-        if sheet is not None and split == chosen.splits[0]:
+        # Embeddings in the place of pixels have no looks.
+        if sheet is not None and split == chosen.splits[0] and images.images.dtype is torch.uint8:
             about = {"data": chosen.name, "split": split, "terms": chosen.terms}
             pictures.save_png(contact_sheet(images), sheet, about)
             facts["contact_sheet"] = str(sheet)
@@ -45,7 +46,29 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
 
 
 def numbers(images: CaptionedImages) -> dict[str, Any]:
-    """Counts, (channels, height, width), mean and standard deviation of pixels in [0, 1], fingerprint."""
+    """Counts, (channels, height, width), mean and standard deviation of pixels in [0, 1], fingerprint.
+
+    Of embeddings in the place of pixels, mean and standard deviation are those of their numbers.
+    """
+    facts: dict[str, Any] = {
+        "images": len(images),
+        "image_shape": list(images.image_shape),
+        "captions": len(images.captions),
+        **(_pixels(images) if images.images.dtype is torch.uint8 else _embeddings(images)),
+        "fingerprint": images.fingerprint(),
+    }
+    if images.labels is not None:
+        counts = torch.bincount(images.labels, minlength=len(images.class_names)).tolist()
+        facts["per_class"] = dict(zip(images.class_names, counts, strict=True))
+    return facts
+
+
+def _embeddings(images: CaptionedImages) -> dict[str, float]:
+    numbers = images.images.double()
+    return {"embedding_mean": float(numbers.mean()), "embedding_std": float(numbers.std(correction=0))}
+
+
+def _pixels(images: CaptionedImages) -> dict[str, float]:
     total, squares = 0, 0
     # In whole numbers, hence exact, and by stretches, hence in little memory.
     for start in range(0, len(images), 4096):
@@ -54,18 +77,7 @@ def numbers(images: CaptionedImages) -> dict[str, Any]:
         squares += int(pixels.square().sum())
     count = images.images.numel()
     mean = total / count
-    facts: dict[str, Any] = {
-        "images": len(images),
-        "image_shape": list(images.image_shape),
-        "captions": len(images.captions),
-        "pixel_mean": mean / 255,
-        "pixel_std": (squares / count - mean**2) ** 0.5 / 255,
-        "fingerprint": images.fingerprint(),
-    }
-    if images.labels is not None:
-        counts = torch.bincount(images.labels, minlength=len(images.class_names)).tolist()
-        facts["per_class"] = dict(zip(images.class_names, counts, strict=True))
-    return facts
+    return {"pixel_mean": mean / 255, "pixel_std": (squares / count - mean**2) ** 0.5 / 255}
 
 
 def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:

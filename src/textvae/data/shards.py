@@ -10,6 +10,9 @@ from textvae.data.records import Record
 from textvae.decode import Fit, Place
 from textvae.errors import UserError
 
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+"""Shards that can't be read as they are."""
+
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
 
 
@@ -27,10 +30,15 @@ class Shards:
     @staticmethod
     def recognises(folder: Path) -> bool:
         """Whether the folder has this layout."""
-        return any(folder.glob("*.tar"))
+        return any(folder.glob("*.tar")) or bool(_compressed(folder))
 
     def splits(self) -> dict[str, Iterable[Record]]:
         """See ``PhotoSource``. A source that has val and no test reports on val: that is our "test"."""
+        if compressed := _compressed(self.folder):
+            raise UserError(
+                f"{compressed[0]} is compressed: no image can be found in it without unpacking all before it",
+                "Decompress the shards, as by gunzip, and leave the .tar files",
+            )
         found: dict[str, list[Path]] = {}
         for path in sorted(self.folder.glob("*.tar")):
             # A word of the name, so that "latest.tar" is no test.
@@ -41,6 +49,10 @@ class Shards:
         if "val" in found and "test" not in found:
             found["test"] = found.pop("val")
         return {split: _Split(tuple(paths)) for split, paths in found.items()}
+
+
+def _compressed(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.casefold().endswith(COMPRESSED))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
@@ -20,6 +20,7 @@ from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
 from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
+from textvae.evaluation.clip_score import ClipJudge, clip_judge, clip_score
 from textvae.evaluation.colour import ColourReader, colours_of
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
@@ -29,7 +30,7 @@ from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
 from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.evaluation.metrics import Metrics
-from textvae.evaluation.retrieval import pair_metrics
+from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.evaluation.word_sensitivity import word_sensitivity
 from textvae.files import sha256_of, written_whole
@@ -43,21 +44,29 @@ from textvae.runs import MODEL, Run
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
+MOST_SAMPLES = 10_000
+"""Test images that are measured where nobody says how many."""
 FLOW_LIKELIHOOD_IMAGES = 500
 """Test images on which the bound of a model with a flow prior is estimated."""
 CAPTION_SAMPLES, SCENE_SAMPLES = 2000, 2000
 """Pictures for each kind of captions."""
 CLASSIFIED, RETRIEVED = 1000, 100
-"""Images read by the bound: into classes, and among as many captions."""
+"""Images read by the bound: into classes, and among captions."""
+CHOICES = 10
+"""Captions among which the bound finds an image's own: each costs a decoded image."""
+
+Seen = Mapping[str, Float[Tensor, "n d"]]
+"""Images as features, by the name of the network."""
 
 
 def evaluate_run(
     run: Run,
     device: torch.device,
-    num_samples: int,
-    importance_samples: int,
-    seed: int,
+    num_samples: int | None = None,
+    importance_samples: int = 64,
+    seed: int = 0,
     nets: Sequence[str] | None = None,
+    clip: str = "",
 ) -> Metrics:
     """Reconstruction, generation, likelihood and speed of a run; of a judge, its accuracy.
 
@@ -67,15 +76,19 @@ def evaluate_run(
     Args:
         run: what to measure.
         device: where.
-        num_samples: test images, and samples; the Fréchet distance is comparable only at equal numbers.
+        num_samples: test images, and samples; the Fréchet distance is comparable only at equal numbers. Default: all
+            that the test set has, at most ``MOST_SAMPLES``.
         importance_samples: draws of z an image for the likelihood bounds.
         seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
         nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``.
+        clip: the CLIP that scores photographs, of the hub or a folder; see ``clip_judge``.
 
     Raises:
         UserError: more samples are asked for than the test set has images, or the model is of an unknown kind.
     """
     images = data.load(run.recipe.data, "test")
+    if num_samples is None:
+        num_samples = min(MOST_SAMPLES, len(images))
     if not 2 <= num_samples <= len(images):
         raise UserError(
             f"{num_samples} samples can't be compared with {len(images)} test images",
@@ -99,7 +112,7 @@ def evaluate_run(
         return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
-    return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics(
+    return _Evaluation(run, model, images, protocol, device, importance_samples, seed, clip).metrics(
         FEATURE_NETS if nets is None else nets
     )
 
@@ -125,8 +138,9 @@ class _Evaluation:
         device: torch.device,
         importance_samples: int,
         seed: int,
+        clip: str,
     ) -> None:
-        self.run, self.images, self.device, self.seed = run, images, device, seed
+        self.run, self.images, self.device, self.seed, self.clip = run, images, device, seed, clip
         self.importance_samples = importance_samples
         self.protocol = protocol
         self.generator = TextToImage(model, run.recipe.text, device)
@@ -163,12 +177,19 @@ class _Evaluation:
         self.protocol["feature_nets"] = {net.name: net.resize for net in self.nets}
         if isinstance(self.judge, TrainedJudge):
             self.protocol["judge"] = self.judge.name
+        seen_again = self._seen(reconstructed, "reconstructions")
+        seen = self._seen(generated, "samples")
         sections = {
-            "reconstruction": self._similarity(reconstructed) | self._distances(reconstructed, "reconstructions"),
-            "generation": self._distances(generated, "samples")
+            "reconstruction": self._similarity(reconstructed)
+            | self._distances(seen_again)
+            | self._verdict(reconstructed),
+            "generation": self._distances(seen)
+            | self._verdict(generated)
             | self._captions()
-            | self._diversity(generated)
-            | self._words(generated),
+            | self._diversity(generated, seen)
+            | self._words(generated)
+            | self._retrieval(seen)
+            | self._clip_score(generated),
             "likelihood": self._likelihood() | self._read_by_the_bound(),
             "reference": self._reference(),
             "speed": {
@@ -196,17 +217,20 @@ class _Evaluation:
         measures = {"mse_sum": mse_sum, "mse": mse, "psnr": psnr, "ssim": ssim}
         return {name: float(measure(ours, theirs).mean()) for name, measure in measures.items()}
 
-    def _distances(self, images: UInt8[Tensor, "n c h w"], what: str) -> dict[str, Any]:
-        """Fréchet and kernel distance to the real test images under each net, and the judge's verdict."""
+    def _seen(self, images: UInt8[Tensor, "n c h w"], what: str) -> Seen:
+        return {net.name: _features(net, images, what) for net in self.nets}
+
+    def _distances(self, seen: Seen) -> dict[str, Any]:
+        """Fréchet and kernel distance to the real test images under each net."""
         found: dict[str, Any] = {"frechet": {}, "kernel": {}}
         for net in self.nets:
             real = self._real_features(net, self.images)
-            features = _features(net, images, what)
-            found["frechet"][net.name] = frechet_from_features(features, real)
-            found["kernel"][net.name] = dict(vars(kernel_distance(features, real)))
-        return found | self._verdict(images)
+            found["frechet"][net.name] = frechet_from_features(seen[net.name], real)
+            found["kernel"][net.name] = dict(vars(kernel_distance(seen[net.name], real)))
+        return found
 
     def _verdict(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        """What the judge says, where there is one."""
         if not isinstance(self.judge, TrainedJudge) or self.images.labels is None:
             return {}
         report = judge_report(self.judge.verdicts(images), self.images.labels, self.images.class_names)
@@ -227,7 +251,7 @@ class _Evaluation:
         found = caption_accuracy(self.generator, name, self.judge, CAPTION_SAMPLES, self.seed)
         return {"caption_accuracy": found | {"samples_each": CAPTION_SAMPLES}}
 
-    def _diversity(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+    def _diversity(self, images: UInt8[Tensor, "n c h w"], seen: Seen) -> dict[str, Any]:
         """Distances within classes against real ones, and to the nearest training image against held-out ones."""
         if self.images.labels is None:
             return {}
@@ -235,7 +259,7 @@ class _Evaluation:
         for name, drawn, real in [
             ("pixels", _flat(images), _flat(self.images.images)),
             *(
-                (net.name, _features(net, images, "samples"), self._real_features(net, self.images))
+                (net.name, seen[net.name], self._real_features(net, self.images))
                 for net in self.nets
                 if net.name == "judge"
             ),
@@ -263,10 +287,59 @@ class _Evaluation:
         sensitivity = word_sensitivity(self.generator, self.train, self.captions, seed=self.seed)
         return found | ({"word_sensitivity": sensitivity.to_dict()} if sensitivity else {})
 
+    def _retrieval(self, seen: Seen) -> dict[str, Any]:
+        """Of photographs: is a sample's own caption nearer to it than 99 others, in the eyes of a pair that judges?"""
+        if not self._photographs:
+            return {}
+        judge = judging_pair(self.run)
+        net = next((net for net in self.nets if net.name == JudgingPair.features), None)
+        if isinstance(judge, Unavailable) or net is None:
+            missing = f"{JudgingPair.features}, through which the judge sees, is not here"
+            self.absent["generation.retrieval_precision"] = judge.reason if isinstance(judge, Unavailable) else missing
+            return {}
+        self.protocol["retrieval"] = {"judge": judge.name, "others": min(OTHERS, len(self.images) - 1)}
+        texts = judge.embed_captions(self.captions)
+        drawn, real = (judge.embed_images(f) for f in (seen[net.name], self._real_features(net, self.images)))
+        wrong = self._wrong
+        shuffled = retrieval_precision(drawn, texts[wrong], [self.captions[n] for n in wrong.tolist()], self.seed)
+        found = {
+            "samples": retrieval_precision(drawn, texts, self.captions, self.seed),
+            "real": retrieval_precision(real, texts, self.captions, self.seed),
+            "shuffled": shuffled,
+        }
+        return {"retrieval_precision": found}
+
+    def _clip_score(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        """Of photographs, where CLIP is here: samples, real images, and samples with each other's captions."""
+        if not self._photographs:
+            return {}
+        judge = clip_judge(self.run.recipe, self.clip)
+        if not isinstance(judge, ClipJudge):
+            self.absent["generation.clip_score"] = judge.reason
+            return {}
+        self.protocol["clip_score"] = judge.protocol
+        drawn, texts = judge.embed_images(images), judge.embed_captions(self.captions)
+        found = {
+            "samples": clip_score(drawn, texts),
+            "real": clip_score(judge.embed_images(self.images.images), texts),
+            "shuffled": clip_score(drawn, texts[self._wrong]),
+        }
+        return {"clip_score": found}
+
+    @property
+    def _photographs(self) -> bool:
+        return self.images.image_shape[0] == 3
+
+    @property
+    def _wrong(self) -> Int64[Tensor, "n"]:
+        """For each image the number of another one, whose caption it is dealt."""
+        return torch.arange(len(self.images)).roll(len(self.images) // 2)
+
     def _read_by_the_bound(self) -> dict[str, float]:
         """Paper c's reversed pipeline: images read by the model's own bound, of one draw a caption.
 
-        Where captions are class names, the class; else, of photographs, each one's caption among those of the others.
+        Where captions are class names, the class; else, of photographs, each one's caption among those of its
+        neighbours in the test set.
         """
         images, text = self.images, self.run.recipe.text
         if images.labels is not None and tuple(images.captions) == tuple(images.class_names):
@@ -276,9 +349,15 @@ class _Evaluation:
         if images.conditions is None:
             return {}
         some = images.images[:RETRIEVED]
-        bounds = caption_bounds(self.generator, some, self.conditions[: len(some)], 1, self.seed)
-        right = bounds.argmax(1) == torch.arange(len(some))
-        return {"retrieval_precision": float(right.double().mean()), "retrieval_choices": len(some)}
+        some = some[: max(CHOICES, len(some) // CHOICES * CHOICES)]
+        right = []
+        for own in torch.split(torch.arange(len(some)), CHOICES):
+            bounds = caption_bounds(self.generator, some[own], self.conditions[own], 1, self.seed)
+            right.append(bounds.argmax(1) == torch.arange(len(own)))
+        return {
+            "retrieval_precision": float(torch.cat(right).double().mean()),
+            "retrieval_choices": min(CHOICES, len(some)),
+        }
 
     def _likelihood(self) -> dict[str, Any]:
         """ELBO and importance-weighted bound in nats an image, bits per dimension, and what the latents carry."""

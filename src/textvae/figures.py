@@ -83,8 +83,14 @@ def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
 
 
 def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) -> None:
-    """Paper d, figure 3: judge accuracy while training, on seen captions (thin) and on unseen ones (bold)."""
-    rows = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
+    """Paper d, figure 3: judge accuracy while training, on seen captions (thin) and on unseen ones (bold).
+
+    Only ``reproduce`` watches; runs that were trained otherwise are left out.
+    """
+    histories = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
+    rows = {name: history for name, history in histories.items() if history}
+    if not rows:
+        return
     thin = {name: [(float(row["epoch"]), row["watched"][seen]) for row in kept] for name, kept in rows.items()}
     bold = {name: [(float(row["epoch"]), row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
     curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)

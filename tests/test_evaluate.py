@@ -162,6 +162,16 @@ def test_a_perfect_model_is_measured_as_perfect(small_nets, tiny_run, loads):
     assert "judge_accuracy" not in found["generation"]
 
 
+def test_a_model_that_draws_class_means_has_read_its_captions(small_nets, tiny_run, tiny_data, loads):
+    test = data.load("fashion-mnist", "test")
+    means = torch.stack([tiny_data.images[tiny_data.labels == k].float().mean(0) for k in range(10)])
+    loads(Oracle(means[test.labels].round().to(torch.uint8)))
+    found = measured(tiny_run)["generation"]["nearest_class_mean"]
+    assert found["samples"] == 1
+    loads(Oracle(means[(test.labels + 1) % 10].round().to(torch.uint8)))
+    assert measured(tiny_run)["generation"]["nearest_class_mean"] == {"samples": 0, "real_test": found["real_test"]}
+
+
 def test_a_model_that_copies_is_found_out(small_nets, tiny_run, tiny_data, loads):
     loads(Oracle(tiny_data.images))
     nearest = measured(tiny_run)["generation"]["nearest_training_image"]

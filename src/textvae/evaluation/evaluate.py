@@ -271,7 +271,20 @@ class _Evaluation:
         nearest, _ = nearest_neighbours(_flat(images[few]), _flat(self.train.images))
         nearest_real, _ = nearest_neighbours(_flat(self.images.images[few]), _flat(self.train.images))
         copying = {"samples": float(nearest.mean()), "real_test": float(nearest_real.mean())}
-        return {"diversity_within_class": found, "nearest_training_image": copying}
+        return {"diversity_within_class": found, "nearest_training_image": copying} | self._class_means(images)
+
+    def _class_means(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
+        """How often the nearest mean training image is that of the class asked for: reading, apart from drawing."""
+        train, asked = self.train, self.images.labels
+        if train.labels is None or asked is None or train.labels.bincount().min() == 0:
+            return {}
+        pixels = _flat(train.images)
+        means = torch.stack([pixels[train.labels == k].mean(0) for k in range(int(train.labels.max()) + 1)])
+        found = {}
+        for name, some in (("samples", images), ("real_test", self.images.images)):
+            _, nearest = nearest_neighbours(_flat(some), means)
+            found[name] = float((nearest == asked).double().mean())
+        return {"nearest_class_mean": found}
 
     def _words(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
         """Of photographs: are named colours shown, and do added words move samples as real images say?"""

@@ -19,7 +19,8 @@ class CaptionRNN(TextVAE):
     """A recurrent network reads the caption; ten Gaussians follow from it; one linear layer draws them.
 
     The latent is inferred from the caption alone, so what maximises the likelihood of all the images that a caption
-    may show is their mean. The posterior that never sees an image is the paper's design, and its flaw.
+    may show is their mean. The posterior that never sees an image is the paper's design, and its flaw
+    (``recipes.paper_d.caption_rnn`` has the figures).
     """
 
     @dataclass(frozen=True)

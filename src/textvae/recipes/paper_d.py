@@ -34,7 +34,7 @@ def caption_rnn(family: Family) -> Recipe:
     for two reasons that ``generation.nearest_class_mean`` tells apart. The latent is inferred from the caption alone,
     so what is drawn is the mean of what the caption may show: of labels 0.99 of the samples lie nearest to the right
     digit's mean, and the judge, which has seen no mean, reads 0.47 of them. And longer sums than those of training are
-    not read at all: 127 training captions can be learned by heart, and of the samples for test captions 0.14 lie nearest
+    not read at all: 127 training captions can be learned by heart; of the samples for test captions 0.14 lie nearest
     to the right mean, little more than chance. ``caption_prior`` mends the first with a posterior that sees the image,
     the second with a reader that adds.
     Command: ``textvae train caption-rnn-arithmetic``; measured: see RESULTS.md.

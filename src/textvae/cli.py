@@ -173,8 +173,9 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     flow = getattr(asked, "flow", None) if asked.prior == "flow" else None
     if asked.data != chosen.data:
         chosen = on(chosen, asked.data)
-        # The length of a condition is the set's, whatever the recipe's own set had.
-        asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
+        if hasattr(asked.model, "condition_dim"):
+            # The length of a condition is the set's, whatever the recipe's own set had.
+            asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
     settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)

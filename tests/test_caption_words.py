@@ -3,19 +3,21 @@ import json
 
 import photos
 import pytest
+import torch
 
 from textvae import data
-from textvae.conditions import with_words
+from textvae.conditions import training_conditions, with_words
 from textvae.config import updated
 from textvae.device import Execution
 from textvae.errors import UserError
 from textvae.experiment import carry_out
-from textvae.generator import TextToImage
+from textvae.generator import TextToImage, unit_interval
 from textvae.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.runs import CONFIG, open_run
+from textvae.stages import FLOW_STAGE, begin
 from textvae.text.caption_words import CaptionWords
 
 CAPTIONS = ["A red flower, red!", "a red rose", "the white flower's petals", "A white tulip"]
@@ -120,3 +122,18 @@ def _small(name: str):
             trainer=dataclasses.replace(flow.trainer, epochs=8, batch_size=12, learning_rate=1e-2, ema_decay=0.0),
         ),
     )
+
+
+def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(blocks, cpu: Execution, tmp_path):
+    out, toy = tmp_path / "run", recipe("toy")
+    assert carry_out(dataclasses.replace(toy, flow=None), out, cpu)
+    images = data.load(blocks, "train")
+    known = with_words(toy, images)
+    stage = begin(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {})
+    latents, ranges = stage.training.images, stage.training.condition_range
+    assert len(latents) == len(ranges) == 2 * len(images)
+    assert ranges[: len(images)].equal(images.caption_range)
+    assert ranges[len(images) :].equal(images.caption_range)
+    vae = open_run(out).load_model()
+    seen = unit_interval(images.images.flip(3), cpu.device)
+    torch.testing.assert_close(latents[len(images) :, :2], vae.posterior(seen, torch.zeros(24, 1)).mean)

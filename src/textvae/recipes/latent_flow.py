@@ -147,9 +147,11 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
         source="ours",
         data=_SETS[source],
         text=CaptionWords(length=_LENGTHS[source], most=1500),
-        model=LatentFlow.Config((3, 64, 64), channels=(16, 32, 64), latent_channels=8, beta=0.3),
+        model=LatentFlow.Config(
+            (3, 64, 64), channels=(16, 32, 64), latent_channels=8, beta=0.3, contrast=0.5, perceptual=3000.0
+        ),
         trainer=TrainerConfig(
-            epochs=12, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
+            epochs=9, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
             FlowConfig(FlowPrior.Config(width=128, depth=5, patch=2, guidance=2.5), "words", size=1),

@@ -9,10 +9,23 @@ from textvae.errors import UserError
 from textvae.files import write_text
 from textvae.results import SHOWN, numbers
 from textvae.runs import CARD, METRICS, SAMPLES, Run, open_run, read_config, write_config, write_weights
+from textvae.text.caption_words import CaptionWords
 
 LIMITS = (
     "It draws what its data shows, with its data's biases and nothing else. The numbers above hold for that data and "
     "that protocol."
+)
+USE = "For study, teaching, play, and as a start for models of one's own."
+RESEARCH = (
+    "The photographs that it was trained on are for research and belong to their makers; use it, and what it draws, "
+    "likewise."
+)
+SHOWN_OF_PHOTOGRAPHS = (
+    "reconstruction.frechet.efficientnet-lite0",
+    "generation.frechet.efficientnet-lite0",
+    "generation.colour.accuracy",
+    "generation.colour.real",
+    "speed.generated_images_per_s",
 )
 
 
@@ -33,11 +46,19 @@ def write_card(run: Run) -> None:
         f"- Data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
         "- Licence of the weights: MIT",
+        f"- Use: {RESEARCH if data.terms.endswith('for research') else USE}",
         "",
     ]
+    if isinstance(recipe.text, CaptionWords):
+        lines += [
+            f"It reads {len(recipe.text.words)} words, all of them from its training captions, at most "
+            f"{recipe.text.length} a prompt; others are left out, with a notice. It knows no order of words but what "
+            "those captions taught it, and nothing that they do not speak of.",
+            "",
+        ]
     if (run.path / METRICS).exists():
         metrics = Metrics.read(run.path / METRICS).to_dict()
-        found = numbers(metrics, (*SHOWN, "classification.accuracy"))
+        found = numbers(metrics, (*SHOWN, *SHOWN_OF_PHOTOGRAPHS, "classification.accuracy"))
         lines += [
             "| measured | value |",
             "| --- | --- |",
@@ -56,7 +77,7 @@ def ship(run: str, folder: Path) -> Run:
     """Copies a finished run, its weights in half precision, to a folder of the package; measure it there anew.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or its weights don't go into half precision.
     """
     shipped = open_run(run)
     config = read_config(shipped.path)

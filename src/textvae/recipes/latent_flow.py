@@ -154,7 +154,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=9, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, depth=5, patch=2, guidance=2.5), "words", size=1),
+            FlowConfig(FlowPrior.Config(width=120, depth=4, patch=2, guidance=2.5), "words", size=1),
             TrainerConfig(epochs=16, batch_size=128, learning_rate=1e-3, schedule="cosine", ema_decay=0.998, flip=flip),
         ),
         prompts=_PROMPTS[source],

@@ -7,7 +7,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
 from textvae.models.caption_slots import CaptionSlots
-from textvae.models.words import DialReader, RecurrentReader, SlotReader, TaughtReader
+from textvae.models.words import DialReader, MatchedReader, RecurrentReader, SlotReader, TaughtReader
 from textvae.priors import LearnedGaussian
 from textvae.recipes import RECIPES, recipe
 from textvae.text.digit_captions import DigitCaptions
@@ -112,6 +112,25 @@ def test_a_slot_finds_bare_words() -> None:
         reader.embedding.weight.zero_()
     # With blank words the states still differ by place, but there is nothing to be found anywhere.
     torch.testing.assert_close(reader(read)[0], reader(read)[1])
+
+
+def test_a_slot_is_matched_with_its_own_glimpse() -> None:
+    """What one slot says of what another shows counts for nothing, or a slot might speak for all."""
+    torch.manual_seed(0)
+    reader = MatchedReader(SlotReader(20, 8, slots=2, looks=1, hidden=16), glimpse_size=8)
+    read, glimpses, places = torch.randint(3, 20, (4, 6)), torch.rand(4, 2, 8, 8), torch.rand(4, 2, 2)
+    # The words of slot 1 are silenced: then its glimpses, and only those, are all the same to the lesson.
+    plain = reader.of_words.forward
+    reader.of_words.forward = lambda features: plain(features) * torch.tensor([1.0, 0.0])[:, None]
+    lesson = reader.lesson(read, glimpses, places)
+    others = glimpses.clone()
+    others[:, 1] = torch.rand(4, 8, 8)
+    torch.testing.assert_close(reader.lesson(read, others, places), lesson)
+    others[:, 0] = torch.rand(4, 8, 8)
+    assert not torch.allclose(reader.lesson(read, others, places), lesson)
+    lesson.backward()
+    assert all(p.grad is not None for p in reader.reader.parameters())
+    assert not reader(read).requires_grad
 
 
 def test_slots_are_drawn_each_by_itself() -> None:

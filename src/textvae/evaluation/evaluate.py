@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import safetensors
@@ -50,7 +51,14 @@ CLASSIFIED, RETRIEVED = 1000, 100
 """Images read by the bound: into classes, and among as many captions."""
 
 
-def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_samples: int, seed: int) -> Metrics:
+def evaluate_run(
+    run: Run,
+    device: torch.device,
+    num_samples: int,
+    importance_samples: int,
+    seed: int,
+    nets: Sequence[str] | None = None,
+) -> Metrics:
     """Reconstruction, generation, likelihood and speed of a run; of a judge, its accuracy.
 
     Samples are drawn for the captions of the very test images they are compared with, so the classes have the test
@@ -62,6 +70,7 @@ def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_sa
         num_samples: test images, and samples; the Fréchet distance is comparable only at equal numbers.
         importance_samples: draws of z an image for the likelihood bounds.
         seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
+        nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``.
 
     Raises:
         UserError: more samples are asked for than the test set has images, or the model is of an unknown kind.
@@ -90,7 +99,9 @@ def evaluate_run(run: Run, device: torch.device, num_samples: int, importance_sa
         return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
-    return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics()
+    return _Evaluation(run, model, images, protocol, device, importance_samples, seed).metrics(
+        FEATURE_NETS if nets is None else nets
+    )
 
 
 def _judge_metrics(model: Judge, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
@@ -138,10 +149,10 @@ class _Evaluation:
             how = "learned strides" if bool(model.prior.strides) else led.solver
             protocol |= {"guidance": led.guidance, "steps": led.steps, "solver": how}
 
-    def metrics(self) -> Metrics:
-        """All sections."""
+    def metrics(self, nets: Sequence[str]) -> Metrics:
+        """All sections, with the features of these networks."""
         self.judge = judge_of(self.run.recipe.data, self.device)
-        self.nets = self._feature_nets()
+        self.nets = self._feature_nets(nets)
         started = time.perf_counter()
         reconstructed = self.generator.reconstruct(self.images.images, self.known)
         reconstruction_rate = len(self.images) / (time.perf_counter() - started)
@@ -168,11 +179,11 @@ class _Evaluation:
         }
         return Metrics(self.protocol, sections, self.absent)
 
-    def _feature_nets(self) -> list[FeatureNet]:
+    def _feature_nets(self, names: Sequence[str]) -> list[FeatureNet]:
         nets = [self.judge.features()] if isinstance(self.judge, TrainedJudge) else []
         if isinstance(self.judge, Unavailable):
             self.absent["generation.judge_accuracy"] = self.judge.reason
-        for name in FEATURE_NETS:
+        for name in names:
             net = feature_net(name, self.device)
             if isinstance(net, FeatureNet):
                 nets.append(net)

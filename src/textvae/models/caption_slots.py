@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
-from textvae.models.objective import LossTerms
+from textvae.models.objective import LossTerms, negative_elbo
 from textvae.models.words import MatchedReader, SlotReader
 from textvae.priors import LearnedGaussian
 
@@ -74,7 +74,7 @@ class CaptionSlots(TextVAE):
             nn.SiLU(),
         )
         reader = SlotReader(config.num_tokens, config.embedding_dim, config.slots, config.looks, config.hidden)
-        matched = MatchedReader(reader, config.image_size)
+        matched = MatchedReader(reader, config.patch_size)
         self.prior = LearnedGaussian(matched, matched.num_features, (config.slots, 2 + config.shape_dim))
         self.place_head = nn.Sequential(
             nn.Linear(config.width + config.hidden, config.width), nn.SiLU(), GaussianHead(config.width, 2)
@@ -98,12 +98,15 @@ class CaptionSlots(TextVAE):
 
     def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> LossTerms:
         """The negative ELBO; in training, the reader's lesson besides."""
-        elbo = super().loss(images, condition)
+        posterior = self.posterior(images, condition)
+        likelihood = self.decode(posterior.sample(), condition)
+        elbo = negative_elbo(likelihood.log_prob(images), self.divergence(posterior, condition))
         if not self.training:
             return elbo
         reader = self.prior.features
         assert isinstance(reader, MatchedReader)
-        lesson = reader.lesson(condition, images)
+        place = posterior.mean[..., :2].detach()
+        lesson = reader.lesson(condition, self._glimpses(images, place), place.float().tanh())
         return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
@@ -111,7 +114,9 @@ class CaptionSlots(TextVAE):
         words = self.prior.features(condition)
         seen = self.encoder(images).unsqueeze(1).expand(-1, self.slots, -1)
         place: DiagonalGaussian = self.place_head(torch.cat([seen, words], dim=2))
-        shape: DiagonalGaussian = self.shape_head(torch.cat([self._glimpses(images, place.mean), words], dim=2))
+        shape: DiagonalGaussian = self.shape_head(
+            torch.cat([self._glimpses(images, place.mean).flatten(2), words], dim=2)
+        )
         return DiagonalGaussian(
             torch.cat([place.mean, shape.mean], dim=2), torch.cat([place.log_variance, shape.log_variance], dim=2)
         )
@@ -123,12 +128,12 @@ class CaptionSlots(TextVAE):
         likelihood: Likelihood = self.likelihood(self._placed(patches, latent[..., :2]).logsumexp(1))
         return likelihood
 
-    def _glimpses(self, images: Float[Tensor, "n 1 h w"], place: Tensor) -> Float[Tensor, "n slots pixels"]:
+    def _glimpses(self, images: Float[Tensor, "n 1 h w"], place: Tensor) -> Float[Tensor, "n slots patch patch"]:
         repeated = images.float().repeat_interleave(self.slots, dim=0)
         size = [len(repeated), 1, self.patch_size, self.patch_size]
         grid = F.affine_grid(_affine(self.scale, _centre(place)), size, align_corners=False)
         glimpses = F.grid_sample(repeated, grid, align_corners=False)
-        return torch.as_tensor(glimpses).reshape(len(images), self.slots, -1)
+        return torch.as_tensor(glimpses).reshape(len(images), self.slots, self.patch_size, self.patch_size)
 
     def _placed(self, patches: Float[Tensor, "n slots pixels"], place: Tensor) -> Float[Tensor, "n slots 1 h w"]:
         small = (patches - BACKGROUND).reshape(-1, 1, self.patch_size, self.patch_size)

@@ -165,15 +165,18 @@ class TaughtReader(nn.Module):
 class MatchedReader(nn.Module):
     """A reader of slots that learns by telling which of a batch's images a caption belongs to (Radford et al. 2021).
 
+    Each slot is matched with a glimpse of its own thing. Matched with whole images, one slot looked up both digits, the
+    other neither: together they said it all, and half of every scene was drawn without regard to the caption.
+
     Drawing teaches too little where a thing may stand anywhere: smeared over all its places, a three is hardly another
     picture than a five. Measured on scenes of two digits, in 1,500 steps of 64: 0.6 of the trained pairs were read
     right and 0.3 of those never seen, even with the places of the words given; matching had read as many images of
     unseen pairs by then, and its loss fell on.
     """
 
-    def __init__(self, reader: SlotReader, image_size: int, channels: int = 32, width: int = 64) -> None:
+    def __init__(self, reader: SlotReader, glimpse_size: int, channels: int = 16, width: int = 64) -> None:
         """Lessons have eyes of their own: in a shared encoder the gradient of the ELBO, some hundred times as large,
-        leaves Adam nothing of theirs.
+        leaves Adam nothing of theirs. ``glimpse_size`` is in pixels, a multiple of 4.
         """
         super().__init__()
         self.reader = reader
@@ -181,13 +184,13 @@ class MatchedReader(nn.Module):
         self.eyes = nn.Sequential(
             nn.Conv2d(1, channels, 4, stride=2, padding=1),
             nn.SiLU(),
-            nn.Conv2d(channels, channels, 4, stride=2, padding=1),
+            nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Flatten(),
-            nn.Linear(channels * (image_size // 4) ** 2, 256),
+            nn.Linear(2 * channels * (glimpse_size // 4) ** 2, 128),
             nn.SiLU(),
-            nn.Linear(256, width),
         )
+        self.of_glimpse = nn.Sequential(nn.Linear(128 + 2, 128), nn.SiLU(), nn.Linear(128, width))
         self.of_words = nn.Linear(reader.num_features, width)
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
 
@@ -197,14 +200,20 @@ class MatchedReader(nn.Module):
         features: Tensor = self.reader(tokens)
         return features
 
-    def lesson(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    def lesson(
+        self,
+        tokens: Int64[Tensor, "n length"],
+        glimpses: Float[Tensor, "n slots h w"],
+        places: Float[Tensor, "n slots 2"],
+    ) -> Float[Tensor, ""]:
         """Cross-entropy of the right caption among the batch's, and of the right image, in nats.
 
-        What a caption says is the sum of what its slots say, so that pairs of things are compared thing by thing.
+        An image and a caption are as alike as, summed over slots, a slot's glimpse (and its place) and words are.
         """
-        said = nn.functional.normalize(self.of_words(self.reader(tokens)).sum(1), dim=1)
-        shown = nn.functional.normalize(self.eyes(images), dim=1)
-        similarity = self.log_scale.exp() * said @ shown.T
+        seen = self.eyes(glimpses.flatten(0, 1).unsqueeze(1)).unflatten(0, glimpses.shape[:2])
+        shown = nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2)
+        said = nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2)
+        similarity = self.log_scale.exp() * torch.einsum("nsw,msw->nm", said, shown)
         # An image with the very same words is no counterexample.
         same = (tokens[:, None] == tokens[None]).all(2)
         same.fill_diagonal_(False)

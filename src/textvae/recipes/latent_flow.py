@@ -37,9 +37,9 @@ def latent_flow_fashion() -> Recipe:
     model = LatentFlow.Config(latent_channels=8, beta=0.3)
     trainer = TrainerConfig(epochs=5, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)
     flow = FlowStage(
-        FlowConfig(FlowPrior.Config(width=96, depth=6, patch=2), "none", size=10),
-        TrainerConfig(epochs=20, batch_size=128, learning_rate=1e-3, schedule="cosine", ema_decay=0.998),
-        stride_epochs=3,
+        FlowConfig(FlowPrior.Config(width=128, depth=6, patch=2), "none", size=10),
+        TrainerConfig(epochs=14, batch_size=128, learning_rate=1e-3, schedule="cosine", ema_decay=0.998),
+        stride_epochs=2,
     )
     small = FlowConfig(FlowPrior.Config(width=64, depth=4, patch=2), "none", size=10)
     return Recipe(

@@ -84,7 +84,7 @@ def caption_slots_scenes() -> Recipe:
         data="digit-scenes",
         text=text,
         model=CaptionSlots.Config(num_tokens=text.num_tokens),
-        trainer=TrainerConfig(epochs=8, schedule="cosine", ema_decay=0.998),
+        trainer=TrainerConfig(epochs=8, batch_size=64, learning_rate=1.5e-3, schedule="cosine", ema_decay=0.998),
         prompts=(
             "the digit three is on the left of the digit nine",
             "the digit five is above the digit zero",

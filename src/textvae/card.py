@@ -1,12 +1,17 @@
 """The model card of a run, and the copy of a run that ships inside the package."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from textvae.config import to_dict
 from textvae.data import source
 from textvae.errors import UserError
 from textvae.files import write_text
+from textvae.recipes import recipe as recipe_named
+from textvae.recipes.recipe import Recipe
 from textvae.results import SHOWN, numbers
 from textvae.runs import CARD, METRICS, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
@@ -42,7 +47,7 @@ def write_card(run: Run) -> None:
     if (run.path / SAMPLES).exists():
         lines += [f"![a row of samples for each prompt]({SAMPLES})", ""]
     lines += [
-        f"- Recipe: `{recipe.name}`, trained by `textvae train {recipe.name}`",
+        f"- Recipe: `{recipe.name}`, trained by `{_command(recipe)}`",
         f"- Data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
         "- Licence of the weights: MIT",
@@ -71,6 +76,33 @@ def write_card(run: Run) -> None:
         lines += ["", f"Protocol: {told}; the whole of it stands in {METRICS}.", ""]
     lines += [LIMITS, ""]
     write_text(run.path / CARD, "\n".join(lines))
+
+
+def _command(trained: Recipe) -> str:
+    """What trains it: the recipe's name, and the settings that are not the recipe's own."""
+    named = recipe_named(trained.name)
+    words = [f"textvae train {named.name}"]
+    if trained.data != named.data:
+        words.append(f"--data {trained.data}")
+    for part in ("model", "trainer", "flow"):
+        before, now = getattr(named, part), getattr(trained, part)
+        if before is not None and now is not None:
+            words += _changed(to_dict(before), to_dict(now), part)
+        elif part == "flow" and before is not now:
+            words.append(f"--prior {'own' if now is None else 'flow'}")
+    return " ".join(words)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+    found = []
+    for key, value in now.items():
+        if isinstance(value, dict):
+            found += _changed(before[key], value, f"{where}.{key}")
+        # How many words a caption may be made of is the data's, and no setting.
+        elif value != before[key] and (where, key) != ("flow.model", "size"):
+            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append(f"--{where}.{key.replace('_', '-')} {shown}")
+    return found
 
 
 def ship(run: str, folder: Path) -> Run:

@@ -251,7 +251,7 @@ class _Evaluation:
 
     def _words(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Any]:
         """Of photographs: are named colours shown, and do added words move samples as real images say?"""
-        if self.images.conditions is None:
+        if self.images.image_shape[0] != 3:
             return {}
         found: dict[str, Any] = {}
         if colours := colours_of(self.images.name):

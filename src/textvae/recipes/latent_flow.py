@@ -155,7 +155,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
         ),
         flow=FlowStage(
             FlowConfig(FlowPrior.Config(width=120, depth=4, patch=2, guidance=2.5), "words", size=1),
-            TrainerConfig(epochs=16, batch_size=128, learning_rate=1e-3, schedule="cosine", ema_decay=0.998, flip=flip),
+            TrainerConfig(epochs=30, batch_size=64, learning_rate=1e-3, schedule="cosine", ema_decay=0.998, flip=flip),
         ),
         prompts=_PROMPTS[source],
     )

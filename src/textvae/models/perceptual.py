@@ -34,8 +34,8 @@ def _features(images: Tensor) -> list[Tensor]:
     network = _network(images.device)
     x = F.relu6(network._conv_stem(2 * images.contiguous(memory_format=torch.channels_last) - 1))
     found = []
-    for number, block in enumerate(network._blocks[: TAPS[-1] + 1]):
-        x = block(x)
+    for number in range(TAPS[-1] + 1):
+        x = network._blocks[number](x)
         if number in TAPS:
             found.append(x.float())
     return found

@@ -136,16 +136,16 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
 
     The perceptual loss was measured on flowers, by the Fréchet distance (efficientnet-lite0) of the reconstructions of
     400 test images, at the same 40 seconds of one core: 275 with it and 269 without, though it had seen 10,200 images
-    against 17,800 (255 a second against 445). After 62,900 images with it the distance was 192. It is kept for what it
-    does to textures; a longer comparison is still to be made, and distances in the features of the very network that
-    trained flatter it.
+    against 17,800 (255 a second against 445). After 62,900 images with it the distance was 192. That decides
+    nothing yet: the moving average of the weights still held their beginning. And distances in the features of the very
+    network that trained flatter it.
 
     Flowers are mirrored in both stages, 6,989 being few; a mirrored title of a product may be wrong, and a mirrored
     scene of MS-COCO has mirrored letters.
 
     Command: ``textvae train latent-flow-flowers --precision bf16``, after ``textvae data prepare flowers102 --text
-    words``; likewise -products and -coco. On one core, by its processor time, some 250 images a second in stage one, 300
-    in stage two (360 in fp32), and 38 drawn with 8 guided steps.
+    words``; likewise -products and -coco. On one core, by its processor time: 250 images a second in stage one, 300 in
+    stage two (360 in fp32), 38 drawn with 8 guided steps.
     """
     flip = source == "flowers"
     return Recipe(

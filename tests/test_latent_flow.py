@@ -1,8 +1,14 @@
+import dataclasses
+
 import pytest
 import torch
 
+from textvae.errors import UserError
+from textvae.evaluation.efficientnet import EfficientNetLite0
+from textvae.models import latent_flow, perceptual
 from textvae.models.flow_stage import FlowConfig, WithFlow, reader_of
 from textvae.models.latent_flow import LatentFlow
+from textvae.models.perceptual import perceptual_distance
 from textvae.models.words import DialReader
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
@@ -66,6 +72,46 @@ def test_a_reader_is_taught_beside_the_images_and_fixed_in_the_flow():
     assert drawn.shape == (3, 1, 28, 28)
 
 
+def test_photographs_that_look_alike_are_near(monkeypatch):
+    torch.manual_seed(0)
+    network = EfficientNetLite0().frozen()
+    monkeypatch.setattr(perceptual, "_network", lambda device: network)
+    images = torch.rand(2, 3, 32, 32)
+    assert perceptual_distance(images, images).max() < 1e-9
+    others = images.clone().requires_grad_()
+    with torch.no_grad():
+        others[1] = torch.rand(3, 32, 32)
+    near, far = perceptual_distance(images, others)
+    assert near < 1e-9 < 1e-4 < far
+    far.backward()
+    assert others.grad[1].abs().sum() > 0
+
+
+def test_the_perceptual_loss_is_of_half_a_batch_in_training_and_no_part_of_the_model(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        latent_flow, "perceptual_distance", lambda a, b: asked.append(len(a)) or (a - b).square().flatten(1).sum(1)
+    )
+    torch.manual_seed(0)
+    plain = LatentFlow.Config((3, 16, 16), (4, 8), beta=0.5)
+    model = dataclasses.replace(plain, perceptual=10.0).build()
+    images = torch.rand(5, 3, 16, 16)
+    loss = model.loss(images, torch.zeros(5, 1))
+    assert asked == [3]
+    expected = loss.terms["reconstruction"] + 0.5 * loss.terms["kl"] + 10 * loss.terms["perceptual"]
+    torch.testing.assert_close(loss.total, expected)
+    assert set(model.eval().loss(images, torch.zeros(5, 1)).terms) == {"reconstruction", "kl"}
+    assert asked == [3]
+    assert model.state_dict().keys() == plain.build().state_dict().keys()
+
+
+def test_without_its_network_s_weights_the_perceptual_loss_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(perceptual.efficientnet, "weights_path", lambda: None)
+    with pytest.raises(UserError, match="EfficientNet-Lite0") as error:
+        perceptual._network(torch.device("meta"))
+    assert "textvae[features]" in error.value.cure
+
+
 # Of the photographs' recipes one: they differ in what a flow does not see.
 VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"))] + ["clip-latent-64-add"]
 
@@ -74,7 +120,8 @@ VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"
 def test_every_recipe_can_have_a_flow_that_fits_it(name):
     named = recipe(name)
     stage = named.flow or fitting_flow(named)
-    reads = {"latent-flow-digits": "taught"}
+    photographs = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco")
+    reads = {"latent-flow-digits": "taught", **dict.fromkeys(photographs, "words")}
     expected = "taught" if name.startswith("caption-prior") else "words" if name.startswith("caption") else "none"
     assert stage.model.reader == reads.get(name, expected)
     model = named.model.build()

@@ -293,3 +293,18 @@ def test_settings_that_could_only_fail_later_are_refused(wrong):
 def test_holding_out_everything_is_refused(cpu, tiny_data):
     with pytest.raises(UserError, match="256 validation images leave nothing of 256"):
         toy(cpu, tiny_data, validation_images=256)
+
+
+def test_images_are_mirrored_half_of_the_time_and_never_held_out_ones(cpu):
+    sides = torch.tensor([10, 20], dtype=torch.uint8).expand(400, 1, 1, 2).contiguous()
+    ranges = torch.tensor([[0, 1]]).expand(400, 2).contiguous()
+    data = CaptionedImages("sides", "train", sides, ("a",), ranges)
+    for flip in (False, True):
+        config = TrainerConfig(epochs=1, batch_size=200, validation_images=200, flip=flip)
+        training = Training(Recorder(), data, torch.zeros(1, 1), config, cpu)
+        list(training.steps())
+        training.validate()
+        shown, held_out = (images.flatten(1)[:, 0] * 255 for images, *_ in training.model.seen)
+        assert (held_out == 10).all()
+        mirrored = float((shown == 20).float().mean())
+        assert (0.35 < mirrored < 0.65) if flip else mirrored == 0

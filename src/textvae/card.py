@@ -1,18 +1,36 @@
 """The model card of a run, and the copy of a run that ships inside the package."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from textvae.config import to_dict
 from textvae.data import source
 from textvae.errors import UserError
 from textvae.files import write_text
+from textvae.recipes import recipe as recipe_named
+from textvae.recipes.recipe import Recipe
 from textvae.results import SHOWN, numbers
 from textvae.runs import CARD, METRICS, SAMPLES, Run, open_run, read_config, write_config, write_weights
+from textvae.text.caption_words import CaptionWords
 
 LIMITS = (
     "It draws what its data shows, with its data's biases and nothing else. The numbers above hold for that data and "
     "that protocol."
+)
+USE = "For study, teaching, play, and as a start for models of one's own."
+RESEARCH = (
+    "The photographs that it was trained on are for research and belong to their makers; use it, and what it draws, "
+    "likewise."
+)
+SHOWN_OF_PHOTOGRAPHS = (
+    "reconstruction.frechet.efficientnet-lite0",
+    "generation.frechet.efficientnet-lite0",
+    "generation.colour.accuracy",
+    "generation.colour.real",
+    "speed.generated_images_per_s",
 )
 
 
@@ -29,15 +47,23 @@ def write_card(run: Run) -> None:
     if (run.path / SAMPLES).exists():
         lines += [f"![a row of samples for each prompt]({SAMPLES})", ""]
     lines += [
-        f"- Recipe: `{recipe.name}`, trained by `textvae train {recipe.name}`",
+        f"- Recipe: `{recipe.name}`, trained by `{_command(recipe)}`",
         f"- Data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
         "- Licence of the weights: MIT",
+        f"- Use: {RESEARCH if data.terms.endswith('for research') else USE}",
         "",
     ]
+    if isinstance(recipe.text, CaptionWords):
+        lines += [
+            f"It reads {len(recipe.text.words)} words, all of them from its training captions, at most "
+            f"{recipe.text.length} a prompt; others are left out, with a notice. It knows no order of words but what "
+            "those captions taught it, and nothing that they do not speak of.",
+            "",
+        ]
     if (run.path / METRICS).exists():
         metrics = Metrics.read(run.path / METRICS).to_dict()
-        found = numbers(metrics, (*SHOWN, "classification.accuracy"))
+        found = numbers(metrics, (*SHOWN, *SHOWN_OF_PHOTOGRAPHS, "classification.accuracy"))
         lines += [
             "| measured | value |",
             "| --- | --- |",
@@ -52,11 +78,38 @@ def write_card(run: Run) -> None:
     write_text(run.path / CARD, "\n".join(lines))
 
 
+def _command(trained: Recipe) -> str:
+    """What trains it: the recipe's name, and the settings that are not the recipe's own."""
+    named = recipe_named(trained.name)
+    words = [f"textvae train {named.name}"]
+    if trained.data != named.data:
+        words.append(f"--data {trained.data}")
+    for part in ("model", "trainer", "flow"):
+        before, now = getattr(named, part), getattr(trained, part)
+        if before is not None and now is not None:
+            words += _changed(to_dict(before), to_dict(now), part)
+        elif part == "flow" and before is not now:
+            words.append(f"--prior {'own' if now is None else 'flow'}")
+    return " ".join(words)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+    found = []
+    for key, value in now.items():
+        if isinstance(value, dict):
+            found += _changed(before[key], value, f"{where}.{key}")
+        # How many words a caption may be made of is the data's, and no setting.
+        elif value != before[key] and (where, key) != ("flow.model", "size"):
+            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append(f"--{where}.{key.replace('_', '-')} {shown}")
+    return found
+
+
 def ship(run: str, folder: Path) -> Run:
     """Copies a finished run, its weights in half precision, to a folder of the package; measure it there anew.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or its weights don't go into half precision.
     """
     shipped = open_run(run)
     config = read_config(shipped.path)

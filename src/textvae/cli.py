@@ -96,9 +96,11 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
     _parsed("recipes", options, arguments)
     from textvae.recipes import RECIPES
     from textvae.results import measured
+    from textvae.runs import read_config, shipped_models
 
     rows, lines = {}, []
     width = max(map(len, RECIPES)) + 2
+    ships = {str(read_config(path)["recipe"]): name for name, path in shipped_models().items()}
     for name, make in RECIPES.items():
         recipe, found = make(), measured(name)
         rows[name] = {
@@ -106,8 +108,10 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
             "source": recipe.source,
             "published": dict(recipe.published),
             "measured": found,
+            "ships_as": ships.get(name),
         }
-        lines.append(f"{name:<{width}}{recipe.summary}  ({recipe.source})")
+        shipped = f"; ships as {ships[name]}" if name in ships else ""
+        lines.append(f"{name:<{width}}{recipe.summary}  ({recipe.source}{shipped})")
         for key in dict.fromkeys([*recipe.published, *found]):
             published = recipe.published.get(key)
             lines.append(
@@ -173,8 +177,9 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     flow = getattr(asked, "flow", None) if asked.prior == "flow" else None
     if asked.data != chosen.data:
         chosen = on(chosen, asked.data)
-        # The length of a condition is the set's, whatever the recipe's own set had.
-        asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
+        if hasattr(asked.model, "condition_dim"):
+            # The length of a condition is the set's, whatever the recipe's own set had.
+            asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
     settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
     complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
@@ -585,6 +590,43 @@ def _rendered(renderable: Any) -> str:
     return capture.get().rstrip()
 
 
+def ship(arguments: list[str]) -> tuple[Result, str]:
+    """Put a finished run into the package: half precision, measured anew, with a model card."""
+
+    def options(
+        run: Annotated[str, tyro.conf.Positional],
+        name: Annotated[str, tyro.conf.Positional],
+        num_samples: int = 1000,
+        repository: Path = Path(),
+        device: str = "cpu",
+    ) -> Result:
+        """Put a finished run into a clone of textvae, as a model that ships: `textvae generate NAME ...`.
+
+        Args:
+            run: A run folder.
+            name: What the model shall be called.
+            num_samples: Test images, and pictures, by which the weights that ship are measured.
+            repository: Root of the clone.
+            device: auto, cpu, cuda or cuda:N.
+        """
+        from textvae.card import ship, write_card
+        from textvae.device import choose_execution
+        from textvae.evaluation.evaluate import evaluate_run
+        from textvae.runs import METRICS, MODEL
+
+        weights = repository / "src" / "textvae" / "weights"
+        if not weights.is_dir():
+            raise UserError(f"{repository} is no clone of textvae: it has no {weights}", "name its root: --repository")
+        shipped = ship(run, weights / name)
+        found = evaluate_run(shipped, choose_execution(device).device, num_samples, importance_samples=64, seed=0)
+        found.write(shipped.path / METRICS)
+        write_card(shipped)
+        return {"name": name, "folder": str(shipped.path), "bytes": (shipped.path / MODEL).stat().st_size}
+
+    result: Result = _parsed("ship", options, arguments)
+    return result, f"{result['folder']}: {result['bytes'] / 1e6:.1f} MB"
+
+
 def reproduce(arguments: list[str]) -> tuple[Result, str]:
     """Train and measure a paper's tables: published | measured, into RESULTS.md."""
 
@@ -755,6 +797,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "edit": edit,
     "complete": complete,
     "evaluate": evaluate,
+    "ship": ship,
     "reproduce": reproduce,
     "sweep": sweep,
     "data": data,

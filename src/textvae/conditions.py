@@ -1,5 +1,7 @@
 """What a model is told: of each caption, or of each image; computed before, or now."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -7,9 +9,20 @@ from torch import Tensor
 from textvae.data.images import CaptionedImages
 from textvae.errors import UserError
 from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.text.caption_words import CaptionWords
 
 Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
 """What may be told, and for each image the stretch of it from which one is drawn a step."""
+
+
+def with_words(recipe: Recipe, images: CaptionedImages) -> Recipe:
+    """The recipe with the words of its training captions, where its text encoder learns them; else as it is."""
+    if not isinstance(recipe.text, CaptionWords):
+        return recipe
+    text, flow = recipe.text.learned_from(images.captions), recipe.flow
+    if flow is not None:
+        flow = replace(flow, model=replace(flow.model, size=text.num_tokens))
+    return replace(recipe, text=text, flow=flow)
 
 
 def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:

@@ -55,6 +55,8 @@ def _check_choice(hint: Any, value: Any, where: str) -> None:
         raise UserError(f"{where}: {value!r} is no choice", f"choose one of {', '.join(map(str, choices))}")
     if get_origin(hint) is tuple and Ellipsis not in choices and len(value) != len(choices):
         raise UserError(f"{where}: {len(value)} values, not {len(choices)}", "give as many as textvae wrote")
+    if hint == tuple[str, ...] and not all(isinstance(item, str) for item in value):
+        raise UserError(f"{where}: not all of them are words", "use a run folder that textvae wrote, unedited")
 
 
 def _typed(current: Any, value: Any, where: str) -> Any:

@@ -32,6 +32,7 @@ from textvae.models.flow_stage import WithFlow
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow
+from textvae.text.caption_words import CaptionWords
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
 VAE = "vae"
@@ -115,9 +116,11 @@ def open_run(model: str | Path) -> Run:
     named = recipe_named(config["recipe"])  # type: ignore[operator]
     if (data := config.get("data", {}).get("name", named.data)) != named.data:
         named = on(named, str(data))
-    settings = {key: config[key] for key in ("model", "trainer") if key in config}
+    settings = {key: config[key] for key in ("text", "model", "trainer") if key in config}
+    learned = isinstance(named.text, CaptionWords)
     changed = replace(
         named,
+        text=updated(named.text, settings.get("text", {}), f"{path / CONFIG}: text") if learned else named.text,
         model=updated(named.model, settings.get("model", {}), f"{path / CONFIG}: model"),
         trainer=updated(named.trainer, settings.get("trainer", {}), f"{path / CONFIG}: trainer"),
     )
@@ -147,7 +150,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or not isinstance(config["recipe"], str):
             raise ValueError("it names no recipe")
-        for part in ("model", "trainer", "data", "execution"):
+        for part in ("text", "model", "trainer", "data", "execution"):
             if not isinstance(config.get(part, {}), dict):
                 raise ValueError(f"its {part} is no object")
         if not isinstance(config.get("flow"), dict | None):
@@ -166,6 +169,7 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
         {
             "textvae": __version__,
             "recipe": recipe.name,
+            **({"text": to_dict(recipe.text)} if isinstance(recipe.text, CaptionWords) else {}),
             "model": to_dict(recipe.model),
             "trainer": to_dict(recipe.trainer),
             "flow": None if recipe.flow is None else to_dict(recipe.flow),

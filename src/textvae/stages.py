@@ -91,8 +91,9 @@ def begin(
     placed(vae, execution.device)
     say(f"stage {name}: latents of {len(images)} images")
     # Of a second or two of work: less than a file of the training set's size is worth.
-    latents = _latents(vae, images.first(len(images) - recipe.trainer.validation_images), conditions, execution)
     trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
+    trained = images.first(len(images) - recipe.trainer.validation_images)
+    latents = _latents(vae, trained, conditions, execution, trainer.flip)
     if name == FLOW_STAGE:
         flow.standardise(*latents.images.chunk(2, dim=1))
     else:
@@ -107,14 +108,23 @@ def begin(
 
 
 def _latents(
-    vae: TextVAE, images: CaptionedImages, conditions: Conditions, execution: Execution, batch_size: int = 250
+    vae: TextVAE,
+    images: CaptionedImages,
+    conditions: Conditions,
+    execution: Execution,
+    mirrored: bool,
+    batch_size: int = 250,
 ) -> CaptionedLatents:
-    """The posterior moments of all training images, each read with the first of its conditions."""
-    rows = []
+    """The posterior moments of all training images, each read with the first of its conditions; then, where that is
+    asked for, of all images mirrored.
+    """
     known, known_of = conditions
-    for start in range(0, len(images), batch_size):
-        span = slice(start, start + batch_size)
-        batch = images.images[span].to(execution.device).float().div_(255)
-        captions = known[known_of[span, 0]]
-        rows.append(moments(vae, batch.contiguous(memory_format=torch.channels_last), captions.to(execution.device)))
-    return CaptionedLatents(torch.cat(rows).contiguous(), known_of[: len(images)])
+    rows = []
+    for flipped in (False, True) if mirrored else (False,):
+        for start in range(0, len(images), batch_size):
+            span = slice(start, start + batch_size)
+            batch = images.images[span].to(execution.device).float().div_(255)
+            batch = (batch.flip(3) if flipped else batch).contiguous(memory_format=torch.channels_last)
+            rows.append(moments(vae, batch, known[known_of[span, 0]].to(execution.device)))
+    ranges = known_of[: len(images)]
+    return CaptionedLatents(torch.cat(rows).contiguous(), torch.cat([ranges, ranges]) if mirrored else ranges)

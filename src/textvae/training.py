@@ -37,6 +37,9 @@ class TrainerConfig:
     """Learning rate over the training: constant, or falling to zero along half a cosine."""
     ema_decay: float = 0.0
     """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves."""
+    flip: bool = False
+    """Whether images are mirrored left to right half of the time; of a flow prior: whether it also learns the latents
+    of mirrored images."""
     validation_images: int = 0
     """Images held out from the end of the training set, on which the loss is measured after each epoch."""
     patience: int = 0
@@ -164,6 +167,9 @@ class Training:
         torch.manual_seed(_mixed(self.config.seed, self.step, 1))
         self.model.train()
         images, condition = self._gather(batch)
+        if self.config.flip and self.images.dtype == torch.uint8:
+            mirrored = torch.rand(len(batch), device=batch.device) < 0.5
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         with self.execution.autocast():
             loss: LossTerms = self.model.loss(images, condition)
         self.optimizer.zero_grad(set_to_none=True)

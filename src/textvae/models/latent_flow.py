@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.perceptual import perceptual_distance
 from textvae.models.words import DialReader, TaughtReader
 from textvae.priors import StandardNormal
-
-LOGIT_GAIN = 4.0
-"""On the decoder's last layer: half of the pixels are black or white, which a sigmoid is slow to learn otherwise."""
 
 
 class LatentFlow(TextVAE):
@@ -43,6 +41,12 @@ class LatentFlow(TextVAE):
         has no reader."""
         beta: float = 1.0
         """Weight of the KL. With the learned noise scale, 1 is the bound itself; less keeps more detail."""
+        contrast: float = 4.0
+        """On the decoder's last layer: half of the pixels of drawings are black or white, which a sigmoid is slow to
+        learn otherwise; photographs begin with black and white alone at 4, and as photographs at 0.5."""
+        perceptual: float = 0.0
+        """Weight in nats of ``perceptual_distance``, for photographs, on half of each batch, as it costs more than all
+        the rest; 0 leaves it out."""
 
         def build(self) -> "LatentFlow":
             """The model with fresh weights."""
@@ -102,10 +106,15 @@ class LatentFlow(TextVAE):
         divergence = self.divergence(posterior, condition)
         found = negative_elbo(likelihood.log_prob(images), divergence)
         total = found.total - (1 - self.config.beta) * divergence.flatten(1).sum(1).mean()
-        if self.reader is None or not self.training:
-            return LossTerms(total, found.terms)
-        lesson = self.reader.lesson(condition, images)
-        return LossTerms(total + lesson, {**found.terms, "reading": lesson.detach()})
+        terms = dict(found.terms)
+        if self.training and self.config.perceptual:
+            some = slice(0, -(-len(images) // 2))
+            looks = perceptual_distance(images[some], likelihood.mean[some]).mean()
+            total, terms["perceptual"] = total + self.config.perceptual * looks, looks.detach()
+        if self.training and self.reader is not None:
+            lesson = self.reader.lesson(condition, images)
+            total, terms["reading"] = total + lesson, lesson.detach()
+        return LossTerms(total, terms)
 
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:
         """q(z|x)."""
@@ -117,7 +126,7 @@ class LatentFlow(TextVAE):
     def decode(self, latent: Float[Tensor, "n c h w"], condition: Tensor) -> Likelihood:
         """p(x|z)."""
         logits = (self.decode_patch(latent) + self.decoder(latent)).float()
-        return Gaussian((LOGIT_GAIN * logits).sigmoid(), self.log_sigma)
+        return Gaussian((self.config.contrast * logits).sigmoid(), self.log_sigma)
 
 
 class Residual(nn.Module):

@@ -9,6 +9,7 @@ from textvae.errors import UserError
 from textvae.models.pair import Pair
 from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.text.minilm import WIDTH
 from textvae.text.sentence import SentenceText
@@ -41,15 +42,23 @@ def on(recipe: Recipe, data: str) -> Recipe:
     Raises:
         UserError: the set is of another size, or of an encoder without pooled embeddings; the recipe is for no photos.
     """
-    encoder, dimensions = encoder_of(data)
-    if not hasattr(recipe.model, "condition_dim"):
-        raise UserError(f"{recipe.name} is made for {recipe.data} alone", "choose a recipe for photographs: clip-...")
-    size = recipe.model.image_size
+    reads = isinstance(recipe.text, CaptionWords)
+    if not reads and not hasattr(recipe.model, "condition_dim"):
+        raise UserError(
+            f"{recipe.name} is made for {recipe.data} alone",
+            "choose a recipe for photographs: clip-... or latent-flow-flowers",
+        )
+    size = recipe.model.image_shape[1] if reads else recipe.model.image_size
     if int(_parts(data)[1]) != size:
         raise UserError(
             f"{recipe.name} draws {size} pixels, {data} is of another size",
             f"textvae data prepare SOURCE --size {size} makes one that fits",
         )
+    if reads:
+        if _parts(data)[2] != "words":
+            raise UserError(f"{recipe.name} learns to read, {data} has been read", "prepare it with --text words")
+        return dataclasses.replace(recipe, data=data)
+    encoder, dimensions = encoder_of(data)
     model = dataclasses.replace(recipe.model, condition_dim=dimensions)
     return dataclasses.replace(recipe, data=data, text=encoder, model=model)
 

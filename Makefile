@@ -1,4 +1,4 @@
-# make demo   environment, data, a model trained a few minutes ago, pictures, numbers
+# make demo   environment, pictures of a model that ships; then data, a model trained a few minutes ago, pictures, numbers
 # make test   environment, format, lint, types, tests
 PYTHON ?= python3
 VENV := .venv
@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 .PHONY: demo test results benchmark format clean
 
 demo: $(VENV)/.installed
+	$(BIN)/textvae generate fashion "a dress" "an ankle boot" "a sandal" --out shipped.png
+	@echo "What a model that ships draws is in shipped.png."
 	$(BIN)/textvae data fetch fashion-mnist
 	$(BIN)/textvae train label-conv --out runs/label-conv
 	$(BIN)/textvae generate runs/label-conv "a dress" "an ankle boot" "Make a shirt" --out demo.png

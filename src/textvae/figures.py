@@ -180,7 +180,7 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     measured = {name: json.loads((run.path / METRICS).read_text(encoding="utf-8")) for name, run in runs.items()}
     for name, run in runs.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
-    for key, title in (("frechet_judge", "Fréchet distance, judge features"), ("judge_accuracy", "judge accuracy")):
+    for key, title in (("frechet_judge", "Frechet distance, judge features"), ("judge_accuracy", "judge accuracy")):
         found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
         if not found:
             continue

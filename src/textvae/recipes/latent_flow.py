@@ -33,7 +33,7 @@ def latent_flow_fashion() -> Recipe:
     0.93, samples 40 and 0.89 by learned strides at guidance 1.5. The solver comes to 29 and 0.92, at guidance 2 to 26
     and 0.95, without guidance to 54 (2,000 samples, which flatter none). So the decoder is good enough, and the flow
     does not know its 392 latents, whose posteriors tell some 680 nats. It shows where places should agree: in textures,
-    and in the other half of a picture that is completed. To try: a larger or longer trained flow; fewer nats (``beta``).
+    and in the other half of a completed picture. To try: a larger or longer trained flow; fewer nats (``beta``).
 
     Command: ``textvae train latent-flow-fashion`` (``--preset tiny`` for a first look); measured: see RESULTS.md.
     """

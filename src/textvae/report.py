@@ -313,7 +313,7 @@ def _paper_d(stored: Stored) -> str:
         "and sentence the paper has the same captions throughout). The published value is read off its figure 3.",
         "Logic: other sets of numbers, and longer ones; arithmetic: three to six numbers, every intermediate result",
         "a digit (within) or not (beyond). Scenes: both digits right and in place, pairs never trained on (held out).",
-        "The `caption-rnn` rows end by early stopping, but that of transposed convolutions after 20 passes at the latest.",
+        "The `caption-rnn` rows end by early stopping; that of transposed convolutions by 20 passes at the latest.",
         "Nearest class mean: samples that of all mean images are nearest to the right digit's; blur does not hurt it.",
         "",
         _table(rows=rows, titles=titles),

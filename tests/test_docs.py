@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli, experiment, generator, prepare, reproduce, runs, sweep
+from textvae import card, cli, experiment, generator, prepare, reproduce, runs, sweep
 from textvae import data as textvae_data
 from textvae.data import describe
 from textvae.evaluation import evaluate
@@ -72,6 +72,7 @@ def test_commands_are_understood(
     monkeypatch.setattr(experiment, "carry_out", understood)
     monkeypatch.setattr(evaluate, "evaluate_run", understood)
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)
+    monkeypatch.setattr(card, "ship", understood)
     monkeypatch.setattr(sweep, "sweep_setting", understood)
     monkeypatch.setattr(describe, "describe", understood)
     monkeypatch.setattr(prepare, "prepare", understood)

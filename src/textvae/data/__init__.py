@@ -10,29 +10,14 @@ from textvae.data.images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
 from textvae.data.photos import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_set
+from textvae.data.records import Described
 from textvae.data.scenes import DIGIT_SCENES
 from textvae.errors import UserError
 
 
 @runtime_checkable
-class Source(Protocol):
+class Source(Described, Protocol):
     """A data set that the command line knows by name."""
-
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-
-    @property
-    def title(self) -> str:
-        """A line for people."""
-
-    @property
-    def home(self) -> str:
-        """Where its makers describe it."""
-
-    @property
-    def terms(self) -> str:
-        """Under which licence, and whose work it is."""
 
     @property
     def splits(self) -> tuple[str, ...]:

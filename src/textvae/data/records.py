@@ -24,13 +24,12 @@ class Record:
     """Why this can't be used, found without looking at the image."""
 
 
-@runtime_checkable
-class PhotoSource(Protocol):
-    """Captioned photographs in a folder. ``textvae data prepare`` makes a data set of them."""
+class Described(Protocol):
+    """What is said of data to people: a ``PhotoSource``, or a ``Source`` that is ready for training."""
 
     @property
     def name(self) -> str:
-        """The first part of the prepared set's name."""
+        """As on the command line; of photographs, the first part of the prepared set's name."""
 
     @property
     def title(self) -> str:
@@ -43,6 +42,11 @@ class PhotoSource(Protocol):
     @property
     def terms(self) -> str:
         """Under which licence, and whose work it is."""
+
+
+@runtime_checkable
+class PhotoSource(Described, Protocol):
+    """Captioned photographs in a folder. ``textvae data prepare`` makes a data set of them."""
 
     @property
     def fit(self) -> Fit:

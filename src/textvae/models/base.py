@@ -61,7 +61,10 @@ class TextVAE(Trainable):
 
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The negative ELBO with one draw from the posterior, in nats per image."""
-        posterior = self.posterior(images, condition)
+        return self.loss_at(self.posterior(images, condition), images, condition)
+
+    def loss_at(self, posterior: Posterior, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
+        """The same, given q(z|x,c): for models that look at it besides."""
         likelihood = self.decode(posterior.sample(), condition)
         return negative_elbo(likelihood.log_prob(images), self.divergence(posterior, condition))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
-from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.objective import LossTerms
 from textvae.models.words import MatchedReader, SlotReader
 from textvae.priors import LearnedGaussian
 
@@ -99,8 +99,7 @@ class CaptionSlots(TextVAE):
     def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> LossTerms:
         """The negative ELBO; in training, the reader's lesson besides."""
         posterior = self.posterior(images, condition)
-        likelihood = self.decode(posterior.sample(), condition)
-        elbo = negative_elbo(likelihood.log_prob(images), self.divergence(posterior, condition))
+        elbo = self.loss_at(posterior, images, condition)
         if not self.training:
             return elbo
         reader = self.prior.features

@@ -283,3 +283,17 @@ def test_every_row_of_the_papers_can_be_built(paper):
     # What is compared has seen as many images.
     same = {row.settings().trainer.epochs for row in rows if row.name.startswith(("clip-grid-64", "clip-latent-64"))}
     assert same <= {reproduce.PASSES, 5, 30}
+
+
+def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own():
+    settings = {row.name: row.settings() for row in reproduce.PAPERS["flow"]}
+    assert len(settings) == len(reproduce.PAPERS["flow"])
+    for source, flow in (("flowers102", "flowers"), ("products", "products")):
+        ours = settings[f"latent-flow-{flow}"]
+        theirs = [own for name, own in settings.items() if name.startswith(f"{source}-")]
+        assert len(theirs) == 3
+        for paper in theirs:
+            assert paper.data == f"{source}-64-sentence"
+            assert ours.data == f"{source}-64-words"
+            assert paper.prompts == ours.prompts
+    assert settings["latent-flow-flowers"].prompts != settings["latent-flow-products"].prompts

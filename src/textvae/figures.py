@@ -134,7 +134,7 @@ def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
 
 def _split(runs: Mapping[str, Run]) -> tuple[dict[str, Run], dict[str, Run]]:
     """Runs on 28-pixel images, and those on photographs."""
-    photographs = {name: run for name, run in runs.items() if run.recipe.name.startswith("clip-")}
+    photographs = {name: run for name, run in runs.items() if data.load(run.recipe.data, "test").image_shape[0] == 3}
     return {name: run for name, run in runs.items() if name not in photographs}, photographs
 
 
@@ -178,7 +178,9 @@ def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
 
 def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     measured = {name: json.loads((run.path / METRICS).read_text(encoding="utf-8")) for name, run in runs.items()}
-    for name, run in runs.items():
+    small, photographs = _split(runs)
+    _photographs(photographs, folder)
+    for name, run in small.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
     for key, title in (("frechet_judge", "Frechet distance, judge features"), ("judge_accuracy", "judge accuracy")):
         found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}

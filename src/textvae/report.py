@@ -2,16 +2,14 @@
 
 import json
 import os
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from textvae import conclusions
+from textvae.conclusions import SEEDED, Stored
 from textvae.recipes import RECIPES
-
-Stored = Mapping[str, Mapping[str, Any]]
-"""Each row's metrics.json, by the row's name."""
 
 PREFACE = """# Results
 
@@ -42,6 +40,7 @@ def _paper_a(stored: Stored) -> str:
     photographs = _photographs(
         stored,
         ("clip-grid-", "clip-mid-"),
+        conclusions.paper_a(stored),
         "## Paper a: photographs from sentences",
         "Published are FID and CLIP score at 224 pixels, trained on 11,829 images of MS-COCO: after 50, 100, ... 300",
         "epochs 326.70, 321.86, 315.62, 314.98, 313.64, 295.40 and 0.195 to 0.202 (table 3); of latent dimensions 128,",
@@ -74,6 +73,7 @@ def _paper_b(stored: Stored) -> str:
     photographs = _photographs(
         stored,
         ("clip-latent-",),
+        conclusions.paper_b(stored),
         "## Paper b: photographs from sentences",
         "Table 2: a sentence's embedding added to the latent, or concatenated. The paper trained on a fifth of",
         "MS-COCO. MSE is summed over pixels, so it grows with the size.",
@@ -134,6 +134,7 @@ def _paper_c(stored: Stored) -> str:
     text = _photographs(
         stored,
         ("clip-dual-",),
+        conclusions.paper_c(stored),
         "## Paper c: photographs, trained on embeddings of images or of sentences",
         "Figure 2 is the best validation loss; the authors' validation batches were training images (see the recipe),",
         "ours are held out. `-shifted` and `-noised` bridge the gap between the two kinds of embeddings. Prompts are",
@@ -143,17 +144,19 @@ def _paper_c(stored: Stored) -> str:
 
 
 CLIP_SCORE = "generation.clip_score.samples"
-SEEDED = re.compile(r"-seed\d+$")
-"""The end of a row's name that is another one but for its seed."""
 
 
-def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface: str) -> str:
-    """The rows of some families, with published numbers where a row is a recipe as it is; empty without rows."""
+def _photographs(stored: Stored, families: tuple[str, ...], concluded: str, title: str, *preface: str) -> str:
+    """The rows of some families, with published numbers where a row is a recipe as it is; empty without rows.
+
+    ``concluded`` goes below the table.
+    """
     names = [name for name in stored if name.startswith(families)]
     if not names:
         return ""
     validated = any(_getter(stored[name])("training.best_validation_loss") is not None for name in names)
     scored = any(_getter(stored[name])("generation.clip_score.samples") is not None for name in names)
+    timed = any(name.startswith("latent-flow-") for name in names)
     rows = []
     for name in names:
         get = _getter(stored[name])
@@ -176,6 +179,7 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
                 f"{_number(get('generation.colour.accuracy'))} of {_number(get('generation.colour.real'))}",
                 _number(get("likelihood.retrieval_precision")),
                 _number(get("likelihood.elbo_nats")),
+                *([_number(get("speed.generated_images_per_s"))] if timed else []),
                 _trained(stored[name]),
             ]
         )
@@ -185,12 +189,12 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
         retrieved = _number(get("generation.retrieval_precision.real"))
         before = ["-"] * (5 if validated else 4)
         score = [_number(get("generation.clip_score.real"))] if scored else []
-        rows.append([f"*real images of {data}*", *before, distance, retrieved, *score, *["-"] * 5])
+        rows.append([f"*real images of {data}*", *before, distance, retrieved, *score, *["-"] * (6 if timed else 5)])
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
     titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples", "retrieval precision"]
     titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]
     titles += ["named colours shown, of real", "own caption by the bound"]
-    titles += ["ELBO, nats", "training"]
+    titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]
     pictured = [name for name in names if not SEEDED.search(name)]
     pictures = [f"![{name}](FIGURES/{name}.png)\n" for name in pictured]
     return "\n".join(
@@ -203,6 +207,7 @@ def _photographs(stored: Stored, families: tuple[str, ...], title: str, *preface
             "",
             _read_so(stored, names),
             *_spread(stored, names),
+            concluded,
             *pictures,
             _protocol(stored, names),
         ]
@@ -327,9 +332,18 @@ def _paper_d(stored: Stored) -> str:
 
 
 def _flow(stored: Stored) -> str:
+    photographs = _photographs(
+        stored,
+        ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
+        "",
+        "## Past the papers: photographs from anybody's words",
+        "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are papers a and b on the same",
+        "photographs, trained on frozen sentence embeddings; on MS-COCO theirs are in the sections above.",
+    )
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
+    names = [name for name in names if _getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:
-        return ""
+        return photographs
     # Each beside what the papers' model of the same data does, measured alike.
     papers = [name for name in ("label-dense", "label-conv", "caption-prior-arithmetic") if name in stored]
     rows = []
@@ -367,6 +381,35 @@ def _flow(stored: Stored) -> str:
             "",
             *(f"![{name}](FIGURES/{name}.png)\n" for name in [*names, *pictures]),
             _protocol(stored, names),
+            photographs,
+        ]
+    )
+
+
+def _likelihood(stored: Stored) -> str:
+    """Every family's bound in bits per dimension, by data and by what it is a likelihood of."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for name, metrics in stored.items():
+        if _getter(metrics)("likelihood.bits_per_dim") is not None and not SEEDED.search(name):
+            named.setdefault((metrics["protocol"]["data"], metrics["protocol"]["likelihood_of"]), []).append(name)
+    if not named:
+        return ""
+    rows = []
+    for (source, kind), names in sorted(named.items()):
+        for name in sorted(names, key=lambda name: float(stored[name]["likelihood"]["bits_per_dim"])):
+            get = _getter(stored[name])
+            cells = [get(f"likelihood.{key}") for key in ("bits_per_dim", "elbo_nats", "kl_nats")]
+            rows.append([source, _KINDS.get(kind, kind), f"`{name}`", *map(_number, cells)])
+    return "\n".join(
+        [
+            "## The likelihood bound of every family",
+            "",
+            "Bits per dimension are comparable between rows of the same data and of the same kind: *8-bit* is the",
+            "likelihood of pixels as they are stored, *binary* of black and white ones drawn from them. A flow's bound",
+            "is estimated on 500 images, with one draw of each. Least is best.",
+            "",
+            _table(["data", "likelihood of", "model", "bits/dim", "ELBO, nats", "KL, nats"], rows),
+            "",
         ]
     )
 
@@ -491,6 +534,7 @@ _SECTIONS: Mapping[str, Callable[[Stored], str]] = {
     "c": _paper_c,
     "d": _paper_d,
     "flow": _flow,
+    "likelihood": _likelihood,
     "judges": _judges,
     "benchmarks": _benchmarks,
 }

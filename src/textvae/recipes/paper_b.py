@@ -99,6 +99,10 @@ def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "conca
     the cut stands beside each number. With CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction
     0.2`` and ``--data coco-0.2-64-clip``.
 
+    Found: reconstructions come near the published ones at 64 pixels after 10 passes; samples ignore the caption either
+    way, with words moving them by 1.6 (added) and 3.3 (concatenated) hundredths of what they move photographs. A linear
+    layer of batch-normalised models has no reason to listen: the latent that it is added to has seen the image.
+
     Command: ``textvae train clip-latent-64-concat --precision bf16`` (64, 128, 256 pixels: 240, 46, 13 images/s a
     thread); measured: see RESULTS.md.
     """

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from textvae.encoders import PairText
@@ -18,21 +19,47 @@ from textvae.training import TrainerConfig
 CLIP_WIDTH = 512
 """Of ViT-B/32, the papers' CLIP."""
 
-PROMPTS = (
-    "a cow standing in the green grass under a blue sky",
-    "a man skiing down a hill of white snow",
-    "a red bus on a city street",
-    "a plate of food on a wooden table",
-    "a beach with the sea and a surfer",
-)
-"""What paper c asked for: grass, sky and snow; and what MS-COCO shows most."""
+PROMPTS: Mapping[pairs.Source, tuple[str, ...]] = {
+    # What paper c asked for: grass, sky and snow; and what MS-COCO shows most.
+    "coco-mini": (
+        "a cow standing in the green grass under a blue sky",
+        "a man skiing down a hill of white snow",
+        "a red bus on a city street",
+        "a plate of food on a wooden table",
+        "a beach with the sea and a surfer",
+    ),
+    "flowers102": (
+        "a flower with pink petals and a yellow center",
+        "this flower has red petals",
+        "a white flower with large round petals",
+        "this flower is purple and has long thin petals",
+        "bright yellow petals and green leaves",
+        "an orange flower",
+        "a blue flower",
+    ),
+    "products": (
+        "men black shirt",
+        "women red handbag",
+        "white casual shoes",
+        "blue jeans",
+        "women pink top",
+        "brown leather belt",
+        "black dial watch",
+    ),
+}
+"""What is drawn while training and for the figures, by the source of the set."""
+
+
+def prompts_of(data: str) -> tuple[str, ...]:
+    """Prompts for a prepared set: its source's, those of MS-COCO for sources of one's own."""
+    return PROMPTS[pairs.source_of(data) or "coco-mini"]
 
 
 def photograph_recipe(
     name: str, summary: str, source: str, data: str, model: Any, trainer: TrainerConfig, **more: Any
 ) -> Recipe:
     """A recipe on a prepared set: the text encoder, and the length of a condition, are those of the set."""
-    draft = Recipe(name, summary, source, data, encoder_of(data)[0], model, trainer, PROMPTS, **more)
+    draft = Recipe(name, summary, source, data, encoder_of(data)[0], model, trainer, (), **more)
     return on(draft, data)
 
 
@@ -57,10 +84,10 @@ def on(recipe: Recipe, data: str) -> Recipe:
     if reads:
         if _parts(data)[2] != "words":
             raise UserError(f"{recipe.name} learns to read, {data} has been read", "prepare it with --text words")
-        return dataclasses.replace(recipe, data=data)
+        return dataclasses.replace(recipe, data=data, prompts=prompts_of(data))
     encoder, dimensions = encoder_of(data)
     model = dataclasses.replace(recipe.model, condition_dim=dimensions)
-    return dataclasses.replace(recipe, data=data, text=encoder, model=model)
+    return dataclasses.replace(recipe, data=data, text=encoder, model=model, prompts=prompts_of(data))
 
 
 def encoder_of(data: str) -> tuple[TextEncoder, int]:

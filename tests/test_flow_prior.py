@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from textvae.models.label_conv import LabelConv
 from textvae.models.latent_flow import LatentFlow
 from textvae.models.word_transformer import WordTransformer
 from textvae.priors import FlowPrior, Sampling
+from textvae.priors import flow as flow_module
 from textvae.priors.flow import solve
 
 SMALL = FlowPrior.Config(width=16, depth=2, heads=2)
@@ -110,9 +112,11 @@ def test_solvers_are_of_second_order_and_exact_on_straight_lines(solver):
     assert 3.5 < errors[0] / errors[1] < 4.5
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 7, 5)])
-def test_guidance_of_one_is_no_guidance_and_a_negative_is_led_away_from(shape):
-    prior, condition = flow(shape), torch.eye(4)
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((3,), 1), ((2, 4, 4), 1), ((2, 7, 5), 1), ((2, 8, 6), 2), ((2, 7, 5), 2)]
+)
+def test_guidance_of_one_is_no_guidance_and_a_negative_is_led_away_from(shape, patch):
+    prior, condition = flow(shape, dataclasses.replace(SMALL, patch=patch)), torch.eye(4)
     noise = torch.randn(4, *shape)
     plain = prior.sample(condition, noise, Sampling(guidance=1.0))
     assert plain.shape == noise.shape
@@ -196,6 +200,14 @@ def test_the_shortest_strides_are_guided_midpoint_steps():
     torch.testing.assert_close(found, (first + second) / 2)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 7, 5)])
+def test_a_batch_may_have_no_shortest_stride(shape):
+    prior, at = flow(shape), torch.randn(4, *shape)
+    found = prior._two_halves(at, torch.zeros(4), torch.full((4,), 0.5), torch.eye(4))
+    assert found.shape == at.shape
+    assert found.isfinite().all()
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 4, 4)])
 def test_words_are_attended_to_and_padding_is_not(shape):
     torch.manual_seed(0)
@@ -214,7 +226,9 @@ def test_words_are_attended_to_and_padding_is_not(shape):
 
 
 def test_frozen_word_vectors_are_read_as_they_are():
-    prior = flow((2, 4, 4), size=6)
+    prior = FlowConfig(SMALL, "vectors", size=6).build(latents((2, 4, 4))).eval()
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.3)
     vectors = torch.randn(2, 3, 6)
     vectors[:, 2] = 0
     noise = torch.randn(2, 2, 4, 4)
@@ -253,3 +267,37 @@ def test_other_priors_can_t_be_led():
         with pytest.raises(UserError, match="neither guidance nor steps"):
             vae.sample(torch.eye(10)[:1], torch.randn(1, 4), asked)
     assert vae.sample(torch.eye(10)[:1], torch.randn(1, 4), Sampling()).shape == (1, 1, 28, 28)
+
+
+class Rectified(nn.Module):
+    """The velocity of a rectified flow to N(0, C): E[x1 - x0 | x at t], in closed form."""
+
+    def __init__(self, covariance: torch.Tensor) -> None:
+        super().__init__()
+        self.covariance = covariance
+
+    def forward(self, x, time, stride, features):
+        t, one = float(time[0]), torch.eye(len(self.covariance))
+        gain = (t * self.covariance - (1 - t) * one) @ torch.linalg.inv(t**2 * self.covariance + (1 - t) ** 2 * one)
+        return (x.flatten(1) @ gain.T).view_as(x)
+
+
+def test_what_is_filled_in_agrees_with_what_is_known(monkeypatch):
+    prior = flow((1, 1, 2))
+    prior.velocity = Rectified(torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
+    latent = torch.tensor([[[1.5, 0.0]]]).expand(4000, 1, 1, 2)
+    known = torch.tensor([[[True, False]]]).expand(4000, 1, 1, 2)
+
+    def filled() -> torch.Tensor:
+        draws = torch.Generator().manual_seed(0)
+        noise = lambda: torch.randn(latent.shape, generator=draws)
+        return prior.complete(latent, known, torch.eye(4)[:1].expand(4000, 4), noise, Sampling(1.0))[..., 1].flatten()
+
+    # Given 1.5, the other one is N(1.35, 0.19): more rounds come nearer to it.
+    errors = []
+    for rounds in (1, 4, 16):
+        monkeypatch.setattr(flow_module, "COMPLETING_ROUNDS", rounds)
+        found = filled()
+        errors.append(abs(float(found.mean()) - 1.35))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert abs(float(found.std()) - 0.19**0.5) < 0.05

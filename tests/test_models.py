@@ -257,3 +257,11 @@ def test_the_judge_s_variation_is_a_shift_and_a_mirror():
     columns = varied.amax((1, 2)).argmax(1)
     assert sorted(set(rows.tolist())) == [8, 9, 10, 11, 12]
     assert sorted(set(columns.tolist())) == [3, 4, 5, 6, 7, 20, 21, 22, 23, 24]
+
+
+def test_beta_weighs_the_kl_and_the_terms_are_told_unweighted():
+    log_likelihood, kl = torch.tensor([-3.0, -5.0]), torch.tensor([[1.0, 1.0], [2.0, 4.0]])
+    bound, weighed = negative_elbo(log_likelihood, kl), negative_elbo(log_likelihood, kl, beta=0.5)
+    assert float(bound.total) == 8.0
+    assert float(weighed.total) == 6.0
+    assert {name: float(term) for name, term in weighed.terms.items()} == {"reconstruction": 4.0, "kl": 4.0}

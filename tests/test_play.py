@@ -94,8 +94,8 @@ def test_completion_goes_by_what_is_known(labels):
     known[:, :, :4] = True
     noise = torch.randn(2, 2, 7, 7)
     with torch.no_grad():
-        found = prior.complete(latent, known, torch.eye(10)[:2], noise)
-        other = prior.complete(-latent, known, torch.eye(10)[:2], noise)
+        found = prior.complete(latent, known, torch.eye(10)[:2], lambda: noise)
+        other = prior.complete(-latent, known, torch.eye(10)[:2], lambda: noise)
     torch.testing.assert_close(found[:, :, :4], latent[:, :, :4])
     assert not torch.allclose(found[:, :, 4:], other[:, :, 4:], atol=1e-3)
 
@@ -114,12 +114,12 @@ def test_masks_that_make_no_sense_are_refused(labels, hole, said):
 
 
 def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monkeypatch):
-    from textvae import cli
+    from textvae.cli import drawing
 
     class Run:
         name = "toy"
 
-    monkeypatch.setattr(cli, "_opened", lambda model, device: (Run, labels))
+    monkeypatch.setattr(drawing, "opened", lambda model, device: (Run, labels))
     save_png(to_pil(picture()[None])[0], tmp_path / "given.png", {})
     mask = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     mask[:, :, 14:] = 255

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textvae.errors import UserError
 from textvae.files import written_whole
-from textvae.generator import TextToImage, seeded_noise, unit_interval
+from textvae.generator import TextToImage, unit_interval
 from textvae.pictures import to_pil, to_uint8
 from textvae.priors import FlowPrior, Sampling
 
@@ -116,9 +116,13 @@ def complete(
     condition = generator.text.encode([prompt]).repeat_interleave(num_images, 0).to(generator.device)
     # Grey in the hole, so that the encoder is told nothing of what is there.
     pixels = unit_interval(image[None], generator.device).masked_fill(hole.to(generator.device), 0.5)
-    noise = seeded_noise(flow.latent_shape, range(seed, seed + num_images)).to(generator.device)
+    seeds = [torch.Generator().manual_seed(number) for number in range(seed, seed + num_images)]
+
+    def noise() -> Tensor:
+        return torch.stack([torch.randn(flow.latent_shape, generator=own) for own in seeds]).to(generator.device)
+
     with torch.no_grad():
-        latent = model.posterior(pixels, condition[:1]).mean.expand_as(noise)
+        latent = model.posterior(pixels, condition[:1]).mean.expand(num_images, *flow.latent_shape)
         known = ~missing.to(generator.device).expand(num_images, -1, -1, -1)
         filled = to_uint8(
             model.decode(flow.complete(latent, known, condition, noise, Sampling(guidance)), condition).mean

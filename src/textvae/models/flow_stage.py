@@ -42,9 +42,10 @@ class FlowConfig:
     """A flow prior, and how it reads conditions."""
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
-    reader: Literal["none", "words", "taught"] = "none"
-    """none: conditions are numbers; words: token ids by a transformer that is trained with the flow, each word attended
-    to; taught: token ids by the reader that the first stage has taught (``TaughtReader``)."""
+    reader: Literal["none", "vectors", "words", "taught"] = "none"
+    """none: conditions are numbers; vectors: numbers for each word, each attended to; words: token ids by a transformer
+    that is trained with the flow, each word attended to; taught: token ids by the reader that the first stage has
+    taught (``TaughtReader``)."""
     size: int = 10
     """Numbers of a condition (or of each of its words); for a reader of words, the number of different tokens."""
 
@@ -53,14 +54,14 @@ class FlowConfig:
         latent_shape = vae.prior.latent_shape
         width = self.prior.width
         if self.reader == "words":
-            return FlowPrior(self.prior, latent_shape, WordTransformer(self.size, width), width)
+            return FlowPrior(self.prior, latent_shape, WordTransformer(self.size, width), width, words=True)
         if self.reader == "taught":
             taught = reader_of(vae)
             if taught is None:
                 raise UserError(f"{type(vae).__name__} has taught no reader", "choose --flow.model.reader words")
             fixed = copy.deepcopy(taught.reader).requires_grad_(False)
             return FlowPrior(self.prior, latent_shape, fixed, taught.num_features)
-        return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size)
+        return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size, words=self.reader == "vectors")
 
 
 def reader_of(vae: TextVAE) -> TaughtReader | None:

@@ -104,9 +104,8 @@ class LatentFlow(TextVAE):
         posterior = self.posterior(images, condition)
         likelihood = self.decode(posterior.sample(), condition)
         divergence = self.divergence(posterior, condition)
-        found = negative_elbo(likelihood.log_prob(images), divergence)
-        total = found.total - (1 - self.config.beta) * divergence.flatten(1).sum(1).mean()
-        terms = dict(found.terms)
+        found = negative_elbo(likelihood.log_prob(images), divergence, self.config.beta)
+        total, terms = found.total, dict(found.terms)
         if self.training and self.config.perceptual:
             some = slice(0, -(-len(images) // 2))
             looks = perceptual_distance(images[some], likelihood.mean[some]).mean()

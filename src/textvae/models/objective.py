@@ -19,15 +19,16 @@ class LossTerms:
     call it."""
 
 
-def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *latent"]) -> LossTerms:
-    """-E_q log p(x|z,c) + KL(q(z|x,c) || p(z|c)), both summed over their dimensions and averaged over images.
+def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *latent"], beta: float = 1.0) -> LossTerms:
+    """-E_q log p(x|z,c) + beta KL(q(z|x,c) || p(z|c)), both summed over their dimensions and averaged over images.
 
+    The bound is that of beta 1; another weighs what the latents tell (Higgins et al. 2017). Terms are told unweighted.
     Summed, not averaged: a mean over pixels beside a sum over latents is a KL weight in disguise (Rybkin et al. 2021).
     """
     reconstruction = -log_likelihood.mean()
     divergence = kl.flatten(1).sum(1).mean()
     return LossTerms(
-        reconstruction + divergence, {"reconstruction": reconstruction.detach(), "kl": divergence.detach()}
+        reconstruction + beta * divergence, {"reconstruction": reconstruction.detach(), "kl": divergence.detach()}
     )
 
 

@@ -5,6 +5,7 @@ import math
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 class WordTransformer(nn.Module):
@@ -29,7 +30,9 @@ class WordTransformer(nn.Module):
         silent = padding & ~padding.all(1, keepdim=True)
         x = self.embedding(tokens)
         mask = torch.zeros_like(silent, dtype=x.dtype).masked_fill(silent, -torch.inf)
-        read: Tensor = self.layers(x + _places(x), src_key_padding_mask=mask)
+        # torch's fused attention is slow backwards on a processor, in bf16 most of all.
+        with sdpa_kernel(SDPBackend.MATH):
+            read: Tensor = self.layers(x + _places(x), src_key_padding_mask=mask)
         return read * ~padding[:, :, None]
 
 

@@ -11,11 +11,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from textvae.errors import UserError
+from textvae.priors.grid_velocity import GridVelocity
 from textvae.priors.sampling import Sampling
+from textvae.priors.vector_velocity import VectorVelocity
 from textvae.priors.velocity import Velocity
 
 Solver = Literal["heun", "midpoint"]
 MAX_STEPS = 50
+COMPLETING_STEPS, COMPLETING_ROUNDS = 16, 8
+"""Of a completion, and how often it goes each of them."""
 MAX_GUIDANCE = 20.0
 
 
@@ -35,14 +39,16 @@ class FlowPrior(nn.Module):
     class Config:
         """Sizes of a FlowPrior, and how it is sampled unless asked otherwise."""
 
-        width: int = 128
-        """Features of a place."""
-        depth: int = 6
-        """Layers."""
-        patch: int = 2
-        """Side of the square of latents that is one place; vector latents are one place."""
+        width: int = 192
+        """Features of a vector's layers, or channels of the smaller of a grid's two grids."""
+        depth: int = 3
+        """Layers, or residual blocks of the smaller grid."""
+        sides: int = 2
+        """Residual blocks before the smaller grid, and after it; of no use to vectors."""
+        patch: int = 1
+        """Side of the square of latents that is one place of the larger grid; of no use to vectors."""
         heads: int = 4
-        """Of the attention between places."""
+        """Of the attention to words; of no use to vectors."""
         dropout: float = 0.1
         """Share of training conditions that are replaced by zeros, without which there is no guidance."""
         guidance: float = 1.5
@@ -52,15 +58,31 @@ class FlowPrior(nn.Module):
         solver: Solver = "heun"
         """heun or midpoint, both of second order."""
 
-    def __init__(self, config: Config, latent_shape: tuple[int, ...], features: nn.Module, num_features: int) -> None:
-        """``features`` turns a condition into [n, num_features], or [n, words, num_features] with zeros for padding."""
+    def __init__(
+        self,
+        config: Config,
+        latent_shape: tuple[int, ...],
+        features: nn.Module,
+        num_features: int,
+        words: bool = False,
+    ) -> None:
+        """``features`` turns a condition into [n, num_features], or ``words`` into [n, words, num_features], with zeros
+        for padding.
+        """
         super().__init__()
         check_sampling(config.guidance, config.steps)
         self.config = config
         self.latent_shape = latent_shape
         self.features = features
-        self.velocity = Velocity(latent_shape, num_features, config.width, config.depth, config.patch, config.heads)
-        each = (latent_shape[0], 1, 1) if len(latent_shape) == 3 else latent_shape
+        if len(latent_shape) == 3:
+            heads = config.heads if words else 0
+            self.velocity: Velocity = GridVelocity(
+                latent_shape, num_features, config.width, config.depth, config.sides, config.patch, heads
+            )
+            each: tuple[int, ...] = (latent_shape[0], 1, 1)
+        else:
+            self.velocity = VectorVelocity(latent_shape, num_features, config.width, config.depth)
+            each = latent_shape
         self.register_buffer("mean", torch.zeros(each))
         self.register_buffer("scale", torch.ones(each))
         self.register_buffer("strides", torch.tensor(False))
@@ -120,6 +142,8 @@ class FlowPrior(nn.Module):
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
             told = self.velocity(x, t, half, features).float()
+            if not finest.any():
+                return cast(Tensor, told)
             silent = self.velocity(x[finest], t[finest], half[finest], nothing[finest]).float()
             told[finest] = torch.lerp(silent, told[finest], self.config.guidance)
             return cast(Tensor, told)
@@ -167,23 +191,37 @@ class FlowPrior(nn.Module):
         latent: Float[Tensor, "n c h w"],
         known: Bool[Tensor, "n 1 h w"],
         condition: Tensor,
-        noise: Float[Tensor, "n c h w"],
+        noise: Callable[[], Float[Tensor, "n c h w"]],
         sampling: Sampling | None = None,
     ) -> Float[Tensor, "n c h w"]:
         """Latents that are ``latent`` where it is known, and elsewhere what fits it and the condition.
 
         At each time the known places are put where their straight line from the noise has come to, and the others go
-        on from what they make of them (Lugmayr et al. 2022, section 4.1, carried from diffusion to flows).
+        on from what they make of them. Each step is gone several times over, with new noise, so that what is filled in
+        and what is known come to agree (Lugmayr et al. 2022, sections 4.1 and 4.2, carried from diffusion to flows).
+
+        Args:
+            latent: what is known, with anything elsewhere.
+            known: where.
+            condition: one a latent.
+            noise: draws standard normal noise, new at each call.
+            sampling: guidance and steps; default: the prior's guidance, ``COMPLETING_STEPS`` steps.
         """
         sampling = sampling or Sampling()
         guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
-        steps = MAX_STEPS if sampling.steps is None else sampling.steps
+        steps = COMPLETING_STEPS if sampling.steps is None else sampling.steps
         check_sampling(guidance, steps)
         velocity = self.guided(condition, guidance, sampling.negative)
-        goal, x = self._standard(latent), noise
+        goal, x = self._standard(latent), noise()
         for step in range(steps):
-            x = solve(velocity, x, step / steps, (step + 1) / steps, 1, self.config.solver)
-            x = torch.where(known, torch.lerp(noise, goal, (step + 1) / steps), x)
+            now, after = step / steps, (step + 1) / steps
+            for again in reversed(range(COMPLETING_ROUNDS)):
+                x = solve(velocity, x, now, after, 1, self.config.solver)
+                x = torch.where(known, torch.lerp(noise(), goal, after), x)
+                if again:
+                    # Back to where the step began: shrunk to its share of the latents, and noise up to its variance.
+                    share = now / after
+                    x = share * x + math.sqrt((1 - now) ** 2 - (share * (1 - after)) ** 2) * noise()
         return self._unstandard(x)
 
     def guided(self, condition: Tensor, guidance: float, negative: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:

@@ -86,7 +86,7 @@ def fitting_flow(recipe: Recipe) -> FlowStage:
     if not isinstance(model, TextVAE):
         raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
     condition = recipe.text.encode([NONE])
-    reader: Literal["none", "words", "taught"] = "none"
+    reader: Literal["none", "vectors", "words", "taught"] = "none" if condition.dim() == 2 else "vectors"
     if not condition.is_floating_point():
         reader = "words" if reader_of(model) is None else "taught"
     size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]

@@ -1,0 +1,50 @@
+"""The velocity of latents that are vectors: a residual perceptron."""
+
+import math
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textvae.priors.velocity import Velocity, silenced
+
+
+class VectorVelocity(Velocity):
+    """Layers that are added to what they read, each norm adapted to time and condition.
+
+    Source: DiT's block (Peebles & Xie 2023, section 3.2, "adaLN-Zero"), less its attention: a vector is one place.
+    Words are read as their mean.
+    """
+
+    def __init__(self, latent_shape: tuple[int, ...], num_features: int, width: int, depth: int) -> None:
+        """``num_features`` is the size of a condition, or of each of its words."""
+        super().__init__(num_features, width)
+        self.latent_shape = latent_shape
+        size = math.prod(latent_shape)
+        self.into = nn.Linear(size, width)
+        self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
+        self.adapt = silenced(nn.Linear(width, 2 * width))
+        self.out = silenced(nn.Linear(width, size))
+
+    def _velocity(self, latent: Tensor, told: Tensor, words: Tensor | None, known: Tensor | None) -> Tensor:
+        x = self.into(latent.flatten(1))
+        for layer in self.layers:
+            x = layer(x, told)
+        shift, scale = self.adapt(told).chunk(2, dim=1)
+        return cast(Tensor, self.out(normed(x, shift, scale)).reshape(-1, *self.latent_shape))
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.adapt = silenced(nn.Linear(width, 3 * width))
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        shift, scale, gate = self.adapt(told).chunk(3, dim=1)
+        return x + cast(Tensor, gate * self.mix(normed(x, shift, scale)))
+
+
+def normed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm over the last dimension, then shifted and scaled."""
+    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift

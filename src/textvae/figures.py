@@ -199,6 +199,16 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
         curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
     if "latent-flow-fashion" in runs:
         play_figures(runs["latent-flow-fashion"], folder)
+    if "latent-flow-flowers" in runs:
+        ways = (("a red flower", "a white flower"), ("a purple flower", "a yellow flower"))
+        ways_between(runs["latent-flow-flowers"], ways, folder / "flowers-interpolate.png")
+
+
+def ways_between(run: Run, ways: Sequence[tuple[str, str]], path: Path) -> None:
+    """From one phrase to another in 16 pictures, a row for each pair, each of its own seed."""
+    generator = TextToImage.load(run)
+    rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
+    save_png(grid(rows, [f"{a} to {b}" for a, b in ways]), path, {"model": run.name})
 
 
 def play_figures(run: Run, folder: Path) -> None:
@@ -206,9 +216,8 @@ def play_figures(run: Run, folder: Path) -> None:
     generator = TextToImage.load(run)
     names = run.recipe.prompts
     ways = (("ankle boot", "sneaker"), ("dress", "coat"), ("t-shirt", "bag"))
-    rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
+    ways_between(run, ways, folder / "flow-interpolate.png")
     facts = {"model": run.name}
-    save_png(grid(rows, [f"{a} to {b}" for a, b in ways]), folder / "flow-interpolate.png", facts)
     images = data.load(run.recipe.data, "test").first(200)
     assert images.labels is not None
     first_of = {name: images.images[images.labels == names.index(name)][0] for name in names}

@@ -89,12 +89,11 @@ class TextToImage:
     ) -> UInt8[Tensor, "n c h w"]:
         """One image for each condition and seed; the same pair gives the same image in any batch and process.
 
-        A negative condition in ``sampling`` is one row, for all.
+        Conditions in ``sampling`` are one row, for all.
         """
         images = []
-        if sampling is not None and sampling.negative is not None:
-            negative = sampling.negative.to(self.device)
-            sampling = replace(sampling, negative=negative.expand(CHUNK, *negative.shape[1:]))
+        if sampling is not None:
+            sampling = replace(sampling, negative=self._row(sampling.negative), towards=self._row(sampling.towards))
         for start in range(0, len(seeds), CHUNK):
             chunk = list(seeds[start : start + CHUNK])
             missing = CHUNK - len(chunk)
@@ -104,6 +103,10 @@ class TextToImage:
             drawn = self.model.sample(condition.to(self.device), noise.to(self.device), sampling)
             images.append(to_uint8(drawn[: len(chunk)]))
         return torch.cat(images)
+
+    def _row(self, condition: Tensor | None) -> Tensor | None:
+        """One condition, for each picture of a chunk."""
+        return None if condition is None else condition.to(self.device).expand(CHUNK, *condition.shape[1:])
 
     def reconstruct(
         self, images: UInt8[Tensor, "n c h w"], conditions: Tensor, batch_size: int = 256

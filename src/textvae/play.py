@@ -40,10 +40,7 @@ def interpolate(
         blend = share.view(-1, *(1 for _ in start.shape[1:]))
         return to_pil(generator.draw(torch.lerp(start, end, blend), seeds, Sampling(guidance)))
     flow_of(generator)
-    if guidance is not None:
-        raise UserError("between words there is no further guidance", "leave --guidance out")
-    # Guidance from 0 to 1 away from the first prompt is what lies between the two.
-    drawn = [generator.draw(end, [seed], Sampling(float(a), negative=start)) for a in share]
+    drawn = [generator.draw(start, [seed], Sampling(guidance, towards=end, share=float(a))) for a in share]
     return to_pil(torch.cat(drawn))
 
 

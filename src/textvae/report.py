@@ -340,6 +340,8 @@ def _flow(stored: Stored) -> str:
         "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are papers a and b on the same",
         "photographs, trained on frozen sentence embeddings; on MS-COCO theirs are in the sections above.",
     )
+    if "latent-flow-flowers" in stored:
+        photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
     names = [name for name in names if _getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:

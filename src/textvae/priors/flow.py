@@ -169,10 +169,14 @@ class FlowPrior(nn.Module):
         guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
         steps = self.config.steps if sampling.steps is None else sampling.steps
         check_sampling(guidance, steps)
-        as_learned = sampling.strides and sampling.negative is None and guidance == self.config.guidance
+        plain = sampling.negative is None and sampling.towards is None
+        as_learned = sampling.strides and plain and guidance == self.config.guidance
         if bool(self.strides) and as_learned and steps <= self.config.steps and steps & (steps - 1) == 0:
             return self._unstandard(self._stride(noise, condition, steps))
-        velocity = self.guided(condition, guidance, sampling.negative)
+        if sampling.towards is None:
+            velocity = self.guided(condition, guidance, sampling.negative)
+        else:
+            velocity = self._between(condition, guidance, sampling)
         return self._unstandard(solve(velocity, noise, 0.0, 1.0, steps, self.config.solver))
 
     def noise_of(
@@ -242,6 +246,13 @@ class FlowPrior(nn.Module):
             return torch.lerp(pair[n:], pair[:n], guidance)
 
         return velocity
+
+    def _between(self, condition: Tensor, guidance: float, sampling: Sampling) -> Callable[[Tensor, Tensor], Tensor]:
+        """Led, with the same guidance, in the direction that lies between those of two conditions."""
+        assert sampling.towards is not None
+        first = self.guided(condition, guidance, sampling.negative)
+        second = self.guided(sampling.towards, guidance, sampling.negative)
+        return lambda x, t: torch.lerp(first(x, t), second(x, t), sampling.share)
 
     def _stride(self, noise: Tensor, condition: Tensor, steps: int) -> Tensor:
         features, x = self.features(condition), noise

@@ -15,9 +15,14 @@ class Sampling:
     """Of the solver."""
     negative: Tensor | None = None
     """A condition to be led away from, one a row."""
+    towards: Tensor | None = None
+    """A second condition, one a row, for what lies between two."""
+    share: float = 0.0
+    """Of the second condition: 0 is the first alone, 1 the second."""
     strides: bool = True
     """Whether strides may be taken where they were learned for just this guidance; else the solver goes its steps."""
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""
-        return not (self.guidance is None and self.steps is None and self.negative is None)
+        asked = (self.guidance, self.steps, self.negative, self.towards)
+        return any(one is not None for one in asked)

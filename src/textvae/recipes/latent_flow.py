@@ -37,8 +37,8 @@ def latent_flow_fashion() -> Recipe:
     rate did not mend it in 50,000 images more (26.2 to 25.2 at four strides). To try: half of each batch, and more
     passes. The rest is the flow, which does not know its 392 latents well (unguided 33): its loss was still falling.
 
-    Command: ``textvae train latent-flow-fashion --precision bf16`` (``--preset tiny`` for a first look), 34 minutes on
-    one core; measured: see RESULTS.md.
+    Command: ``textvae train latent-flow-fashion --precision bf16``, 34 minutes on one core; measured: see RESULTS.md.
+    With ``--preset tiny`` 5 minutes on one core, and a judge accuracy of 0.88 (the first 1,000 test captions).
     """
     model = LatentFlow.Config(latent_channels=8, beta=0.3)
     trainer = TrainerConfig(epochs=5, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)

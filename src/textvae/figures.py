@@ -63,7 +63,9 @@ def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> 
     """Samples for phrases, a row each (paper b, figure 3: "Make a dress")."""
     pictures = TextToImage.load(run)(prompts, columns)
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
-    save_png(grid(rows, prompts), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
+    # Small pictures enlarged; large ones are large enough, and would fill megabytes.
+    scale = 2 if pictures[0].height <= 64 else 1
+    save_png(grid(rows, prompts, scale), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
 Points = Sequence[tuple[float, float]]
@@ -128,7 +130,8 @@ def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
     The photographs are not ours to hand on: test images and what is left of them stay in the run folder.
     """
     for name, run in runs.items():
-        phrase(run, run.recipe.prompts, folder / f"{name}.png")
+        side = data.load(run.recipe.data, "test").image_shape[1]
+        phrase(run, run.recipe.prompts, folder / f"{name}.png", 8 if side <= 64 else 4)
         reconstructions(run, run.path / "reconstructions.png")
 
 

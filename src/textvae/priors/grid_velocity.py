@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from textvae.priors.vector_velocity import normed
-from textvae.priors.velocity import Velocity, silenced
+from textvae.priors.velocity import Velocity, normed, silenced
 
 
 class GridVelocity(Velocity):

@@ -3,10 +3,9 @@
 import math
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textvae.priors.velocity import Velocity, silenced
+from textvae.priors.velocity import Velocity, normed, silenced
 
 
 class VectorVelocity(Velocity):
@@ -43,8 +42,3 @@ class _Layer(nn.Module):
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         shift, scale, gate = self.adapt(told).chunk(3, dim=1)
         return x + cast(Tensor, gate * self.mix(normed(x, shift, scale)))
-
-
-def normed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm over the last dimension, then shifted and scaled."""
-    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift

@@ -60,6 +60,11 @@ def silenced(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     return layer
 
 
+def normed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm over the last dimension, then shifted and scaled."""
+    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
 def _waves(number: Float[Tensor, "n"]) -> Float[Tensor, "n waves"]:
     """Sines and cosines of a number in [0, 1], from a quarter of a wave to a few hundred waves."""
     exponents = torch.linspace(0, math.log(300), FREQUENCIES, device=number.device)

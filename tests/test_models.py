@@ -11,6 +11,7 @@ from textvae.models.distributions import Bernoulli, DiagonalGaussian, Gaussian
 from textvae.models.judge import Judge
 from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
+from textvae.models.layers import GaussianHead
 from textvae.models.objective import negative_elbo
 from textvae.models.onehot_dense import OneHotDense
 from textvae.priors import StandardNormal
@@ -265,3 +266,13 @@ def test_beta_weighs_the_kl_and_the_terms_are_told_unweighted():
     assert float(bound.total) == 8.0
     assert float(weighed.total) == 6.0
     assert {name: float(term) for name, term in weighed.terms.items()} == {"reconstruction": 4.0, "kl": 4.0}
+
+
+def test_a_posterior_too_narrow_for_fp32_still_has_a_density():
+    head = GaussianHead(4, 3)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([30.0, 30, 30, -200, -20, 1]))
+    posterior = head(torch.zeros(1, 4))
+    assert posterior.log_prob(posterior.sample()).isfinite().all()
+    assert posterior.log_variance[0, 2] == 1

@@ -62,7 +62,7 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
         reasons.append(f"threads {threads}: the cores this process may use")
     torch.set_num_threads(threads)
     if chosen.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     return Execution(chosen, precision, threads, tuple(reasons))
 
 
@@ -89,7 +89,7 @@ def cpu_features() -> frozenset[str]:
     return frozenset(next((line.split(":")[1] for line in lines if line.startswith("flags")), "").split())
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Stops glibc from returning each step's activations to the kernel, which hands them out again page by page.
 
     Without it, label-conv spends a fifth of its training in page faults. Values do not change. Elsewhere: nothing.

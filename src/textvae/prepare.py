@@ -26,6 +26,7 @@ from textvae.data.photos import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, prepared_root, read_manifest
 from textvae.data.records import PhotoSource, Record, clean, digest
 from textvae.decode import DecodeTask, Fit, Place, decode, decode_chunk, start_worker
+from textvae.device import keep_freed_memory
 from textvae.encoders import FrozenImages, FrozenText, ImageName, PairImages, TextName, image_encoder, text_encoder
 from textvae.errors import UserError
 from textvae.files import alone, write_json, write_text, written_whole
@@ -384,7 +385,7 @@ def _done(function: Callable[[Task], None], tasks: Sequence[Task], workers: int)
             yield
         return
     # Spawned: forking a process that has computed with torch may hang, and only some systems can fork.
-    prepare = None if function is decode_chunk else _single_thread
+    prepare = None if function is decode_chunk else _begin_worker
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker, (prepare,))
     pending: deque[Future[None]] = deque()
     try:
@@ -401,8 +402,9 @@ def _done(function: Callable[[Task], None], tasks: Sequence[Task], workers: int)
         pool.shutdown(cancel_futures=True)
 
 
-def _single_thread() -> None:
+def _begin_worker() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,8 @@ def _digits(name: str, recipe: str = "", **model: Any) -> Row:
 
 
 PASSES = 10
-"""Over coco-mini's 2,145 images, of every row at 64 pixels of papers a and b: the same number of images for all, one
-to two minutes a row on one core. Larger pictures and paper c's model cost 5 to 50 times as much an image, and get
-less."""
+"""Over coco-mini's 2,145 images, of papers a and b at 64 and 128 pixels: the same number of images for all, one to four
+minutes a row on one core. Larger pictures and paper c's model cost 10 to 50 times as much an image, and get less."""
 _PAPER_A = "20 (section 4.2) to 300 (table 3) epochs of 11,829 images, at 224 pixels"
 _PAPER_B = "a fifth of MS-COCO, epochs untold"
 _PAPER_C = "25 epochs of 3,400 images, for 128 pixels up to 20,000"
@@ -121,7 +120,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
             _photographs(f"clip-grid-64-epochs-{n}", f"{10 * n} epochs of 11,829 images", n, "clip-grid-64")
             for n in (5, 30)
         ),
-        _photographs("clip-grid-224", _PAPER_A, 1),
+        _photographs("clip-grid-224", _PAPER_A, 3),
     ),
     "b": (
         Row("label-dense", "label-dense"),
@@ -136,7 +135,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         ),
         *(
             _photographs(f"clip-latent-{size}-{how}", _PAPER_B, epochs, draws=1)
-            for size, epochs in ((128, 2), (256, 1))
+            for size, epochs in ((128, PASSES), (256, 4))
             for how in ("add", "concat")
         ),
     ),

@@ -21,6 +21,11 @@ def dense(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
+LEAST_LOG_VARIANCE = -20.0
+"""Of a posterior. In fp32 a draw with much less is its mean, rounded, and has no density; photographs of 128 pixels and
+more, whose noise scale is learned, go there after a few passes, at -100 and below for single images."""
+
+
 class GaussianHead(nn.Linear):
     """One linear layer to the mean and log-variance of a diagonal Gaussian."""
 
@@ -30,7 +35,7 @@ class GaussianHead(nn.Linear):
     def forward(self, features: Float[Tensor, "*n features"]) -> DiagonalGaussian:  # type: ignore[override]
         """q(z|·); computed in fp32, where the exponential of a log-variance is safe."""
         mean, log_variance = super().forward(features).float().chunk(2, dim=-1)
-        return DiagonalGaussian(mean, log_variance)
+        return DiagonalGaussian(mean, log_variance.clamp_min(LEAST_LOG_VARIANCE))
 
 
 class PixelLikelihood(nn.Module):

@@ -62,7 +62,7 @@ def clip_grid(size: Literal[64, 128, 224], enters: Literal["input", "middle"] = 
 
     Ours: coco-mini has 2,145 training images, theirs were 11,829. 110 epochs are as many steps of 64 as their 20
     (3,700). The rows of ``textvae reproduce a`` are cut to 10 passes, table 3's to a tenth of its epochs, 224 pixels to
-    one pass: see ``PASSES`` there; the cut stands beside each number. 64 and 128 pixels are the same model with
+    three: see ``PASSES`` there; the cut stands beside each number. 64 and 128 pixels are the same model with
     smaller grids, for what two cores can measure. The condition is MiniLM's sentence embedding, since CLIP's weights
     are not here; where they are: ``textvae data prepare coco --size 224 --text clip --fraction 0.1`` and
     ``--data coco-0.1-224-clip``. What the paper tried without gain: ``--model.extra-convolutions 1``,

@@ -95,7 +95,7 @@ def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "conca
     64 (0.0159). The likelihood is the one of ``label_dense``, for the same reason.
 
     Ours: 2,145 images of coco-mini, for 100 epochs at 64 pixels, 60 at 128 and 30 at 256: what two cores do in 10, 25
-    and 45 minutes. The rows of ``textvae reproduce b`` are cut to 10, 2 and 1 passes, with three seeds at 64 pixels;
+    and 45 minutes. The rows of ``textvae reproduce b`` are cut to 10, 10 and 4 passes, with three seeds at 64 pixels;
     the cut stands beside each number. With CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction
     0.2`` and ``--data coco-0.2-64-clip``.
 

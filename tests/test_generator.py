@@ -3,6 +3,7 @@ import hashlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -42,6 +43,13 @@ def test_pictures_are_grey_and_of_the_model_s_size(generator):
     assert len(set(bits(pictures))) == 6
 
 
+def alike(pictures, others) -> bool:
+    """The same but for rounding: a grey level, in one pixel of ten thousand at the most."""
+    levels = np.stack([np.stack([np.asarray(p, np.int16) for p in some]) for some in (pictures, others)])
+    apart = np.abs(levels[0] - levels[1])
+    return apart.max() <= 1 and apart.mean() <= 1e-4
+
+
 def test_the_same_seed_draws_the_same_pictures_twice(generator):
     first = bits(generator("a dress", num_images=5, seed=7))
     assert bits(generator("a dress", num_images=5, seed=7)) == first
@@ -52,19 +60,19 @@ def test_the_same_seed_draws_the_same_pictures_twice(generator):
 
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 21])
 def test_picture_i_is_that_of_seed_plus_i_whatever_the_number(generator, count):
-    many = bits(generator("a coat", num_images=count, seed=3))
+    many = generator("a coat", num_images=count, seed=3)
     for i in {0, count // 2, count - 1}:
-        assert bits(generator("a coat", seed=3 + i)) == [many[i]]
+        assert alike(generator("a coat", seed=3 + i), [many[i]])
 
 
 def test_the_company_of_a_prompt_makes_no_difference(generator):
     prompts = ["a dress", "a bag", "a pair of trousers"]
-    together = bits(generator(prompts, num_images=5, seed=1))
-    backwards = bits(generator(prompts[::-1], num_images=5, seed=1))
+    together = generator(prompts, num_images=5, seed=1)
+    backwards = generator(prompts[::-1], num_images=5, seed=1)
     for i, prompt in enumerate(prompts):
-        alone = bits(generator(prompt, num_images=5, seed=1))
-        assert together[5 * i : 5 * i + 5] == alone
-        assert backwards[5 * (2 - i) : 5 * (2 - i) + 5] == alone
+        alone = generator(prompt, num_images=5, seed=1)
+        assert alike(together[5 * i : 5 * i + 5], alone)
+        assert alike(backwards[5 * (2 - i) : 5 * (2 - i) + 5], alone)
 
 
 def test_another_process_draws_the_same_pictures(tiny_run):

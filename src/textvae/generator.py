@@ -17,9 +17,8 @@ from textvae.priors import Sampling
 from textvae.recipes.recipe import TextEncoder
 from textvae.runs import Run, open_run
 
-CHUNK = 8
-"""Pictures are always computed in batches of this size, the last one filled up: kernels for other sizes may round
-differently, and the same seed must give the same picture in whatever company it is drawn."""
+CHUNK = 64
+"""Pictures that are computed together: twice as fast as 8 at a time, and no more memory than any machine has."""
 
 
 class TextToImage:
@@ -28,7 +27,9 @@ class TextToImage:
     >>> pictures = TextToImage.load("runs/label-conv")("a dress", num_images=8, seed=0)
 
     Picture i of a prompt is drawn from the noise of seed ``seed + i``, so any single picture can be had again with its
-    own seed, and equal seeds share their noise across prompts.
+    own seed, and equal seeds share their noise across prompts. How many are drawn together decides how they are
+    rounded: a request made twice gives the same bits, a picture alone that of a set but for a pixel in many thousands,
+    which is a grey level off.
     """
 
     def __init__(self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu") -> None:
@@ -87,26 +88,27 @@ class TextToImage:
     def draw(
         self, conditions: Tensor, seeds: Sequence[int], sampling: Sampling | None = None
     ) -> UInt8[Tensor, "n c h w"]:
-        """One image for each condition and seed; the same pair gives the same image in any batch and process.
+        """One image for each condition and seed.
 
         Conditions in ``sampling`` are one row, for all.
         """
         images = []
-        if sampling is not None:
-            sampling = replace(sampling, negative=self._row(sampling.negative), towards=self._row(sampling.towards))
         for start in range(0, len(seeds), CHUNK):
-            chunk = list(seeds[start : start + CHUNK])
-            missing = CHUNK - len(chunk)
-            noise = seeded_noise(self.model.prior.latent_shape, chunk + chunk[-1:] * missing)
-            condition = conditions[start : start + CHUNK]
-            condition = torch.cat([condition, condition[-1:].expand(missing, *condition.shape[1:])])
-            drawn = self.model.sample(condition.to(self.device), noise.to(self.device), sampling)
-            images.append(to_uint8(drawn[: len(chunk)]))
+            chunk = seeds[start : start + CHUNK]
+            noise = seeded_noise(self.model.prior.latent_shape, chunk).to(self.device)
+            condition = conditions[start : start + CHUNK].to(self.device)
+            images.append(to_uint8(self.model.sample(condition, noise, self._for(sampling, len(chunk)))))
         return torch.cat(images)
 
-    def _row(self, condition: Tensor | None) -> Tensor | None:
-        """One condition, for each picture of a chunk."""
-        return None if condition is None else condition.to(self.device).expand(CHUNK, *condition.shape[1:])
+    def _for(self, sampling: Sampling | None, count: int) -> Sampling | None:
+        """What is asked, its conditions once for each of ``count`` pictures."""
+        if sampling is None:
+            return None
+
+        def rows(condition: Tensor | None) -> Tensor | None:
+            return None if condition is None else condition.to(self.device).expand(count, *condition.shape[1:])
+
+        return replace(sampling, negative=rows(sampling.negative), towards=rows(sampling.towards))
 
     def reconstruct(
         self, images: UInt8[Tensor, "n c h w"], conditions: Tensor, batch_size: int = 256

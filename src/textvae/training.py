@@ -19,6 +19,7 @@ from textvae.device import Execution, placed
 from textvae.errors import UserError
 from textvae.models.base import Trainable
 from textvae.models.objective import LossTerms, step_is_finite
+from textvae.optimizers import OptimizerName, optimizer_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class TrainerConfig:
     """Passes over the training images."""
     batch_size: int = 128
     """Images a step."""
+    optimizer: OptimizerName = "adam"
+    """adam; or muon, for the matrices inside the network, and Adam for the rest (``MuonAndAdam``)."""
     learning_rate: float = 1e-3
-    """Adam's step size."""
+    """Adam's step size; Muon's is ten times that."""
     weight_decay: float = 0.0
     """L2 penalty that Adam adds to the gradient (not decoupled)."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -118,7 +121,8 @@ class Training:
         self.condition_range = (data.caption_range if condition_range is None else condition_range).to(device)
         self.conditions = conditions.to(device)
         self.num_training = len(data) - held_out
-        self.optimizer = _adam(self.model, config)
+        self.optimizer = optimizer_of(config.optimizer, self.model, config.learning_rate, config.weight_decay)
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
         self._last_loss: LossTerms | None = None
 
@@ -179,8 +183,8 @@ class Training:
     def _update(self) -> None:
         if self.config.schedule == "cosine":
             progress = torch.tensor(self.step / self.total_steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * float(0.5 * (1 + torch.cos(torch.pi * progress)))
+            for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = rate * float(0.5 * (1 + torch.cos(torch.pi * progress)))
         self.optimizer.step()
         if self.averaged is not self.model:
             average(self.averaged, self.model, self.config.ema_decay)
@@ -266,17 +270,6 @@ def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
     for kept, current in zip(averaged.buffers(), model.buffers(), strict=True):
         kept.copy_(current)
-
-
-def _adam(model: nn.Module, config: TrainerConfig) -> torch.optim.Adam:
-    # A noise scale is no weight: decaying its logarithm would pull it towards one.
-    scales = [p for name, p in model.named_parameters() if name.endswith("log_sigma")]
-    weights = [p for name, p in model.named_parameters() if not name.endswith("log_sigma")]
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": scales, "weight_decay": 0.0},
-    ]
-    return torch.optim.Adam([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
 
 
 def _mixed(seed: int, *numbers: int) -> int:

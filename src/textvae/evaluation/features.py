@@ -134,6 +134,6 @@ def _net(
     device: torch.device,
 ) -> FeatureNet:
     network.to(device)
-    # On a processor larger batches fall out of the cache: EfficientNet takes a quarter longer at 8, twice as long at 64.
+    # On a processor larger batches fall out of the cache: EfficientNet takes a quarter longer at 8, twice at 64.
     batch_size = 4 if device.type == "cpu" else 256
     return FeatureNet(name, dimension, resize, lambda images: network(prepare(images)), device, batch_size)

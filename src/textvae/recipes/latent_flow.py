@@ -115,8 +115,8 @@ _SETS: dict[Photographs, str] = {
 _SHOWN: dict[Photographs, str] = {"flowers": "flowers", "products": "products on white", "coco": "everyday scenes"}
 _LENGTHS: dict[Photographs, int] = {"flowers": 22, "products": 10, "coco": 16}
 """Words that 95 of 100 captions have at most, and products all but a few."""
-_PASSES: dict[Photographs, tuple[int, int]] = {"flowers": (14, 34), "products": (4, 16), "coco": (45, 150)}
-"""Of the two stages: about 100,000 images of the first and 450,000 of the second, two thirds of them for coco."""
+_PASSES: dict[Photographs, tuple[int, int]] = {"flowers": (14, 14), "products": (4, 7), "coco": (45, 90)}
+"""Of the two stages: about 100,000 images of the first and 190,000 of the second."""
 
 
 def latent_flow_photographs(source: Photographs) -> Recipe:
@@ -158,9 +158,15 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=passes[0], batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, patch=2, guidance=2.5), "words", size=1),
+            FlowConfig(FlowPrior.Config(width=128, guidance=2.5), "words", size=1),
             TrainerConfig(
-                epochs=passes[1], batch_size=128, learning_rate=2e-3, schedule="cosine", ema_decay=0.998, flip=flip
+                epochs=passes[1],
+                batch_size=128,
+                optimizer="muon",
+                learning_rate=2e-3,
+                schedule="cosine",
+                ema_decay=0.998,
+                flip=flip,
             ),
         ),
         prompts=prompts_of(_SETS[source]),

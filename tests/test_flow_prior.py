@@ -100,16 +100,28 @@ def test_the_kl_is_that_of_the_gaussians_on_average():
     torch.testing.assert_close(found.mean(), wanted[0], rtol=0.03, atol=0)
 
 
-@pytest.mark.parametrize("solver", ["heun", "midpoint"])
+@pytest.mark.parametrize("solver", ["heun", "midpoint", "multistep"])
 def test_solvers_are_of_second_order_and_exact_on_straight_lines(solver):
     x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
     straight = solve(lambda x, t: torch.full_like(x, 3.0), x, 0.0, 1.0, 1, solver)
     torch.testing.assert_close(straight, x + 3)
     errors = [
-        float((solve(lambda x, t: -x * t[:, None], x, 0.0, 1.0, steps, solver) - x * math.exp(-0.5)).norm())
+        float((solve(lambda x, t: -x * (1 + t[:, None]), x, 0.0, 1.0, steps, solver) - x * math.exp(-1.5)).norm())
         for steps in (20, 40)
     ]
     assert 3.5 < errors[0] / errors[1] < 4.5
+
+
+@pytest.mark.parametrize(("solver", "asked"), [("heun", 10), ("midpoint", 10), ("multistep", 5)])
+def test_multistep_asks_the_network_half_as_often(solver, asked):
+    times = []
+
+    def velocity(x, t):
+        times.append(t)
+        return x
+
+    solve(velocity, torch.ones(1, 2), 0.0, 1.0, 5, solver)
+    assert len(times) == asked
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,11 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, see
             "diversity": mean_distance_within_classes(features, labels) / variety,
         }
 
+    evaluations = 1 if prior.config.solver == "multistep" else 2
     found: dict[str, Any] = {
         "samples": len(images),
         "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
-        "solver": [{"evaluations": 2 * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
+        "solver": [{"evaluations": evaluations * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
     }
     if bool(prior.strides):
         short = [n for n in STEPS if n <= prior.config.steps]

@@ -158,7 +158,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=passes[0], batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, guidance=2.5), "words", size=1),
+            FlowConfig(FlowPrior.Config(width=128, guidance=2.5, solver="multistep"), "words", size=1),
             TrainerConfig(
                 epochs=passes[1],
                 batch_size=128,

@@ -166,10 +166,7 @@ class FlowPrior(nn.Module):
         Raises:
             UserError: the guidance or the number of steps is out of range.
         """
-        sampling = sampling or Sampling()
-        guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
-        steps = self.config.steps if sampling.steps is None else sampling.steps
-        check_sampling(guidance, steps)
+        sampling, guidance, steps = _asked(sampling, self.config.guidance, self.config.steps)
         plain = sampling.negative is None and sampling.towards is None
         as_learned = sampling.strides and plain and guidance == self.config.guidance
         if bool(self.strides) and as_learned and steps <= self.config.steps and steps & (steps - 1) == 0:
@@ -184,10 +181,7 @@ class FlowPrior(nn.Module):
         self, latent: Float[Tensor, "n *latent"], condition: Tensor, sampling: Sampling | None = None
     ) -> Float[Tensor, "n *latent"]:
         """The noise that the solver would carry to these latents: the flow backwards."""
-        sampling = sampling or Sampling()
-        guidance = 1.0 if sampling.guidance is None else sampling.guidance
-        steps = MAX_STEPS if sampling.steps is None else sampling.steps
-        check_sampling(guidance, steps)
+        sampling, guidance, steps = _asked(sampling, 1.0, MAX_STEPS)
         velocity = self.guided(condition, guidance, sampling.negative)
         return solve(velocity, self._standard(latent), 1.0, 0.0, steps, self.config.solver)
 
@@ -212,10 +206,7 @@ class FlowPrior(nn.Module):
             noise: draws standard normal noise, new at each call.
             sampling: guidance and steps; default: the prior's guidance, ``COMPLETING_STEPS`` steps.
         """
-        sampling = sampling or Sampling()
-        guidance = self.config.guidance if sampling.guidance is None else sampling.guidance
-        steps = COMPLETING_STEPS if sampling.steps is None else sampling.steps
-        check_sampling(guidance, steps)
+        sampling, guidance, steps = _asked(sampling, self.config.guidance, COMPLETING_STEPS)
         velocity = self.guided(condition, guidance, sampling.negative)
         goal, x = self._standard(latent), noise()
         for step in range(steps):
@@ -332,6 +323,15 @@ def solve(
         else:
             x = x + 0.5 * h * (first + velocity(x + h * first, now + h))
     return x
+
+
+def _asked(sampling: Sampling | None, guidance: float, steps: int) -> tuple[Sampling, float, int]:
+    """What is asked, and its guidance and steps, with others for those that are left open."""
+    sampling = sampling or Sampling()
+    guidance = guidance if sampling.guidance is None else sampling.guidance
+    steps = steps if sampling.steps is None else sampling.steps
+    check_sampling(guidance, steps)
+    return sampling, guidance, steps
 
 
 def check_sampling(guidance: float, steps: int) -> None:

@@ -246,7 +246,7 @@ def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatc
     # The other seed is another training, has its numbers and no pictures, and the spread is told.
     errors = [found["rows"][own]["reconstruction"]["mse_sum"] for own in (name, f"{name}-seed1")]
     assert errors[0] != errors[1]
-    spread = f"{statistics.mean(errors):.1f} ± {report._number(statistics.stdev(errors))}"
+    spread = f"{statistics.mean(errors):.1f} ± {report.cells.number(statistics.stdev(errors))}"
     assert f"| `{name}` | 2 | {spread} |" in found["table"]
     assert f"{name}-seed1.png" not in found["table"]
     best = metrics["training"]["best_validation_loss"]

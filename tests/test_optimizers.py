@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from textvae.device import placed
+from textvae.errors import UserError
 from textvae.optimizers import MUON_RATE, MuonAndAdam, optimizer_of
 
 
@@ -102,6 +103,11 @@ def test_it_goes_on_where_its_state_was_taken():
 def test_weights_that_are_not_channels_last_are_refused():
     with pytest.raises(ValueError, match="channels last"):
         MuonAndAdam(nn.Sequential(nn.Conv2d(32, 32, 3)), 1e-3, 0.0)
+
+
+def test_a_model_of_nothing_but_narrow_layers_is_refused():
+    with pytest.raises(UserError, match="32 features"):
+        MuonAndAdam(nn.Sequential(nn.Linear(784, 8), nn.Linear(8, 10)), 1e-3, 0.0)
 
 
 @pytest.mark.parametrize("name", ["adam", "muon"])

@@ -24,6 +24,7 @@ EMA = (
     *("--trainer.ema-decay", "0.9", "--trainer.schedule", "cosine"),
 )
 """3 x 6 steps."""
+MUON = (*EMA, "--trainer.optimizer", "muon", "--model.channels", "4", "32", "32")
 EARLY = (
     *("--trainer.epochs", "30", "--trainer.batch-size", "48", "--trainer.learning-rate", "3e-2"),
     *("--trainer.validation-images", "64", "--trainer.patience", "2"),
@@ -89,7 +90,7 @@ def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_p
     assert [row["validation"] for row in read_history(cut)] == [row["validation"] for row in read_history(whole)]
 
 
-@pytest.mark.parametrize("settings", [EMA, EARLY], ids=["ema", "early-stopping"])
+@pytest.mark.parametrize("settings", [EMA, EARLY, MUON], ids=["ema", "early-stopping", "muon"])
 def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, monkeypatch, settings):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     whole, cut = tmp_path / "whole", tmp_path / "cut"

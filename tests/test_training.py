@@ -125,6 +125,16 @@ def test_the_cosine_schedule_falls_from_the_learning_rate_to_nothing(cpu):
     assert training.model.seen[1][2] == pytest.approx(-0.1, rel=1e-4)
 
 
+def test_the_cosine_schedule_takes_muon_s_rate_and_adam_s_to_nothing_together(cpu, tiny_data):
+    settings = TrainerConfig(epochs=1, batch_size=16, optimizer="muon", schedule="cosine", learning_rate=1e-3)
+    wide = LabelConv.Config(channels=(4, 32, 32), latent_dim=4, embedding_dim=8).build()
+    training = Training(wide, tiny_data, FASHION.encode(tiny_data.captions), settings, cpu)
+    rates = [tuple(group["lr"] for group in training.optimizer.param_groups) for _ in training.steps()]
+    assert rates[0] == pytest.approx((1e-2, 1e-3, 1e-3))
+    assert {round(first / second, 3) for first, second, _ in rates} == {10}
+    assert rates[-1][0] < 1e-3
+
+
 def test_the_constant_schedule_is_constant(cpu):
     training = training_of(cpu, 10, epochs=2, batch_size=1, learning_rate=0.1)
     assert {training.optimizer.param_groups[0]["lr"] for _ in training.steps()} == {0.1}

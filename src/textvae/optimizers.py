@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from textvae.errors import UserError
+
 OptimizerName = Literal["adam", "muon"]
 NARROWEST = 32
 """Features on either side of a matrix that is Muon's: fewer are what goes into a network or comes out."""
@@ -54,7 +56,11 @@ class MuonAndAdam:
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
-        """``weight_decay`` is decoupled for Muon's matrices, as torch has it."""
+        """``weight_decay`` is decoupled for Muon's matrices, as torch has it.
+
+        Raises:
+            UserError: the model has no such matrix.
+        """
         embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         mine = {
             name: weight
@@ -64,6 +70,10 @@ class MuonAndAdam:
             and min(weight.shape[:2]) >= NARROWEST
             and id(weight) not in embeddings
         }
+        if not mine:
+            raise UserError(
+                f"no layer of this model has {NARROWEST} features on both sides, as Muon's have", "train it with adam"
+            )
         self._weights = list(mine.values())
         self._matrices = [nn.Parameter(_matrix(weight.data)) for weight in self._weights]
         if any(m.data_ptr() != w.data_ptr() for m, w in zip(self._matrices, self._weights, strict=True)):

@@ -36,12 +36,13 @@ def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropo
     ``textvae data prepare coco --size 64 --text clip --image-encoder clip --theme cow,sheep`` and
     ``--data coco-cow-sheep-64-clip`` is the paper's.
 
-    Found, after so few passes: a grey that the noise shapes and the words hardly tint; samples are told by their captions
-    no better than by chance. Embeddings of images give the lower validation loss, as published, in two seeds of three
-    and at 128 pixels, but by less than seeds differ: the KL of the first steps is 1e8 and more, Kaiming's weights
-    being large for a posterior, and one seed on sentences had not come back from it after two passes (4,852 against
-    2,617 and 2,681). Dropout takes a little off the loss at 128 pixels (10,443 against 10,528), as published. Bridging
-    the gap does move samples twice as far by their words (.006 of real images against .003), which is still nothing.
+    Found, after so few passes: a grey that the noise shapes and the words hardly tint; samples are told by their
+    captions no better than by chance. Embeddings of images give the lower validation loss, as published, in two seeds
+    of three and at 128 pixels, but by less than seeds differ: Kaiming's weights are large for a posterior, so the KL of
+    the first hundred steps is 1e3 in one seed and 3e8 in another, which had not come back from it after two passes
+    (4,852, on sentences, against 2,617 and 2,681). Dropout takes a little off the loss at 128 pixels (10,443 against
+    10,528), as published. Bridging the gap does move samples twice as far by their words (.006 of what real images
+    move, against .003), which is still nothing.
 
     Command: ``textvae train clip-dual-64-image-dropout --precision bf16`` (64 pixels: 10 images/s a thread, 50 minutes
     on two; 128 pixels: 5 images/s, two hours); measured: see RESULTS.md.

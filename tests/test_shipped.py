@@ -55,8 +55,8 @@ def test_shipped_models_draw_without_data_network_and_extras(tmp_path):
         assert high - low > 50, name
 
 
-def test_the_models_that_draw_are_16_megabytes_at_most():
-    assert sum((path / MODEL).stat().st_size for path in DRAWING.values()) <= 16e6
+def test_the_models_that_draw_are_16_mebibytes_at_most():
+    assert sum((path / MODEL).stat().st_size for path in DRAWING.values()) <= 16 * 2**20
 
 
 @pytest.mark.parametrize("name", shipped_models())

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from textvae import conclusions
+from textvae.report.cells import protocol
 
 
 def row(frechet: float, **more: float) -> dict[str, Any]:
@@ -46,3 +47,14 @@ def test_longer_training_needs_all_its_rows():
 @pytest.mark.parametrize("paper", [conclusions.paper_a, conclusions.paper_b, conclusions.paper_c])
 def test_nothing_is_concluded_from_nothing(paper):
     assert paper({}) == ""
+
+
+def test_the_protocol_tells_how_many_images_each_set_lends():
+    def measured(name, count, draws):
+        told = {"data": name, "split": "test", "num_samples": count, "seed": 0, "feature_nets": {}, "weights": "w"}
+        return {"protocol": told | {"importance_samples": draws, "likelihood_of": "8-bit images"}}
+
+    stored = {"one": measured("roses", 1200, 8), "two": measured("shoes", 3000, 1)}
+    assert "test images (1,200 of roses, 3,000 of shoes)" in protocol(stored, ["one", "two"])
+    assert "1 or 8 draws" in protocol(stored, ["one", "two"])
+    assert "Protocol: 1,200 test images against" in protocol(stored, ["one"])

@@ -40,12 +40,17 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def protocol(stored: Stored, names: Sequence[str]) -> str:
     """How the rows of a table were measured, and whose weights they are."""
-    one = stored[names[0]]["protocol"]
+    protocols = [stored[name]["protocol"] for name in names]
+    one, counts = protocols[0], {p["data"]: p["num_samples"] for p in protocols}
+    tested = f"{one['num_samples']:,} {one['split']} images"
+    if len(set(counts.values())) > 1:
+        tested = f"{one['split']} images ({', '.join(f'{count:,} of {data}' for data, count in counts.items())})"
     nets = "; ".join(f"{name}: {resize}" for name, resize in one["feature_nets"].items())
-    weights = ", ".join(f"{name} {stored[name]['protocol']['weights']}" for name in names)
-    of = "; ".join(dict.fromkeys(f"{stored[name]['protocol']['likelihood_of']}" for name in names))
+    weights = ", ".join(f"{name} {p['weights']}" for name, p in zip(names, protocols, strict=True))
+    draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in protocols}))
+    of = "; ".join(dict.fromkeys(f"{p['likelihood_of']}" for p in protocols))
     return (
-        f"Protocol: {one['num_samples']:,} {one['split']} images against as many samples for the same captions, 8-bit, "
-        f"seed {one['seed']}; features: {nets}; judge {one.get('judge', '-')}; bounds with "
-        f"{one['importance_samples']} draws an image, of {of} (comparable only among the same); weights: {weights}.\n"
+        f"Protocol: {tested} against as many samples for the same captions, 8-bit, seed {one['seed']}; "
+        f"features: {nets}; judge {one.get('judge', '-')}; bounds with {draws} draws an image, of {of} (comparable "
+        f"only among the same); weights: {weights}.\n"
     )

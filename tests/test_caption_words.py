@@ -118,7 +118,7 @@ def _small(name: str):
         trainer=dataclasses.replace(named.trainer, epochs=1, batch_size=12),
         flow=dataclasses.replace(
             flow,
-            model=dataclasses.replace(flow.model, prior=FlowPrior.Config(width=16, depth=1, heads=2, steps=2)),
+            model=dataclasses.replace(flow.model, prior=FlowPrior.Config(width=32, depth=1, heads=2, steps=2)),
             trainer=dataclasses.replace(flow.trainer, epochs=8, batch_size=12, learning_rate=1e-2, ema_decay=0.0),
         ),
     )

@@ -10,11 +10,11 @@ demo: $(VENV)/.installed
 	$(BIN)/textvae generate flowers "a flower with pink petals and a yellow center" "a white flower" --out shipped.png
 	@echo "What a model that ships draws is in shipped.png."
 	$(BIN)/textvae data fetch fashion-mnist
-	$(BIN)/textvae train label-conv --out runs/label-conv
-	$(BIN)/textvae generate runs/label-conv "a dress" "an ankle boot" "Make a shirt" --out demo.png
-	@test -f runs/label-conv/metrics.json || $(BIN)/textvae evaluate runs/label-conv --num-samples 2000 > runs/demo.txt
-	@cat runs/label-conv/README.md
-	@echo "The pictures are in demo.png. All numbers: $(BIN)/textvae evaluate runs/label-conv"
+	$(BIN)/textvae train label-conv --trainer.epochs 10 --out runs/demo
+	$(BIN)/textvae generate runs/demo "a dress" "an ankle boot" "Make a shirt" --out demo.png
+	@test -f runs/demo/metrics.json || $(BIN)/textvae evaluate runs/demo --num-samples 2000 > runs/demo.txt
+	@cat runs/demo/README.md
+	@echo "The pictures are in demo.png. All numbers: $(BIN)/textvae evaluate runs/demo"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -42,6 +42,7 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/frechet_speed.py
 	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/sampling_speed.py
 	$(BIN)/python benchmarks/coco_scale.py
 	$(BIN)/python benchmarks/prepare_speed.py
 

@@ -216,6 +216,12 @@ def test_the_command_writes_metrics_json_and_prints_a_table(small_nets, textvae,
     words = ("evaluate", tiny_run, "--num-samples", "20", "--importance-samples", "2", "--out", out)
     code, text, err = textvae(*words)
     assert code == 0, err
+    rounded = tmp_path / "bf16.json"
+    assert textvae(*words[:-1], rounded, "--precision", "bf16")[0] == 0
+    precisely, roughly = (json.loads(file.read_text()) for file in (out, rounded))
+    assert [found["protocol"]["precision"] for found in (precisely, roughly)] == ["fp32", "bf16"]
+    assert roughly["reconstruction"] == precisely["reconstruction"]
+    assert roughly["generation"]["frechet"] != precisely["generation"]["frechet"]
     assert "label-conv on fashion-mnist" in text
     assert "reconstruction.mse_sum" in text
     assert "absent: it was lost at sea" in text

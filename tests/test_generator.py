@@ -50,6 +50,14 @@ def alike(pictures, others) -> bool:
     return apart.max() <= 1 and apart.mean() <= 1e-4
 
 
+def test_drawing_in_bf16_moves_pixels_by_a_few_grey_levels(generator):
+    rounded = TextToImage(generator.model, FASHION, precision="bf16")
+    exact, near = (np.stack([np.asarray(p, np.int16) for p in g("a dress", 8)]) for g in (generator, rounded))
+    apart = np.abs(exact - near)
+    assert 0 < apart.mean() < 1
+    assert apart.max() <= 12
+
+
 def test_the_same_seed_draws_the_same_pictures_twice(generator):
     first = bits(generator("a dress", num_images=5, seed=7))
     assert bits(generator("a dress", num_images=5, seed=7)) == first

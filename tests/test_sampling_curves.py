@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from textvae import figures
@@ -57,6 +58,22 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     assert names == ways | {"latent-flow-fashion"}
     assert drawn == ["run"]
     assert json.loads((run.path / METRICS).read_text())["curves"]["samples"] == 24
+
+
+def test_two_models_are_drawn_beside_each_other(run, tiny_run, tmp_path):
+    figures.beside([(open_run(tiny_run), run)], tmp_path / "beside.png", rows=2, columns=3)
+    with Image.open(tmp_path / "beside.png") as picture:
+        prompts = run.recipe.prompts[:2]
+        assert picture.text["textvae:prompt"] == " | ".join(prompts)
+        width = picture.width
+        pixels = picture.convert("L").crop((width - 7 * 30 - 2, 0, width, picture.height))
+    # Three of one model, an empty place, three of the other; the two sides differ.
+    rows = torch.tensor(list(pixels.tobytes())).view(pixels.height, pixels.width)
+    left, empty, right = (rows[2:, 2 + 30 * at :][:, : 28 * n] for at, n in ((0, 1), (3, 1), (4, 1)))
+    assert (empty == 255).all()
+    assert (left != 255).any()
+    assert (right != 255).any()
+    assert (left != right).any()
 
 
 def test_without_a_flow_there_are_no_curves(tiny_run, tiny_data):

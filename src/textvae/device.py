@@ -14,6 +14,7 @@ from torch import nn
 
 from textvae.errors import UserError
 
+Arithmetic = Literal["fp32", "bf16"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -22,16 +23,21 @@ class Execution:
     """How a run is carried out. It changes the last bits of a result, never its meaning."""
 
     device: torch.device
-    precision: Literal["fp32", "bf16"]
+    precision: Arithmetic
     threads: int
     reasons: tuple[str, ...]
     """One line for each choice, for people."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a model's forward pass runs in training."""
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return autocast(self.device, self.precision)
+
+
+def autocast(device: torch.device, precision: Arithmetic) -> AbstractContextManager[object]:
+    """The context in which networks compute with this precision."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def choose_execution(device: str = "auto", precision: Precision = "auto", threads: int = 0) -> Execution:
@@ -66,7 +72,7 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
     return Execution(chosen, precision, threads, tuple(reasons))
 
 
-def _fastest_precision(device: torch.device) -> tuple[Literal["fp32", "bf16"], str]:
+def _fastest_precision(device: torch.device) -> tuple[Arithmetic, str]:
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported():
             return "bf16", "the GPU multiplies bf16 natively"

@@ -205,6 +205,27 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     if "latent-flow-flowers" in runs:
         ways = (("a red flower", "a white flower"), ("a purple flower", "a yellow flower"))
         ways_between(runs["latent-flow-flowers"], ways, folder / "flowers-interpolate.png")
+    theirs = {"flowers": "flowers102-clip-latent-64-concat", "products": "products-clip-latent-64-concat"}
+    pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in theirs.items()]
+    if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
+        beside(both, folder / "photographs-beside.png")
+
+
+def beside(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:
+    """What two models draw of the same phrases, a row each: of a pair, the first model left and the other right."""
+    drawn: list[list[Image.Image]] = []
+    titles: list[str] = []
+    for left, right in pairs:
+        prompts = right.recipe.prompts[:rows]
+        sides = [TextToImage.load(run)(prompts, columns) for run in (left, right)]
+        empty = Image.new("RGB", sides[0][0].size, PAPER)
+        for row in range(0, len(sides[0]), columns):
+            drawn.append([*sides[0][row : row + columns], empty, *sides[1][row : row + columns]])
+        titles += prompts
+    names = {run.name for pair in pairs for run in pair}
+    save_png(
+        grid(drawn, titles, 1), path, {"model": ", ".join(sorted(names)), "seed": "0", "prompt": " | ".join(titles)}
+    )
 
 
 def ways_between(run: Run, ways: Sequence[tuple[str, str]], path: Path) -> None:

@@ -23,6 +23,8 @@ from textvae.runs import VAE, not_a_checkpoint, open_run
 from textvae.training import CaptionedLatents, TrainerConfig, Training
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
+STRIDE_RATE = 0.25
+"""Step size of the strides' training, in the flow's: at the whole of it the flow forgets what it had learned."""
 
 
 class Stage:
@@ -103,7 +105,8 @@ def begin(
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(True)
-        trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs)
+        rate = STRIDE_RATE * trainer.learning_rate
+        trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
     return Stage(name, Training(FlowMatching(flow, name == STRIDE_STAGE), latents, known, trainer, execution), vae)
 
 

@@ -21,6 +21,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
         out: Path | None = None,
         clip: str = "",
         device: str = "cpu",
+        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> Any:
         """Measure a model on real test data: prints a table, writes metrics.json.
 
@@ -32,6 +33,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
             out: Where to write the metrics; default: metrics.json in the run folder; a shipped model is only shown.
             clip: The CLIP that scores photographs: of the hub, or a folder; default: $TEXTVAE_DATA/clip.
             device: auto, cpu, cuda or cuda:N.
+            precision: Of the drawing.
         """
         from textvae.card import write_card
         from textvae.device import choose_execution
@@ -39,7 +41,10 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
         from textvae.runs import METRICS, is_shipped, open_run
 
         run = open_run(model)
-        found = evaluate_run(run, choose_execution(device).device, num_samples, importance_samples, seed, clip=clip)
+        execution = choose_execution(device, precision)
+        found = evaluate_run(
+            run, execution.device, num_samples, importance_samples, seed, clip=clip, precision=execution.precision
+        )
         if out or not is_shipped(run):
             found.write(out or run.path / METRICS)
             if out is None:

@@ -17,6 +17,7 @@ from textvae.conditions import conditions_of, image_conditions_of
 from textvae.data.fetch import data_root
 from textvae.data.images import CaptionedImages
 from textvae.data.scenes import DIGIT_SCENES
+from textvae.device import Arithmetic
 from textvae.errors import UserError
 from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
@@ -67,6 +68,7 @@ def evaluate_run(
     seed: int = 0,
     nets: Sequence[str] | None = None,
     clip: str = "",
+    precision: Arithmetic = "fp32",
 ) -> Metrics:
     """Reconstruction, generation, likelihood and speed of a run; of a judge, its accuracy.
 
@@ -82,6 +84,7 @@ def evaluate_run(
         seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
         nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``.
         clip: the CLIP that scores photographs, of the hub or a folder; see ``clip_judge``.
+        precision: of the drawing.
 
     Raises:
         UserError: more samples are asked for than the test set has images, or the model is of an unknown kind.
@@ -112,7 +115,9 @@ def evaluate_run(
         return pair_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
-    return _Evaluation(run, model, images, protocol, device, importance_samples, seed, clip).metrics(
+    protocol["precision"] = precision
+    generator = TextToImage(model, run.recipe.text, device, precision)
+    return _Evaluation(run, generator, images, protocol, importance_samples, seed, clip).metrics(
         FEATURE_NETS if nets is None else nets
     )
 
@@ -132,18 +137,17 @@ class _Evaluation:
     def __init__(
         self,
         run: Run,
-        model: TextVAE,
+        generator: TextToImage,
         images: CaptionedImages,
         protocol: dict[str, Any],
-        device: torch.device,
         importance_samples: int,
         seed: int,
         clip: str,
     ) -> None:
-        self.run, self.images, self.device, self.seed, self.clip = run, images, device, seed, clip
+        self.run, self.generator, self.images, self.seed, self.clip = run, generator, images, seed, clip
+        self.device = generator.device
         self.importance_samples = importance_samples
         self.protocol = protocol
-        self.generator = TextToImage(model, run.recipe.text, device)
         uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
         captions = images.draw_captions(torch.arange(len(images)), uniform)
         self.captions = [images.captions[number] for number in captions.tolist()]
@@ -158,9 +162,10 @@ class _Evaluation:
             else image_conditions_of(images, run.recipe, self.train)
         )
         self.absent: dict[str, str] = {}
-        if isinstance(model.prior, FlowPrior):
-            led = model.prior.config
-            how = "learned strides" if bool(model.prior.strides) else led.solver
+        prior = generator.model.prior
+        if isinstance(prior, FlowPrior):
+            led = prior.config
+            how = "learned strides" if bool(prior.strides) else led.solver
             protocol |= {"guidance": led.guidance, "steps": led.steps, "solver": how}
 
     def metrics(self, nets: Sequence[str]) -> Metrics:

@@ -73,7 +73,7 @@ class FlowMatching(Trainable):
     """What trains a flow prior. Its "images" are posterior moments: a latent is drawn from them at each step."""
 
     def __init__(self, prior: FlowPrior, strides: bool) -> None:
-        """``strides``: a quarter of each batch teaches long strides, once the velocity is known."""
+        """``strides``: half of each batch teaches long strides, once the velocity is known."""
         super().__init__()
         self.prior = prior
         self.strides = strides
@@ -85,8 +85,8 @@ class FlowMatching(Trainable):
         if not self.strides:
             velocity = self.prior.matching_error(latent, condition)
             return LossTerms(velocity, {"velocity": velocity.detach()})
-        # A quarter: Frans et al. 2025, section 3.2. These cost three times the others.
-        some = max(len(latent) // 4, 1)
+        # Twice the share of Frans et al. 2025, section 3.2: the guidance is learned here too.
+        some = max(len(latent) // 2, 1)
         velocity = self.prior.matching_error(latent[some:], condition[some:])
         stride = self.prior.shortcut_error(latent[:some], condition[:some])
         return LossTerms(velocity + stride, {"velocity": velocity.detach(), "stride": stride.detach()})

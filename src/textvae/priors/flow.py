@@ -122,12 +122,14 @@ class FlowPrior(nn.Module):
         """Mean squared error of a stride against two strides of half its length (Frans et al. 2025, section 3).
 
         The shortest strides learn from the guided velocity, the longer ones from strides of half their length, as the
-        network takes them now.
+        network takes them now. Half of all strides are the shortest: on them all others rest.
         """
         target = self._standard(latent)
         noise = torch.randn_like(target)
         n, device = len(target), target.device
-        number = 2.0 ** torch.randint(0, int(math.log2(self.config.steps)) + 1, (n,), device=device)
+        most = int(math.log2(self.config.steps))
+        halved = torch.randint(0, max(most, 1), (n,), device=device)
+        number = 2.0 ** torch.where(torch.rand(n, device=device) < 0.5, most, halved)
         time = (torch.rand(n, device=device) * number).floor() / number
         at = torch.lerp(noise, target, _as(time, target))
         goal = self._two_halves(at, time, 1 / number, condition)

@@ -17,6 +17,8 @@ def flow(stored: Stored) -> str:
     )
     if "latent-flow-flowers" in stored:
         photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
+        photographs += "\nLeft paper b's concatenation, right ours, from the same captions:\n"
+        photographs += "\n![paper b's and ours](FIGURES/photographs-beside.png)\n"
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
     names = [name for name in names if getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:

@@ -48,13 +48,14 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
                 _trained(stored[name]),
             ]
         )
-    for data in dict.fromkeys(stored[name]["protocol"]["data"] for name in names):
-        get = getter(next(stored[name] for name in names if stored[name]["protocol"]["data"] == data))
+    # One row an image set: its preparations differ in what stands beside the images.
+    for images, name in {stored[name]["protocol"]["data"].rpartition("-")[0]: name for name in names}.items():
+        get = getter(stored[name])
         distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = number(get("generation.retrieval_precision.real"))
         before = ["-"] * (5 if validated else 4)
         score = [number(get("generation.clip_score.real"))] if scored else []
-        rows.append([f"*real images of {data}*", *before, distance, retrieved, *score, *["-"] * (6 if timed else 5)])
+        rows.append([f"*real images of {images}*", *before, distance, retrieved, *score, *["-"] * (6 if timed else 5)])
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
     titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples", "retrieval precision"]
     titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]

@@ -46,6 +46,8 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     assert [row["guidance"] for row in curves["guidance"]] == [1.0, 3.0]
     assert [row["evaluations"] for row in curves["solver"]] == [2, 4, 8]
     assert [row["evaluations"] for row in curves["strides"]] == [1, 2]
+    assert [set(row) for row in curves["edits"]] == [{"guidance", "changed", "kept"}] * 2
+    assert len({row["kept"] for row in curves["edits"]}) == 2
     # Each point is another way to draw: no two distances agree.
     distances = [row["frechet_judge"] for name in ("guidance", "solver", "strides") for row in curves[name]]
     assert len(set(distances)) == len(distances)
@@ -55,7 +57,7 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     figures.draw("flow", {"latent-flow-fashion": run}, tmp_path)
     names = {path.stem for path in Path(tmp_path).glob("*.png")}
     ways = {f"flow-{over}-{what}" for over in ("guidance", "steps") for what in ("frechet-judge", "judge-accuracy")}
-    assert names == ways | {"latent-flow-fashion"}
+    assert names == ways | {"latent-flow-fashion", "flow-edit-balance"}
     assert drawn == ["run"]
     assert json.loads((run.path / METRICS).read_text())["curves"]["samples"] == 24
 

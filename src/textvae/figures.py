@@ -200,6 +200,7 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
         thin, bold = points("solver", "evaluations"), points("strides", "evaluations")
         what = f"{title}; thin: solver, bold: learned strides"
         curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
+    _edits({name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}, folder)
     if "latent-flow-fashion" in runs:
         play_figures(runs["latent-flow-fashion"], folder)
     if "latent-flow-flowers" in runs:
@@ -209,6 +210,21 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in theirs.items()]
     if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
         beside(both, folder / "photographs-beside.png")
+
+
+def _edits(found: Mapping[str, Any], folder: Path) -> None:
+    """What edits change and what they keep, over guidance."""
+    kinds = {
+        key: {
+            name: [(row["guidance"], row[key]) for row in measured["edits"]]
+            for name, measured in found.items()
+            if "edits" in measured
+        }
+        for key in ("kept", "changed")
+    }
+    if kinds["kept"]:
+        title = "edits; thin: share kept, bold: share that shows the new words"
+        curves(title, kinds["kept"], kinds["changed"], folder / "flow-edit-balance.png", "guidance")
 
 
 def beside(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:

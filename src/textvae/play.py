@@ -71,18 +71,29 @@ def edit(
     Raises:
         UserError: the model has no flow prior, or the picture is of another size.
     """
-    flow, model = flow_of(generator), generator.model
-    generator.check_size(image[None])
-    conditions = generator.text.encode([before, after]).to(generator.device)
+    conditions = generator.text.encode([before, after])
     old, new = conditions[:1], conditions[1:]
+    seen, changed = reworded(generator, image[None], old, new, guidance)
+    fresh = generator.draw(new.repeat_interleave(FRESH, 0), range(FRESH), Sampling(guidance))
+    return Edit(to_pil(seen)[0], to_pil(changed)[0], distance(seen, changed), distance(seen, fresh))
+
+
+def reworded(
+    generator: TextToImage, images: UInt8[Tensor, "n c h w"], old: Tensor, new: Tensor, guidance: float | None = None
+) -> tuple[UInt8[Tensor, "n c h w"], UInt8[Tensor, "n c h w"]]:
+    """Images as the model sees them, and after their conditions were changed from ``old`` to ``new``.
+
+    Raises:
+        UserError: as ``edit``.
+    """
+    flow, model = flow_of(generator), generator.model
+    generator.check_size(images)
+    old, new = old.to(generator.device), new.to(generator.device)
     with torch.no_grad():
-        latent = model.posterior(unit_interval(image[None], generator.device), old).mean
+        latent = model.posterior(unit_interval(images, generator.device), old).mean
         noise = flow.noise_of(latent, old)
-        led = Sampling(guidance, steps=50)
         seen = to_uint8(model.decode(latent, old).mean)
-        changed = to_uint8(model.sample(new, noise, led))
-    fresh = generator.draw(new.cpu().repeat_interleave(FRESH, 0), range(FRESH), Sampling(guidance))
-    return Edit(to_pil(seen)[0], to_pil(changed)[0], _distance(seen, changed), _distance(seen, fresh))
+        return seen, to_uint8(model.sample(new, noise, Sampling(guidance, steps=50)))
 
 
 def complete(
@@ -152,5 +163,6 @@ def save_gif(pictures: list[Image.Image], path: Path, scale: int, seconds: float
         )
 
 
-def _distance(image: UInt8[Tensor, "1 c h w"], others: UInt8[Tensor, "n c h w"]) -> float:
-    return float(((image.float() - others.float()) / 255).square().flatten(1).mean(1).sqrt().mean())
+def distance(images: UInt8[Tensor, "#n c h w"], others: UInt8[Tensor, "#n c h w"]) -> float:
+    """Root mean squared difference of pixels in [0, 1], the mean over images."""
+    return float(((images.float() - others.float()) / 255).square().flatten(1).mean(1).sqrt().mean())

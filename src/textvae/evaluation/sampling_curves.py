@@ -1,4 +1,4 @@
-"""How guidance and steps trade quality, faithfulness, variety and time in a model with a flow prior."""
+"""How guidance and steps trade quality, faithfulness, variety and time in a flow prior, and what edits keep."""
 
 from typing import Any
 
@@ -9,11 +9,14 @@ from textvae.evaluation.diversity import mean_distance_within_classes
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
+from textvae.play import distance, reworded
 from textvae.priors import FlowPrior, Sampling
 from textvae.runs import Run
 
 GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
+EDITED = 300
+"""Test images whose words are changed."""
 
 
 def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
@@ -22,9 +25,13 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, see
     Fewer samples than in the tables: the curves compare with each other only. Evaluations count the conditional ones;
     guidance doubles those of the solver, while strides have theirs built in.
 
+    Edits (``play.edit``) give a test image the words of another, of another class, at each guidance: *changed* is how
+    often the judge then sees the new class, *kept* 1 where nothing changed and 0 where as much did as between the image
+    and one that is drawn for the new words from other noise.
+
     Returns:
-        {"curves": {"guidance": rows, "solver": rows, "strides": rows where they were learned}}; empty without a flow
-        prior, a judge or classes.
+        {"curves": {"guidance": rows, "solver": rows, "edits": rows, "strides": rows where they were learned}}; empty
+        without a flow prior, a judge or classes.
     """
     judge = judge_of(run.recipe.data, device)
     images = data.load(run.recipe.data, "test")
@@ -47,11 +54,23 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, see
             "diversity": mean_distance_within_classes(features, labels) / variety,
         }
 
+    # Another's words: those of the image that stands half the set further on.
+    other = torch.arange(len(images)).roll(len(images) // 2)
+    few = (labels != labels[other]).nonzero()[:EDITED, 0]
+    asked = conditions[other[few]]
+
+    def edited(guidance: float) -> dict[str, float]:
+        seen, changed = reworded(generator, images.images[few], conditions[few], asked, guidance)
+        fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
+        right = judge.verdicts(changed) == labels[other[few]]
+        return {"changed": float(right.double().mean()), "kept": 1 - distance(seen, changed) / distance(seen, fresh)}
+
     evaluations = 1 if prior.config.solver == "multistep" else 2
     found: dict[str, Any] = {
         "samples": len(images),
         "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
         "solver": [{"evaluations": evaluations * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
+        "edits": [{"guidance": g} | edited(g) for g in GUIDANCE],
     }
     if bool(prior.strides):
         short = [n for n in STEPS if n <= prior.config.steps]

@@ -48,7 +48,7 @@ def flow(stored: Stored) -> str:
     titles += ["Fréchet (efficientnet-lite0)", "diversity / real", "bits per dimension", "images/s", "training"]
     pictures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
     pictures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
-    pictures += ["flow-interpolate", "flow-edit", "flow-complete"]
+    pictures += ["flow-interpolate", "flow-edit", "flow-edit-balance", "flow-complete"]
     return "\n".join(
         [
             "## Past the papers: flow priors",

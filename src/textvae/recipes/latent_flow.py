@@ -116,6 +116,7 @@ _LENGTHS: dict[Photographs, int] = {"flowers": 22, "products": 10, "coco": 16}
 """Words that 95 of 100 captions have at most, and products all but a few."""
 _PASSES: dict[Photographs, tuple[int, int]] = {"flowers": (14, 14), "products": (4, 7), "coco": (45, 90)}
 """Of the two stages: about 100,000 images of the first and 190,000 of the second."""
+_GUIDANCE: dict[Photographs, float] = {"flowers": 2.5, "products": 4.0, "coco": 2.5}
 
 
 def latent_flow_photographs(source: Photographs) -> Recipe:
@@ -163,7 +164,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=passes[0], batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, guidance=2.5, solver="multistep"), "words", size=1),
+            FlowConfig(FlowPrior.Config(width=128, guidance=_GUIDANCE[source], solver="multistep"), "words", size=1),
             TrainerConfig(
                 epochs=passes[1],
                 batch_size=128,

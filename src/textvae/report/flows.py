@@ -15,6 +15,11 @@ def flow(stored: Stored) -> str:
         "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are papers a and b on the same",
         "photographs, trained on frozen sentence embeddings; on MS-COCO theirs are in the sections above.",
     )
+    if any("frechet_efficientnet-lite0" in row for row in _guided(stored)):
+        photographs += "\nGuidance and steps, 400 samples a point, drawn in bf16:\n"
+        for over in ("guidance", "steps"):
+            for what in ("frechet-efficientnet-lite0", "retrieval-precision"):
+                photographs += f"\n![{what} over {over}](FIGURES/flow-{over}-{what}.png)\n"
     if "latent-flow-flowers" in stored:
         photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
         photographs += "\nLeft paper b's concatenation, right ours, from the same captions:\n"
@@ -63,6 +68,11 @@ def flow(stored: Stored) -> str:
             photographs,
         ]
     )
+
+
+def _guided(stored: Stored) -> list[dict[str, float]]:
+    """The first point of each curve over guidance."""
+    return [metrics["curves"]["guidance"][0] for metrics in stored.values() if "curves" in metrics]
 
 
 def likelihood(stored: Stored) -> str:

@@ -25,7 +25,7 @@ GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
 JUDGED, PHOTOGRAPHS = 2000, 400
 """Samples a point: fewer than in the tables, as the curves compare with each other only."""
-EDITED = 300
+EDITED = 100
 """Test images whose words are changed."""
 
 Seen = Callable[[UInt8[Tensor, "n c h w"]], dict[str, float]]

@@ -46,7 +46,7 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     assert [row["guidance"] for row in curves["guidance"]] == [1.0, 3.0]
     assert [row["evaluations"] for row in curves["solver"]] == [2, 4, 8]
     assert [row["evaluations"] for row in curves["strides"]] == [1, 2]
-    assert [set(row) for row in curves["edits"]] == [{"guidance", "changed", "kept"}] * 2
+    assert [set(row) for row in curves["edits"]] == [{"guidance", "edited", "changed", "kept"}] * 2
     assert len({row["kept"] for row in curves["edits"]}) == 2
     # Each point is another way to draw: no two distances agree.
     distances = [row["frechet_judge"] for name in ("guidance", "solver", "strides") for row in curves[name]]

@@ -26,7 +26,7 @@ STEPS = (1, 2, 4, 8, 16)
 JUDGED, PHOTOGRAPHS = 2000, 400
 """Samples a point: fewer than in the tables, as the curves compare with each other only."""
 EDITED = 100
-"""Test images whose words are changed."""
+"""Test images whose words are changed, at the most."""
 
 Seen = Callable[[UInt8[Tensor, "n c h w"]], dict[str, float]]
 """What is measured of samples for the captions of the test images."""
@@ -139,4 +139,8 @@ def _edited(
     before, after = reworded(generator, images.images[few], conditions[few], asked, guidance)
     fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
     right = judge.verdicts(after) == labels[other[few]]
-    return {"changed": float(right.double().mean()), "kept": 1 - distance(before, after) / distance(before, fresh)}
+    return {
+        "edited": len(few),
+        "changed": float(right.double().mean()),
+        "kept": 1 - distance(before, after) / distance(before, fresh),
+    }

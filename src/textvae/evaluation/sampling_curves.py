@@ -126,7 +126,7 @@ def _edited(
     conditions: Tensor,
     guidance: float,
     seed: int,
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Test images with the words of others, of other classes (``play.edit``).
 
     Returns:

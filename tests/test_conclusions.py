@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from textvae import conclusions
+from textvae import conclusions, report
 from textvae.report.cells import protocol
 
 
@@ -58,3 +58,18 @@ def test_the_protocol_tells_how_many_images_each_set_lends():
     assert "test images (1,200 of roses, 3,000 of shoes)" in protocol(stored, ["one", "two"])
     assert "1 or 8 draws" in protocol(stored, ["one", "two"])
     assert "Protocol: 1,200 test images against" in protocol(stored, ["one"])
+
+
+def test_a_flow_fitted_to_a_model_is_told_against_the_model_as_it_was():
+    def metrics(distance: float, accuracy: float) -> dict:
+        told = {"model": "label-conv", "data": "fashion-mnist", "num_samples": 9, "split": "test", "seed": 0}
+        told |= {"feature_nets": {"judge": "none"}, "importance_samples": 1, "likelihood_of": "8-bit images"}
+        found = {"frechet": {"judge": distance}, "judge_accuracy": accuracy}
+        return {"protocol": told | {"weights": "0"}, "generation": found}
+
+    stored = {"label-conv": metrics(171.42, 0.7279), "label-conv-flow": metrics(47.32, 0.8321)}
+    text = report.flows.flow(stored)
+    assert "prior hole of `label-conv`" in text
+    assert "(judge) from 171.4 to 47.320, judge accuracy from 0.728 to 0.832" in text
+    # With nothing to compare to, nothing is concluded.
+    assert "prior hole" not in report.flows.flow({"label-conv-flow": metrics(47.32, 0.8321)})

@@ -140,4 +140,4 @@ def test_a_preset_changes_the_defaults_and_no_more(tmp_path, textvae):
     assert code == 2
     assert "its presets: tiny" in err
     tiny = recipe("latent-flow-fashion").presets["tiny"]
-    assert set(tiny) == {"model", "trainer", "flow"}
+    assert set(tiny) == {"trainer", "flow"}

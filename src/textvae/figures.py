@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -193,21 +192,23 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     for name, run in small.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
     found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
+
+    def points(kind: str, over: str, key: str) -> dict[str, Points]:
+        kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
+        return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
+
     for key, title in CURVED.items():
-
-        def points(kind: str, over: str, key: str = key) -> dict[str, Points]:
-            kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
-            return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
-
         stem = key.replace("_", "-")
-        guided = points("guidance", "guidance")
+        guided = points("guidance", "guidance", key)
         if not guided:
             continue
         curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
-        thin, bold = points("solver", "evaluations"), points("strides", "evaluations")
+        thin, bold = points("solver", "evaluations", key), points("strides", "evaluations", key)
         what = f"{title}; thin: solver, bold: learned strides"
         curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
-    _edits(found, folder)
+    if kept := points("edits", "guidance", "kept"):
+        title = "edits; thin: share kept, bold: share that shows the new words"
+        curves(title, kept, points("edits", "guidance", "changed"), folder / "flow-edit-balance.png", "guidance")
     if "latent-flow-fashion" in runs:
         play_figures(runs["latent-flow-fashion"], folder)
     if "latent-flow-flowers" in runs:
@@ -217,21 +218,6 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
     pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in theirs.items()]
     if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
         beside(both, folder / "photographs-beside.png")
-
-
-def _edits(found: Mapping[str, Any], folder: Path) -> None:
-    """What edits change and what they keep, over guidance."""
-    kinds = {
-        key: {
-            name: [(row["guidance"], row[key]) for row in measured["edits"]]
-            for name, measured in found.items()
-            if "edits" in measured
-        }
-        for key in ("kept", "changed")
-    }
-    if kinds["kept"]:
-        title = "edits; thin: share kept, bold: share that shows the new words"
-        curves(title, kinds["kept"], kinds["changed"], folder / "flow-edit-balance.png", "guidance")
 
 
 def beside(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from textvae import data
@@ -51,15 +51,15 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     """
     judge = judge_of(run.recipe.data, device)
     images = data.load(run.recipe.data, "test")
-    judged = isinstance(judge, TrainedJudge) and images.labels is not None
-    images = images.first(min(num_samples or (JUDGED if judged else PHOTOGRAPHS), len(images)))
-    precision: Arithmetic = "fp32" if judged else "bf16"
+    classes = judge if isinstance(judge, TrainedJudge) and images.labels is not None else None
+    images = images.first(min(num_samples or (JUDGED if classes else PHOTOGRAPHS), len(images)))
+    precision: Arithmetic = "fp32" if classes else "bf16"
     generator = TextToImage.load(run, device, precision)
     prior = generator.model.prior
     if not isinstance(prior, FlowPrior):
         return {}
-    if isinstance(judge, TrainedJudge) and images.labels is not None:
-        seen = _by_judge(judge, images, images.labels)
+    if classes:
+        seen = _by_judge(classes, images)
     else:
         net, pair = feature_net(JudgingPair.features, device), judging_pair(run)
         if not isinstance(net, FeatureNet) or not isinstance(pair, JudgingPair):
@@ -80,15 +80,14 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     if bool(prior.strides):
         short = [n for n in STEPS if n <= prior.config.steps]
         found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
-    if isinstance(judge, TrainedJudge) and images.labels is not None:
-        found["edits"] = [
-            {"guidance": g} | _edited(generator, judge, images, images.labels, conditions, g, seed) for g in GUIDANCE
-        ]
+    if classes:
+        found["edits"] = [{"guidance": g} | _edited(generator, classes, images, conditions, g, seed) for g in GUIDANCE]
     return {"curves": found}
 
 
-def _by_judge(judge: TrainedJudge, images: CaptionedImages, labels: Int64[Tensor, "n"]) -> Seen:
-    net = judge.features()
+def _by_judge(judge: TrainedJudge, images: CaptionedImages) -> Seen:
+    net, labels = judge.features(), images.labels
+    assert labels is not None
     real = net(images.images)
     variety = mean_distance_within_classes(real, labels)
 
@@ -122,7 +121,6 @@ def _edited(
     generator: TextToImage,
     judge: TrainedJudge,
     images: CaptionedImages,
-    labels: Int64[Tensor, "n"],
     conditions: Tensor,
     guidance: float,
     seed: int,
@@ -133,6 +131,8 @@ def _edited(
         *changed*: how often the judge then sees the new class; *kept*: 1 where nothing changed, 0 where as much did as
         between the image and one that is drawn for the new words from other noise.
     """
+    labels = images.labels
+    assert labels is not None
     other = torch.arange(len(images)).roll(len(images) // 2)
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
     asked = conditions[other[few]]

@@ -17,13 +17,15 @@ def flow(stored: Stored) -> str:
         "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are papers a and b on the same",
         "photographs, trained on frozen sentence embeddings; on MS-COCO theirs are in the sections above.",
     )
-    if any("frechet_efficientnet-lite0" in row for row in _guided(stored)):
-        photographs += "\nGuidance and steps, 400 samples a point, drawn in bf16:\n"
+    curves = [metrics["curves"] for metrics in stored.values() if "curves" in metrics]
+    if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:
+        photographs += f"\nGuidance and steps, {seen[0]['samples']} samples a point, drawn in {seen[0]['precision']}:\n"
         for over in ("guidance", "steps"):
             for what in ("frechet-efficientnet-lite0", "retrieval-precision"):
                 photographs += f"\n![{what} over {over}](FIGURES/flow-{over}-{what}.png)\n"
     if "latent-flow-flowers" in stored:
         photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
+    if {"flowers102-clip-latent-64-concat", "latent-flow-flowers"} <= set(stored):
         photographs += "\nLeft paper b's concatenation, right ours, from the same captions:\n"
         photographs += "\n![paper b's and ours](FIGURES/photographs-beside.png)\n"
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
@@ -89,11 +91,6 @@ def _prior_holes(stored: Stored, names: Sequence[str]) -> list[str]:
             f"else changed: Fréchet distance (judge) from {distances}, judge accuracy from {accuracies}."
         )
     return [*lines, ""] if lines else []
-
-
-def _guided(stored: Stored) -> list[dict[str, float]]:
-    """The first point of each curve over guidance."""
-    return [metrics["curves"]["guidance"][0] for metrics in stored.values() if "curves" in metrics]
 
 
 def likelihood(stored: Stored) -> str:

@@ -12,7 +12,7 @@ from textvae import data, report, reproduce
 from textvae.conditions import image_conditions_of, training_conditions
 from textvae.data.images import CaptionedImages
 from textvae.errors import UserError
-from textvae.evaluation import evaluate, judge
+from textvae.evaluation import bounds, evaluate, judge
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment import carry_out
 from textvae.models.clip_dual import ClipDual
@@ -198,7 +198,7 @@ def test_images_without_embeddings_are_refused():
 def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
-    monkeypatch.setattr(evaluate, "RETRIEVED", 8)
+    monkeypatch.setattr(bounds, "RETRIEVED", 8)
     monkeypatch.setattr(judge, "JUDGES", {})
     monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
     chosen = on(toy("image"), "others-32-sentence")

@@ -19,7 +19,7 @@ from textvae.data.images import CaptionedImages
 from textvae.data.scenes import DIGIT_SCENES
 from textvae.device import Arithmetic
 from textvae.errors import UserError
-from textvae.evaluation.captioning import caption_bounds
+from textvae.evaluation.bounds import likelihood, read_by_the_bound
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
 from textvae.evaluation.clip_score import ClipJudge, clip_judge, clip_score
 from textvae.evaluation.colour import ColourReader, colours_of
@@ -29,7 +29,6 @@ from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
-from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.evaluation.metrics import Metrics
 from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
@@ -47,14 +46,8 @@ FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
 MOST_SAMPLES = 10_000
 """Test images that are measured where nobody says how many."""
-FLOW_LIKELIHOOD_IMAGES = 500
-"""Test images on which the bound of a model with a flow prior is estimated."""
 CAPTION_SAMPLES, SCENE_SAMPLES = 2000, 2000
 """Pictures for each kind of captions."""
-CLASSIFIED, RETRIEVED = 1000, 100
-"""Images read by the bound: into classes, and among captions."""
-CHOICES = 10
-"""Captions among which the bound finds an image's own: each costs a decoded image."""
 
 Seen = Mapping[str, Float[Tensor, "n d"]]
 """Images as features, by the name of the network."""
@@ -195,7 +188,7 @@ class _Evaluation:
             | self._words(generated)
             | self._retrieval(seen)
             | self._clip_score(generated),
-            "likelihood": self._likelihood() | self._read_by_the_bound(),
+            "likelihood": self._likelihood(),
             "reference": self._reference(),
             "speed": {
                 "reconstructed_images_per_s": reconstruction_rate,
@@ -353,78 +346,13 @@ class _Evaluation:
         """For each image the number of another one, whose caption it is dealt."""
         return torch.arange(len(self.images)).roll(len(self.images) // 2)
 
-    def _read_by_the_bound(self) -> dict[str, float]:
-        """Paper c's reversed pipeline: images read by the model's own bound, of one draw a caption.
-
-        Where captions are class names, the class; else, of photographs, each one's caption among those of its
-        neighbours in the test set.
-        """
-        images, text = self.images, self.run.recipe.text
-        if isinstance(self.generator.model.prior, FlowPrior):
-            self.absent["likelihood.classification_accuracy"] = (
-                "each caption of each image is an integral of a flow's density: hours for a thousand images"
-            )
-            return {}
-        if images.labels is not None and tuple(images.captions) == tuple(images.class_names):
-            some, labels = images.images[:CLASSIFIED], images.labels[:CLASSIFIED]
-            bounds = caption_bounds(self.generator, some, text.encode(images.captions), 1, self.seed)
-            return {"classification_accuracy": float((bounds.argmax(1) == labels).double().mean())}
-        if images.conditions is None:
-            return {}
-        some = images.images[:RETRIEVED]
-        some = some[: max(CHOICES, len(some) // CHOICES * CHOICES)]
-        right = []
-        for own in torch.split(torch.arange(len(some)), CHOICES):
-            bounds = caption_bounds(self.generator, some[own], self.conditions[own], 1, self.seed)
-            right.append(bounds.argmax(1) == torch.arange(len(own)))
-        return {
-            "retrieval_precision": float(torch.cat(right).double().mean()),
-            "retrieval_choices": min(CHOICES, len(some)),
-        }
-
     def _likelihood(self) -> dict[str, Any]:
-        """ELBO and importance-weighted bound in nats an image, bits per dimension, and what the latents carry."""
-        model, k, images = self.generator.model, self.importance_samples, self.images
-        flow = isinstance(model.prior, FlowPrior)
-        if flow:
-            # A flow's density is an integral of hundreds of times a sample's cost.
-            k, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
-            self.protocol["likelihood_images"] = len(images)
-        self.protocol["importance_samples"] = k
-        elbo, bound, means, kl = [], [], [], []
-        torch.manual_seed(self.seed)
-        batch_size = 250
-        with ProgressLine("likelihood bounds", len(images), "images") as progress:
-            for start in range(0, len(images), batch_size):
-                batch = unit_interval(images.images[start : start + batch_size], self.device)
-                condition = self.known[start : start + len(batch)].to(self.device)
-                log_weights = model.log_weights(batch, condition, k).double()
-                elbo.append(log_weights.mean(0).cpu())
-                bound.append(importance_weighted_bound(log_weights).cpu())
-                with torch.no_grad():
-                    posterior = model.posterior(batch, condition)
-                    means.append(posterior.mean.flatten(1).cpu())
-                    kl.append(model.divergence(posterior, condition).cpu())
-                    self.protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
-                progress.advance(len(batch))
-        dimensions = self.images.images[0].numel()
-        per_dimension = kl_per_dimension(torch.cat(kl))
-        found = {
-            "elbo_nats": float(torch.cat(elbo).mean()),
-            "importance_weighted_nats": float(torch.cat(bound).mean()),
-            "bits_per_dim": bits_per_dimension(float(torch.cat(bound).mean()), dimensions),
-            "kl_nats": float(per_dimension.sum()),
-            "kl_per_dimension": sorted((round(value, 4) for value in per_dimension.tolist()), reverse=True),
-            "active_units": active_units(torch.cat(means)),
-            "latent_dimensions": torch.cat(means).shape[1],
-        }
-        if flow:
-            for name in ("importance_weighted_nats", "kl_per_dimension"):
-                del found[name]
-            self.absent["likelihood.importance_weighted_nats"] = (
-                "a flow's log density is an estimate, whose noise would raise this bound; bits_per_dim is of the ELBO"
-            )
-        return found
+        """What the model knows of the test images."""
+        bound = likelihood(self.generator, self.images, self.known, self.importance_samples, self.seed)
+        read = read_by_the_bound(self.generator, self.images, self.conditions, self.seed)
+        self.protocol |= bound.protocol | read.protocol
+        self.absent |= bound.absent | read.absent
+        return bound.numbers | read.numbers
 
     def _reference(self) -> dict[str, Any]:
         """What the distances are worth: real training images, and the mean training image, against the test images."""

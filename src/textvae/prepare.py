@@ -6,27 +6,24 @@ preparation has finished is not done again, memory does not grow with the source
 
 import errno
 import json
-import multiprocessing
 import os
 import re
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 
+from textvae.chunks import ImageTask, TextTask, carried_out, embed_captions, embed_images
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.data.photos import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, prepared_root, read_manifest
 from textvae.data.records import PhotoSource, Record, clean, digest
-from textvae.decode import DecodeTask, Fit, Place, decode, decode_chunk, start_worker
-from textvae.device import keep_freed_memory
+from textvae.decode import DecodeTask, Place, decode_chunk
 from textvae.encoders import FrozenImages, FrozenText, ImageName, PairImages, TextName, image_encoder, text_encoder
 from textvae.errors import UserError
 from textvae.files import alone, write_json, write_text, written_whole
@@ -38,7 +35,6 @@ IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
 PLAN = "plan.json"
 """In an unfinished set: what it is going to be."""
 
-Task = TypeVar("Task")
 Line = dict[str, str]
 """Of the report: split, key, done ("skipped" or "handled"), why."""
 
@@ -244,8 +240,8 @@ class _Preparation:
             return
         captions = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["captions"]
         parts = self._parts(split, "text", len(captions), CAPTIONS_A_CHUNK)
-        tasks = [_TextTask(part, tuple(captions[start:stop]), self.reader) for part, start, stop in parts]
-        self._carry_out(_embed_captions, tasks, f"{split}: reading captions", "captions", CAPTIONS_A_CHUNK)
+        tasks = [TextTask(part, tuple(captions[start:stop]), self.reader) for part, start, stop in parts]
+        self._carry_out(embed_captions, tasks, f"{split}: reading captions", "captions", CAPTIONS_A_CHUNK)
         report = []
         for part, start, _ in parts:
             with np.load(part, allow_pickle=False) as chunk:
@@ -267,7 +263,7 @@ class _Preparation:
         features = self._features_elsewhere(split)
         parts = self._parts(split, "image", len(keys), IMAGES_A_CHUNK)
         tasks = [
-            _ImageTask(
+            ImageTask(
                 part,
                 self.viewer,
                 features or pictures,
@@ -278,7 +274,7 @@ class _Preparation:
             )
             for part, start, stop in parts
         ]
-        self._carry_out(_embed_images, tasks, f"{split}: looking at images", "images", IMAGES_A_CHUNK)
+        self._carry_out(embed_images, tasks, f"{split}: looking at images", "images", IMAGES_A_CHUNK)
         self._joined(f"{split}-image.npy", parts, "rows", len(keys))
         self._discard(split, "image")
 
@@ -372,92 +368,8 @@ class _Preparation:
         """Carries out the tasks whose chunk is not there yet."""
         left = [task for task in tasks if not Path(task.out).is_file()]
         with ProgressLine(title, len(tasks) * size, unit, (len(tasks) - len(left)) * size) as progress:
-            for _ in _done(function, left, self.workers):
+            for _ in carried_out(function, left, self.workers):
                 progress.advance(size)
-
-
-def _done(function: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Iterator[None]:
-    """Yields after each task, carried out in worker processes; in this one where one worker is enough."""
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        for task in tasks:
-            function(task)
-            yield
-        return
-    # Spawned: forking a process that has computed with torch may hang, and only some systems can fork.
-    prepare = None if function is decode_chunk else _begin_worker
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker, (prepare,))
-    pending: deque[Future[None]] = deque()
-    try:
-        for task in tasks:
-            pending.append(pool.submit(function, task))
-            # Never more in the queue than keeps everybody busy: the tasks are the size of the source.
-            if len(pending) > 2 * workers:
-                pending.popleft().result()
-                yield
-        while pending:
-            pending.popleft().result()
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-    keep_freed_memory()
-
-
-@dataclass(frozen=True)
-class _TextTask:
-    out: Path
-    captions: tuple[str, ...]
-    reader: FrozenText
-
-
-def _embed_captions(task: _TextTask) -> None:
-    rows = task.reader.embed(task.captions)
-    remarks = [(number, remark) for number, remark in enumerate(task.reader.remarks(task.captions)) if remark]
-    # Token vectors are many: half their space, at a precision far above what a model sees of them.
-    stored = rows.half() if rows.dim() == 3 else rows
-    _write_chunk(
-        task.out,
-        rows=stored.numpy(),
-        noted=np.array([number for number, _ in remarks], np.int64),
-        notes=np.array([remark for _, remark in remarks], np.str_),
-    )
-
-
-@dataclass(frozen=True)
-class _ImageTask:
-    out: Path
-    viewer: FrozenImages
-    rows: Path
-    """Prepared pictures; or, if ``projects``, features of them."""
-    stretch: tuple[int, int]
-    places: tuple[Place, ...]
-    """The photographs themselves, where the viewer wants those."""
-    fit: Fit
-    projects: bool
-
-
-def _embed_images(task: _ImageTask) -> None:
-    start, stop = task.stretch
-    if task.places:
-        side = task.viewer.side or 0
-        pixels = np.stack([decode(place.read(), side, task.fit).pixels for place in task.places])
-    else:
-        pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
-    rows = torch.from_numpy(pixels)
-    if isinstance(task.viewer, PairImages) and task.projects:
-        found = task.viewer.project(rows)
-    else:
-        found = task.viewer.embed(rows.permute(0, 3, 1, 2))
-    _write_chunk(task.out, rows=found.numpy())
-
-
-def _write_chunk(out: Path, **columns: Any) -> None:
-    with written_whole(out) as temporary, temporary.open("wb") as file:
-        np.savez(file, **columns)
 
 
 def _line(split: str, key: str, done: str, why: str) -> Line:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
-from textvae.data.fetch import RemoteFile, Say, to_stderr
+from textvae.data.carriers import RemoteFile, Say
+from textvae.data.fetch import to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
 from textvae.data.photos import PHOTOS

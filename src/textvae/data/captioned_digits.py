@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
+from textvae.data.carriers import RemoteFile, Say
 from textvae.data.families import FAMILIES, Family
-from textvae.data.fetch import RemoteFile, Say, to_stderr
+from textvae.data.fetch import to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.mnist import MNIST
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from textvae.data.fetch import DebianPackage, Download, NpmPackage, RemoteFile, Say, Web, stored, to_stderr
+from textvae.data.carriers import DebianPackage, NpmPackage, RemoteFile, Say, Web
+from textvae.data.fetch import Download, stored, to_stderr
 from textvae.data.idx import read_idx
 from textvae.data.images import CaptionedImages, labelled_images
 

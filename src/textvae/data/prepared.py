@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.fetch import RemoteFile, Say, data_root, to_stderr
+from textvae.data.carriers import RemoteFile, Say
+from textvae.data.fetch import data_root, to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.photos import PHOTOS
 from textvae.errors import UserError

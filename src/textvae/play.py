@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from textvae.files import written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.pictures import to_pil, to_uint8
 from textvae.priors import FlowPrior, Sampling
+from textvae.priors.flow import MAX_STEPS
 
 FRESH = 8
 """Pictures of the new words that an edit is compared with."""
@@ -73,27 +74,36 @@ def edit(
     """
     conditions = generator.text.encode([before, after])
     old, new = conditions[:1], conditions[1:]
-    seen, changed = reworded(generator, image[None], old, new, guidance)
+    seen, noise = inverted(generator, image[None], old)
+    changed = redrawn(generator, noise, new, guidance)
     fresh = generator.draw(new.repeat_interleave(FRESH, 0), range(FRESH), Sampling(guidance))
     return Edit(to_pil(seen)[0], to_pil(changed)[0], distance(seen, changed), distance(seen, fresh))
 
 
-def reworded(
-    generator: TextToImage, images: UInt8[Tensor, "n c h w"], old: Tensor, new: Tensor, guidance: float | None = None
-) -> tuple[UInt8[Tensor, "n c h w"], UInt8[Tensor, "n c h w"]]:
-    """Images as the model sees them, and after their conditions were changed from ``old`` to ``new``.
+def inverted(
+    generator: TextToImage, images: UInt8[Tensor, "n c h w"], condition: Tensor
+) -> tuple[UInt8[Tensor, "n c h w"], Float[Tensor, "n *latent"]]:
+    """Images as the model sees them, and the noise that the flow draws them from under their conditions.
 
     Raises:
         UserError: as ``edit``.
     """
     flow, model = flow_of(generator), generator.model
     generator.check_size(images)
-    old, new = old.to(generator.device), new.to(generator.device)
+    condition = condition.to(generator.device)
     with torch.no_grad():
-        latent = model.posterior(unit_interval(images, generator.device), old).mean
-        noise = flow.noise_of(latent, old)
-        seen = to_uint8(model.decode(latent, old).mean)
-        return seen, to_uint8(model.sample(new, noise, Sampling(guidance, steps=50)))
+        latent = model.posterior(unit_interval(images, generator.device), condition).mean
+        return to_uint8(model.decode(latent, condition).mean), flow.noise_of(latent, condition)
+
+
+def redrawn(
+    generator: TextToImage, noise: Float[Tensor, "n *latent"], condition: Tensor, guidance: float | None = None
+) -> UInt8[Tensor, "n c h w"]:
+    """What the flow makes of the noise of ``inverted`` under other conditions."""
+    with torch.no_grad():
+        return to_uint8(
+            generator.model.sample(condition.to(generator.device), noise, Sampling(guidance, steps=MAX_STEPS))
+        )
 
 
 def complete(

@@ -17,7 +17,7 @@ from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.generator import TextToImage
-from textvae.play import distance, reworded
+from textvae.play import distance, inverted, redrawn
 from textvae.priors import FlowPrior, Sampling
 from textvae.runs import Run
 
@@ -81,7 +81,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
         short = [n for n in STEPS if n <= prior.config.steps]
         found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
     if classes:
-        found["edits"] = [{"guidance": g} | _edited(generator, classes, images, conditions, g, seed) for g in GUIDANCE]
+        found["edits"] = _edits(generator, classes, images, conditions, seed)
     return {"curves": found}
 
 
@@ -117,30 +117,32 @@ def _by_pair(net: FeatureNet, pair: JudgingPair, images: CaptionedImages, seed: 
     return seen
 
 
-def _edited(
-    generator: TextToImage,
-    judge: TrainedJudge,
-    images: CaptionedImages,
-    conditions: Tensor,
-    guidance: float,
-    seed: int,
-) -> dict[str, int | float]:
-    """Test images with the words of others, of other classes (``play.edit``).
+def _edits(
+    generator: TextToImage, judge: TrainedJudge, images: CaptionedImages, conditions: Tensor, seed: int
+) -> list[dict[str, int | float]]:
+    """Test images with the words of others, of other classes (``play.edit``), over guidance.
 
     Returns:
-        *changed*: how often the judge then sees the new class; *kept*: 1 where nothing changed, 0 where as much did as
-        between the image and one that is drawn for the new words from other noise.
+        A row a guidance: *changed*: how often the judge then sees the new class; *kept*: 1 where nothing changed, 0
+        where as much did as between the image and one that is drawn for the new words from other noise.
     """
     labels = images.labels
     assert labels is not None
     other = torch.arange(len(images)).roll(len(images) // 2)
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
     asked = conditions[other[few]]
-    before, after = reworded(generator, images.images[few], conditions[few], asked, guidance)
-    fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
-    right = judge.verdicts(after) == labels[other[few]]
-    return {
-        "edited": len(few),
-        "changed": float(right.double().mean()),
-        "kept": 1 - distance(before, after) / distance(before, fresh),
-    }
+    before, noise = inverted(generator, images.images[few], conditions[few])
+    rows: list[dict[str, int | float]] = []
+    for guidance in GUIDANCE:
+        after = redrawn(generator, noise, asked, guidance)
+        fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
+        right = judge.verdicts(after) == labels[other[few]]
+        rows.append(
+            {
+                "guidance": guidance,
+                "edited": len(few),
+                "changed": float(right.double().mean()),
+                "kept": 1 - distance(before, after) / distance(before, fresh),
+            }
+        )
+    return rows

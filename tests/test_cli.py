@@ -201,12 +201,14 @@ def test_generate_draws_a_row_a_phrase_and_says_so(textvae, tiny_run, tmp_path):
         "seed": 0,
         "model": "toy",
     }
-    assert read_facts(png)["prompt"] == "a dress | none"
+    assert read_facts(png) == {"prompt": "a dress | none", "seed": "0", "model": "toy", "recipe": "label-conv"}
     first = png.read_bytes()
     assert textvae(*words)[0] == 0
     assert png.read_bytes() == first
     assert textvae(*words, "--seed", "1")[0] == 0
     assert png.read_bytes() != first
+    assert textvae(*words, "--precision", "bf16")[0] == 0
+    assert read_facts(png)["precision"] == "bf16"
     assert textvae(*words, "--scale", "5")[0] == 0
     with Image.open(png) as large:
         assert large.height > 2 * 28 * 5

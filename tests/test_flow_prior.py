@@ -212,6 +212,40 @@ def test_the_shortest_strides_are_guided_midpoint_steps():
     torch.testing.assert_close(found, (first + second) / 2)
 
 
+def test_half_of_all_strides_are_the_shortest_and_the_others_any_length(monkeypatch):
+    prior, strides = flow(), []
+    plain = prior._two_halves
+
+    def two_halves(at, time, stride, condition):
+        strides.append((time, stride))
+        return plain(at, time, stride, condition)
+
+    monkeypatch.setattr(prior, "_two_halves", two_halves)
+    prior.shortcut_error(torch.randn(6000, 3), torch.eye(4).repeat(1500, 1))
+    ((time, stride),) = strides
+    lengths = [2.0**-n for n in range(int(math.log2(SMALL.steps)) + 1)]
+    assert sorted(set(stride.tolist()), reverse=True) == lengths
+    shares = [float((stride == length).double().mean()) for length in lengths]
+    assert shares[-1] == pytest.approx(0.5, abs=0.03)
+    assert shares[:-1] == pytest.approx([0.5 / (len(lengths) - 1)] * (len(lengths) - 1), abs=0.03)
+    # Each begins where one of its length can, and ends at 1 at the latest.
+    assert bool(((time / stride).frac() == 0).all() and (time + stride <= 1).all())
+
+
+def test_strides_are_taught_by_one_half_of_a_batch_and_velocities_by_the_other(monkeypatch):
+    training, seen = FlowMatching(flow(), strides=True), {}
+    for name in ("matching_error", "shortcut_error"):
+        plain = getattr(training.prior, name)
+        monkeypatch.setattr(
+            training.prior, name, lambda z, c, name=name, plain=plain: (seen.update({name: c}), plain(z, c))[1]
+        )
+    conditions = torch.eye(4).repeat(2, 1)
+    terms = training.loss(torch.randn(8, 6), conditions)
+    assert seen["shortcut_error"].equal(conditions[:4])
+    assert seen["matching_error"].equal(conditions[4:])
+    torch.testing.assert_close(terms.total, terms.terms["velocity"] + terms.terms["stride"])
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 7, 5)])
 def test_a_batch_may_have_no_shortest_stride(shape):
     prior, at = flow(shape), torch.randn(4, *shape)

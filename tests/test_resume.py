@@ -14,10 +14,12 @@ import tiny
 import torch
 
 from textvae import cli, experiment, runs
+from textvae.conditions import training_conditions
 from textvae.errors import UserError
 from textvae.models.flow_stage import WithFlow
 from textvae.pictures import read_facts
 from textvae.runs import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
+from textvae.stages import begin
 
 EMA = (
     *("--trainer.epochs", "3", "--trainer.batch-size", "48"),
@@ -257,16 +259,6 @@ def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
     assert textvae(*words(tmp_path / "run", *EMA))[0] == 0
 
 
-def test_narrowed_weights_load_as_fp32(copied_run):
-    weights = open_run(copied_run).load_model().state_dict()
-    runs.write_weights(copied_run, weights, torch.float16)
-    loaded = open_run(copied_run).load_model().state_dict()
-    assert (copied_run / MODEL).stat().st_size < 0.75 * sum(w.numel() * 4 for w in weights.values())
-    for name, weight in loaded.items():
-        assert weight.dtype == torch.float32
-        assert weight.equal(weights[name].half().float())
-
-
 def test_config_json_says_how_it_was_carried_out(tiny_run):
     config = json.loads((tiny_run / CONFIG).read_text())
     assert config["recipe"] == "label-conv"
@@ -349,6 +341,20 @@ def test_stages_follow_each_other_and_history_names_them(flow_run):
     assert isinstance(model, WithFlow)
     assert bool(model.prior.strides)
     assert json.loads((flow_run / CONFIG).read_text())["flow"]["stride_epochs"] == 1
+
+
+def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(flow_run, tiny_data, cpu):
+    recipe, images = open_run(flow_run).recipe, tiny_data
+    before = read_state(flow_run)["training"]
+    conditions = training_conditions(images, recipe)
+    stage = begin("strides", recipe, images, conditions, cpu, flow_run, before)
+    assert stage.config.learning_rate == pytest.approx(recipe.flow.trainer.learning_rate / 4)
+    assert stage.config.epochs == 1
+    model = stage.training.model
+    assert model.strides
+    kept = before["averaged" if recipe.flow.trainer.ema_decay else "model"]
+    assert all(weight.equal(kept[f"prior.{name}"]) for name, weight in model.prior.named_parameters())
+    assert begin("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
 
 
 def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_run):

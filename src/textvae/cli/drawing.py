@@ -60,6 +60,8 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         facts = {"prompt": " | ".join(phrases), "seed": str(seed), "model": run.name, "recipe": run.recipe.name}
         led = {"guidance": guidance, "steps": steps, "negative": negative}
         facts |= {key: str(value) for key, value in led.items() if value is not None}
+        if precision != "fp32":
+            facts["precision"] = precision
         save_png(grid(rows, phrases, scale), out, facts)
         return {"out": str(out), "prompts": phrases, "num_images": num_images, "seed": seed, "model": run.name}
 

@@ -1,6 +1,7 @@
 """The papers' figures, redrawn from our runs."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from textvae.text.labels import NONE
 COLUMNS = 12
 CURVES = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
 """Colours of curves, in order."""
+GRID = (225, 225, 225)
 CURVED = {
     "frechet_judge": "Frechet distance, judge features",
     "judge_accuracy": "judge accuracy",
@@ -106,8 +108,8 @@ def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) 
 
 def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path, axis: str = "epoch") -> None:
     """Draws two families of curves over epochs (or whatever is ``axis`` says), a colour for each name."""
-    width, height, margin = 720, 400, 48
-    canvas = Image.new("RGB", (width, height), PAPER)
+    width, height, margin, names = 720, 400, 48, 200
+    canvas = Image.new("RGB", (width + names, height), PAPER)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
     everything = [point for family in (thin, bold) for points in family.values() for point in points]
     low, high = min(value for _, value in everything), max(value for _, value in everything)
@@ -117,17 +119,28 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
         across = margin + (width - 2 * margin) * epoch / last
         return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
 
+    for value in _ticks(low, high):
+        pen.line([place(0.0, value), place(last, value)], GRID)
+        pen.text((margin - 6, place(0.0, value)[1]), f"{value:g}", INK, font=font, anchor="rm")
+    for value in _ticks(0.0, last):
+        pen.text((place(value, low)[0], height - margin + 6), f"{value:g}", INK, font=font, anchor="ma")
     pen.line([place(0.0, high), place(0.0, low), place(last, low)], INK)
-    for value in (low, high):
-        pen.text((margin - 6, place(0.0, value)[1]), f"{value:.3g}", INK, font=font, anchor="rm")
-    pen.text((width - margin, height - margin + 6), f"{axis} {last:g}", INK, font=font, anchor="ra")
+    pen.text((width - margin, height - margin + 24), axis, INK, font=font, anchor="ra")
     pen.text((margin, 8), title, INK, font=font)
     for number, name in enumerate(dict.fromkeys([*thin, *bold])):
         colour = CURVES[number % len(CURVES)]
         pen.line([place(x, y) for x, y in thin.get(name, ())], colour)
         pen.line([place(x, y) for x, y in bold.get(name, ())], colour, width=3)
-        pen.text((width - margin, 8 + 16 * number), name, colour, font=font, anchor="ra")
+        pen.text((width - margin + 12, margin + 16 * number), name, colour, font=font)
     save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """At most six round numbers between the two, evenly apart."""
+    rough = max(high - low, 1e-9) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough)
+    return [round(step * n, 9) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _photographs(runs: Mapping[str, Run], folder: Path) -> None:

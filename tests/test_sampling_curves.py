@@ -64,7 +64,12 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("low", "high", "marks"),
-    [(0.0, 5.0, [0, 1, 2, 3, 4, 5]), (0.73, 1.0, [0.8, 0.9, 1.0]), (-210.0, -40.0, [-200, -150, -100, -50]), (3.0, 3.0, [3])],
+    [
+        (0.0, 5.0, [0, 1, 2, 3, 4, 5]),
+        (0.73, 1.0, [0.8, 0.9, 1.0]),
+        (-210.0, -40.0, [-200, -150, -100, -50]),
+        (3.0, 3.0, [3]),
+    ],
 )
 def test_axes_are_marked_at_round_numbers(low, high, marks):
     assert figures._ticks(low, high) == pytest.approx(marks)

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import safetensors
 
 from textvae.config import to_dict
 from textvae.data import source
-from textvae.errors import UserError
 from textvae.files import write_text
+from textvae.models.base import TextVAE
+from textvae.packing import SCALE, halved, packed
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
 from textvae.results import SHOWN, numbers
-from textvae.runs import CARD, METRICS, SAMPLES, Run, open_run, read_config, write_config, write_weights
+from textvae.runs import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
 
 LIMITS = (
@@ -50,6 +51,7 @@ def write_card(run: Run) -> None:
         f"- Recipe: `{recipe.name}`, trained by `{_command(recipe)}`",
         f"- Data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
+        *(["- Weights: 8-bit matrices with a scale for each row (`textvae.packing`)"] if _is_packed(run) else []),
         "- Licence of the weights: MIT",
         f"- Use: {RESEARCH if data.terms.endswith('for research') else USE}",
         "",
@@ -76,6 +78,13 @@ def write_card(run: Run) -> None:
         lines += ["", f"Protocol: {told}; the whole of it stands in {METRICS}.", ""]
     lines += [LIMITS, ""]
     write_text(run.path / CARD, "\n".join(lines))
+
+
+def _is_packed(run: Run) -> bool:
+    if not (run.path / MODEL).exists():
+        return False
+    with safetensors.safe_open(run.path / MODEL, "pt") as stored:
+        return any(name.endswith(SCALE) for name in stored.keys())  # noqa: SIM118
 
 
 def _command(trained: Recipe) -> str:
@@ -106,16 +115,16 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> l
 
 
 def ship(run: str, folder: Path) -> Run:
-    """Copies a finished run, its weights in half precision, to a folder of the package; measure it there anew.
+    """Copies a finished run, its weights packed, to a folder of the package; measure it there anew.
+
+    A judge's are in half precision, as what all others are measured by.
 
     Raises:
         UserError: there is no such run, or its weights don't go into half precision.
     """
     shipped = open_run(run)
-    config = read_config(shipped.path)
-    weights = shipped.load_model().state_dict()
-    if not all(bool(torch.isfinite(w.half()).all()) for w in weights.values() if w.is_floating_point()):
-        raise UserError(f"{run} holds weights too large for half precision", "ship another training")
-    write_weights(folder, weights, torch.float16)
+    config, model = read_config(shipped.path), shipped.load_model()
+    narrowed = packed if isinstance(model, TextVAE) else halved
+    write_weights(folder, narrowed(model.state_dict()))
     write_config(folder, shipped.recipe, config["data"]["fingerprint"], config["execution"])
     return open_run(folder)

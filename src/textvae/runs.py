@@ -29,6 +29,7 @@ from textvae.errors import UserError
 from textvae.files import write_json, write_text, written_whole
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.flow_stage import WithFlow
+from textvae.packing import unpacked
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow
@@ -65,8 +66,7 @@ class Run:
         try:
             weights = safetensors.torch.load_file(file)
             model = self._built(with_flow=any(name.startswith(f"{VAE}.") for name in weights))
-            # Shipped weights are stored in half the space; computing is done in fp32.
-            model.load_state_dict({name: _single(weight) for name, weight in weights.items()})
+            model.load_state_dict(unpacked(weights))
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(
@@ -80,10 +80,6 @@ class Run:
         if not with_flow or self.recipe.flow is None or not isinstance(model, TextVAE):
             return model
         return WithFlow(model, self.recipe.flow.model.build(model))
-
-
-def _single(weight: Tensor) -> Tensor:
-    return weight.float() if weight.is_floating_point() else weight
 
 
 def shipped_models() -> dict[str, Path]:
@@ -179,17 +175,11 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
     )
 
 
-def write_weights(path: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Writes model.safetensors; ``dtype`` narrows floating-point weights (for shipping)."""
-    narrowed = {
-        name: (weight.to(dtype) if dtype is not None and weight.is_floating_point() else weight)
-        .detach()
-        .cpu()
-        .contiguous()
-        for name, weight in weights.items()
-    }
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes model.safetensors."""
+    here = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     with written_whole(path / MODEL) as temporary:
-        safetensors.torch.save_file(narrowed, temporary, metadata={"format": "pt"})
+        safetensors.torch.save_file(here, temporary, metadata={"format": "pt"})
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

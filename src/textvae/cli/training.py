@@ -167,7 +167,7 @@ def sweep(arguments: list[str]) -> tuple[Result, str]:
 
 
 def ship(arguments: list[str]) -> tuple[Result, str]:
-    """Put a finished run into the package: half precision, measured anew, with a model card."""
+    """Put a finished run into the package: weights of 8 bits, measured anew, with a model card."""
 
     def options(
         run: Annotated[str, tyro.conf.Positional],

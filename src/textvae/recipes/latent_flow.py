@@ -129,8 +129,7 @@ _SHOWN: dict[Photographs, str] = {"flowers": "flowers", "products": "products on
 _LENGTHS: dict[Photographs, int] = {"flowers": 22, "products": 10, "coco": 16}
 """Words that 95 of 100 captions have at most, and products all but a few."""
 _PASSES: dict[Photographs, tuple[int, int]] = {"flowers": (14, 16), "products": (4, 8), "coco": (60, 60)}
-"""Of the two stages: about 100,000 images of the first and 190,000 of the second."""
-_GUIDANCE: dict[Photographs, float] = {"flowers": 2.5, "products": 4.0, "coco": 3.25}
+"""Of the two stages: 100,000 to 130,000 images of the first, 210,000 to 260,000 of the second."""
 
 
 def latent_flow_photographs(source: Photographs) -> Recipe:
@@ -186,7 +185,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=passes[0], batch_size=64, learning_rate=rate, schedule="cosine", ema_decay=0.995, flip=flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, guidance=_GUIDANCE[source], solver="multistep"), "words", size=1),
+            FlowConfig(FlowPrior.Config(width=128, guidance=4.0, solver="multistep"), "words", size=1),
             TrainerConfig(
                 epochs=passes[1],
                 batch_size=128,

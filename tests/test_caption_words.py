@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from textvae import data
-from textvae.conditions import training_conditions, with_words
+from textvae.conditions import training_conditions, with_captions
 from textvae.config import updated
 from textvae.device import Execution
 from textvae.errors import UserError
@@ -24,10 +24,15 @@ CAPTIONS = ["A red flower, red!", "a red rose", "the white flower's petals", "A 
 
 
 def test_common_words_are_learned_the_commonest_first():
-    text = CaptionWords(least=2).learned_from(CAPTIONS)
+    text = CaptionWords(least=2).learned_from(CAPTIONS, [1] * 4)
     assert text.words == ("a", "red", "flower", "white")
     assert text.num_tokens == 5
-    assert CaptionWords(least=2, most=2).learned_from(CAPTIONS).words == ("a", "red")
+    assert CaptionWords(least=2, most=2).learned_from(CAPTIONS, [1] * 4).words == ("a", "red")
+
+
+def test_words_of_few_captions_are_learned_where_many_images_share_them():
+    text = CaptionWords(least=2).learned_from(["rotes Boot", "blaues Haus", "rotes Haus"], [30, 29, 1])
+    assert text.words == ("haus", "rotes", "boot")
 
 
 def test_unknown_words_are_left_out_and_said(capsys):
@@ -101,7 +106,20 @@ def test_any_photographs_of_its_size_will_do(blocks):
 
 def test_a_recipe_with_a_closed_vocabulary_stays_as_it_is(blocks):
     digits = recipe("latent-flow-digits")
-    assert with_words(digits, data.load(blocks, "train")) is digits
+    assert with_captions(digits, data.load(blocks, "train")) is digits
+
+
+def test_a_set_of_one_s_own_is_drawn_by_its_own_captions(blocks):
+    toy, images = on(recipe("toy"), blocks), data.load(blocks, "train")
+    assert toy.prompts == ()
+    found = with_captions(toy, images)
+    assert 1 < len(found.prompts) <= 5
+    assert len(set(found.prompts)) == len(found.prompts)
+    assert set(found.prompts) <= set(images.captions)
+    # Each caption counts once, and besides with the images that share it.
+    stretches = images.caption_range.tolist()
+    shared = [sum(start <= number < stop for start, stop in stretches) for number in range(len(images.captions))]
+    assert found.text.words == toy.text.learned_from(images.captions, shared).words
 
 
 def _small(name: str):
@@ -128,7 +146,7 @@ def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(bl
     out, toy = tmp_path / "run", recipe("toy")
     assert carry_out(dataclasses.replace(toy, flow=None), out, cpu)
     images = data.load(blocks, "train")
-    known = with_words(toy, images)
+    known = with_captions(toy, images)
     stage = begin(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {})
     latents, ranges = stage.training.images, stage.training.condition_range
     assert len(latents) == len(ranges) == 2 * len(images)

@@ -133,7 +133,7 @@ def test_another_set_brings_its_encoder():
     ("name", "data_set", "said"),
     [
         ("clip-grid-64", "coco-mini-128-sentence", "64 pixels"),
-        ("clip-grid-64", "mnist", "no prepared set"),
+        ("clip-grid-64", "mnist", "does not say what it holds"),
         ("clip-grid-64", "coco-mini-64-words", "no pooled embedding"),
         ("label-conv", "coco-mini-64-sentence", "made for fashion-mnist alone"),
     ],

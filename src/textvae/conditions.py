@@ -11,15 +11,25 @@ from textvae.errors import UserError
 from textvae.recipes.recipe import Recipe, TextEncoder
 from textvae.text.caption_words import CaptionWords
 
+PROMPTS = 5
+"""Captions that are drawn while a recipe without prompts of its own is trained, at most."""
 Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
 """What may be told, and for each image the stretch of it from which one is drawn a step."""
 
 
-def with_words(recipe: Recipe, images: CaptionedImages) -> Recipe:
-    """The recipe with the words of its training captions, where its text encoder learns them; else as it is."""
+def with_captions(recipe: Recipe, images: CaptionedImages) -> Recipe:
+    """The recipe with what it takes from its training captions: words where its text encoder learns them, and prompts
+    where it has none.
+    """
+    captions = images.captions
+    if not recipe.prompts:
+        recipe = replace(recipe, prompts=tuple(captions[:: -(-len(captions) // PROMPTS)]))
     if not isinstance(recipe.text, CaptionWords):
         return recipe
-    text, flow = recipe.text.learned_from(images.captions), recipe.flow
+    of_each = torch.zeros(len(captions) + 1, dtype=torch.int64)
+    for end, sign in ((0, 1), (1, -1)):
+        of_each.index_add_(0, images.caption_range[:, end], torch.full((len(images),), sign))
+    text, flow = recipe.text.learned_from(captions, of_each.cumsum(0)[:-1].tolist()), recipe.flow
     if flow is not None:
         flow = replace(flow, model=replace(flow.model, size=text.num_tokens))
     return replace(recipe, text=text, flow=flow)

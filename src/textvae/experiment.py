@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.card import write_card
-from textvae.conditions import training_conditions, with_words
+from textvae.conditions import training_conditions, with_captions
 from textvae.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution
@@ -104,7 +104,7 @@ def carry_out(
         splits = data.source(recipe.data).splits
         if "val" in splits:
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
-    recipe = with_words(recipe, images)
+    recipe = with_captions(recipe, images)
     _claim(out, recipe, images, execution)
 
     names, conditions = stages_of(recipe), training_conditions(images, recipe)

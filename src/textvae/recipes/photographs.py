@@ -51,8 +51,9 @@ PROMPTS: Mapping[pairs.Source, tuple[str, ...]] = {
 
 
 def prompts_of(data: str) -> tuple[str, ...]:
-    """Prompts for a prepared set: its source's, those of MS-COCO for sources of one's own."""
-    return PROMPTS[pairs.source_of(data) or "coco-mini"]
+    """Prompts for a prepared set: its source's; none for a source of one's own, whose captions then serve."""
+    source = pairs.source_of(data)
+    return PROMPTS[source] if source else ()
 
 
 def photograph_recipe(
@@ -112,5 +113,8 @@ def _parts(data: str) -> tuple[str, str, str]:
     """SOURCE, SIZE and ENCODER of a set's name."""
     named = re.fullmatch(r"(.+)-(\d+)-([a-z-]+)", data)
     if named is None:
-        raise UserError(f"{data!r} is no prepared set", "name one as SOURCE-SIZE-ENCODER: coco-mini-64-sentence")
+        raise UserError(
+            f"{data!r} does not say what it holds",
+            "name a set, and its folder, as SOURCE-SIZE-ENCODER: coco-mini-64-sentence",
+        )
     return named[1], named[2], named[3]

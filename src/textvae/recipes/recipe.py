@@ -64,7 +64,7 @@ class Recipe:
     """A ``ModelConfig``; its own type says which settings there are."""
     trainer: TrainerConfig
     prompts: tuple[str, ...]
-    """Drawn while training and for the model card."""
+    """Drawn while training and for the model card; of none, captions of the training set."""
     condition_on: Literal["text", "image", "shifted-image"] = "text"
     """What a model is told in training; prompts are text always. text: a caption of the image; image: an embedding of
     the image in the space of the text encoder (paper c); shifted-image: the same, moved to where captions are, which

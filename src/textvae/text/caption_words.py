@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,8 @@ from textvae.errors import UserError
 from textvae.progress import say
 from textvae.text.labels import NONE
 
+REPEATED = 30
+"""Images of a word that is learned though few different captions have it: labels are captions too."""
 NAMED = 8
 """Unknown words that a notice names; the rest are counted."""
 
@@ -30,7 +32,7 @@ class CaptionWords:
     length: int = 24
     """Words a caption; what goes beyond is cut off."""
     least: int = 3
-    """How often a word must occur in the training captions to be learned."""
+    """How often a word must occur in different training captions to be learned, unless ``REPEATED`` images have it."""
     most: int = 2000
     """Words to learn, at most."""
 
@@ -46,11 +48,15 @@ class CaptionWords:
         """Rows of an embedding table: the words, and padding."""
         return len(self.words) + 1
 
-    def learned_from(self, captions: Iterable[str]) -> "CaptionWords":
-        """With the common words of these captions."""
-        count = Counter(word for caption in captions for word in _words(caption))
-        common = sorted((word for word in count if count[word] >= self.least), key=lambda word: (-count[word], word))
-        return replace(self, words=tuple(common[: self.most]))
+    def learned_from(self, captions: Sequence[str], images: Sequence[int]) -> "CaptionWords":
+        """With the common words of these captions, all different, each of so many images."""
+        count, shown = Counter[str](), Counter[str]()
+        for caption, number in zip(captions, images, strict=True):
+            for word in _words(caption):
+                count[word] += 1
+                shown[word] += number
+        common = [word for word in count if count[word] >= self.least or shown[word] >= REPEATED]
+        return replace(self, words=tuple(sorted(common, key=lambda word: (-count[word], word))[: self.most]))
 
     def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n {self.length}"]:
         """Token ids, a row a caption, zeros for padding; ``NONE``, and a caption of unknown words alone, is all zeros.

@@ -135,7 +135,7 @@ _PASSES: dict[Photographs, tuple[int, int]] = {"flowers": (14, 16), "products": 
 def latent_flow_photographs(source: Photographs) -> Recipe:
     """Photographs of 64 pixels from captions in anybody's words; no frozen encoder, nothing to download.
 
-    The recipe learns to read: the words that occur three times or more in the training captions are tokens, each
+    The recipe learns to read: the words of three training captions or more are tokens, each
     attended to by every place of the latents in every layer (``CaptionWords``, ``WordTransformer``); they stand in the
     run's config.json.
 
@@ -149,7 +149,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     by (as with digits on black); half of that learns.
 
     Every place of the latents is one of the flow's, and its matrices are moved by Muon. With four to a place and Adam,
-    samples (600 again) were at 157 after twenty minutes. Begun at real latents, with noise up to t = 0.4, 0.6 and 0.8,
+    samples (600 again, and 4 latents) were at 157 after twenty minutes. Begun at real latents, with noise up to t = 0.4, 0.6 and 0.8,
     they were at 157, 136 and 106, reconstructions at 83: what lacked was fine detail, not the layout. Steps, solvers,
     and where guidance begins and ends moved that by 3 at most. One to a place and Muon came to 160 in five minutes
     (either alone: 176 and 182, neither: 186). It costs three times as much to draw, of which the multistep solver saves
@@ -161,15 +161,18 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     Flowers and scenes are mirrored in both stages, 6,989 and 2,145 being few; products are not: text on them is text.
 
     Found, on flowers: colours, centres and backgrounds come as asked, and petals are petals. Reconstructions are at a
-    Fréchet distance of 68, samples at 121 (the best of papers a and b 242), so what is left is shared by the two.
-    Guidance 2.5 was the best of 1.25, 1.75 and 2.5 of an earlier flow; colours are more vivid than real ones. On
-    products, samples come to 86 and reconstructions to 60, and the things that titles name are told apart; over
-    1,000 training titles they were at 106.9, 104.4, 102.3, 99.7 and 97.5 with guidance 1.5, 2, 2.5, 3.5 and 4.5.
-    On MS-COCO, of 2,145 images, scenes have the right colours and layout, and things are daubs: 172, where real
-    training images are at 95 and reconstructions at 126 (400 images; the best of papers a to c 298).
+    Fréchet distance of 31, samples at 104 (the best of papers a and b 242); colours are more vivid than real ones. On
+    products, PRODUCTS. On MS-COCO, of 2,145 images, scenes have the right colours and layout, and things are daubs:
+    COCO, where real training images are at 95 (400 images; the best of papers a to c 298).
+
+    Guidance: over 800 training captions of flowers, samples were at 142.7, 138.1, 135.0, 132.5 and 130.4 with 2.5,
+    3.25, 4, 5 and 6.5; over 1,500 of scenes at 104.8, 104.4 and 104.9 with 2.5, 3.25 and 4; over 1,000 titles of
+    products, of an earlier flow, at 102.3, 99.7 and 97.5 with 2.5, 3.5 and 4.5. So all have 4: more would pay in
+    distance, and be paid for in variety.
 
     Command: ``textvae train latent-flow-flowers --precision bf16``, after ``textvae data prepare flowers102 --text
-    words``; likewise -products and -coco. 39 minutes on one core: 165 images a second in stage one, 120 in stage two.
+    words``; likewise -products and -coco. 45 minutes on one core beside other work; 165 images a second in stage one,
+    120 in stage two.
     """
     flip, passes, rate = source != "products", _PASSES[source], 1.5e-3 if source == "products" else 3e-3
     return Recipe(

@@ -149,11 +149,11 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     by (as with digits on black); half of that learns.
 
     Every place of the latents is one of the flow's, and its matrices are moved by Muon. With four to a place and Adam,
-    samples (600 again, and 4 latents) were at 157 after twenty minutes. Begun at real latents, with noise up to t = 0.4, 0.6 and 0.8,
-    they were at 157, 136 and 106, reconstructions at 83: what lacked was fine detail, not the layout. Steps, solvers,
-    and where guidance begins and ends moved that by 3 at most. One to a place and Muon came to 160 in five minutes
-    (either alone: 176 and 182, neither: 186). It costs three times as much to draw, of which the multistep solver saves
-    half: at 8 steps it was at 173.6 where Heun's was at 172.8 (400 samples).
+    samples (600 again, and 4 latents) were at 157 after twenty minutes. Begun at real latents, with noise up to t =
+    0.4, 0.6 and 0.8, they were at 157, 136 and 106, reconstructions at 83: what lacked was fine detail, not the layout.
+    Steps, solvers, and where guidance begins and ends moved that by 3 at most. One to a place and Muon came to 160 in
+    five minutes (either alone: 176 and 182, neither: 186). It costs three times as much to draw, of which the multistep
+    solver saves half: at 8 steps it was at 173.6 where Heun's was at 172.8 (400 samples).
 
     The perceptual loss: at the same 150 seconds 162 with it and 166 without, though it had seen 24,400 images against
     34,600. It pays where training goes on; but distances in the features of the very network that trained flatter it.

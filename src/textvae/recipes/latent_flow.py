@@ -138,9 +138,8 @@ _GUIDANCE: dict[Photographs, float] = {"flowers": 2.5, "products": 4.0, "coco": 
 def latent_flow_photographs(source: Photographs) -> Recipe:
     """Photographs of 64 pixels from captions in anybody's words; no frozen encoder, nothing to download.
 
-    The recipe learns to read: the words of three training captions or more are tokens, each
-    attended to by every place of the latents in every layer (``CaptionWords``, ``WordTransformer``); they stand in the
-    run's config.json.
+    The recipe learns to read: the words of three training captions or more are tokens, each attended to by every place
+    of the latents in every layer (``CaptionWords``, ``WordTransformer``); they stand in the run's config.json.
 
     Stage one has 16 x 16 places of 8 latents. With 4, of which reconstructions of scenes were at a Fréchet distance
     (efficientnet-lite0) of 126 and not at 56, samples were at 172 and not at 149: unlike garments, photographs lose
@@ -176,8 +175,9 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     are at 149 and reconstructions at 56, where real training images are at 95 (400 images; the best of papers a to c
     298).
 
-    Guidance, on training captions: 1,500 scenes were at 104.8, 104.4 and 104.9 with 2.5, 3.25 and 4; 1,000 products of
-    an earlier flow at 102.3, 99.7 and 97.5 with 2.5, 3.5 and 4.5: more pays in distance, and is paid for in variety.
+    Guidance, on training captions: 1,500 scenes were at 104.8, 104.4 and 104.9 with 2.5, 3.25 and 4 (the 400 test
+    images at 149.9 with 2.5); 1,000 products of an earlier flow at 102.3, 99.7 and 97.5 with 2.5, 3.5 and 4.5: more
+    pays in distance, and is paid for in variety.
 
     Command: ``textvae train latent-flow-flowers --precision bf16``, after ``textvae data prepare flowers102 --text
     words``; likewise -products and -coco. 45 minutes on one core beside other work; 165 images a second in stage one,

@@ -26,10 +26,10 @@ def with_captions(recipe: Recipe, images: CaptionedImages) -> Recipe:
         recipe = replace(recipe, prompts=tuple(captions[:: -(-len(captions) // PROMPTS)]))
     if not isinstance(recipe.text, CaptionWords):
         return recipe
-    of_each = torch.zeros(len(captions) + 1, dtype=torch.int64)
-    for end, sign in ((0, 1), (1, -1)):
-        of_each.index_add_(0, images.caption_range[:, end], torch.full((len(images),), sign))
-    text, flow = recipe.text.learned_from(captions, of_each.cumsum(0)[:-1].tolist()), recipe.flow
+    # Stretches begun less those ended before: how many images own a caption.
+    begun, ended = (edge.bincount(minlength=len(captions) + 1) for edge in images.caption_range.unbind(1))
+    of_each = (begun - ended).cumsum(0)[:-1]
+    text, flow = recipe.text.learned_from(captions, of_each.tolist()), recipe.flow
     if flow is not None:
         flow = replace(flow, model=replace(flow.model, size=text.num_tokens))
     return replace(recipe, text=text, flow=flow)

@@ -25,21 +25,16 @@ def packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         UserError: some weight is not finite in half precision.
     """
+    matrices = {n: w for n, w in weights.items() if w.is_floating_point() and w.dim() > 1 and w.numel() >= SMALL}
     stored = {}
-    for name, weight in weights.items():
-        if not weight.is_floating_point():
-            stored[name] = weight
-        elif weight.dim() < 2 or weight.numel() < SMALL:
-            stored[name] = weight.half()
-        else:
-            rows = weight.float().flatten(1)
-            scale = (rows.abs().amax(1) / 127).half()
-            # A row of zeros, or one so small that its scale is nothing in half precision, is zeros.
-            steps = torch.where(scale > 0, scale.float(), torch.inf)[:, None]
-            stored[name] = (rows / steps).round().clamp(-127, 127).to(torch.int8).view(weight.shape)
-            stored[name + SCALE] = scale
-        _check(name, stored.get(name + SCALE, stored[name]))
-    return stored
+    for name, weight in matrices.items():
+        rows = weight.float().flatten(1)
+        scale = _half(name, rows.abs().amax(1) / 127)
+        # A row of zeros, or one so small that its scale is nothing in half precision, is zeros.
+        steps = torch.where(scale > 0, scale.float(), torch.inf)[:, None]
+        stored[name] = (rows / steps).round().clamp(-127, 127).to(torch.int8).view(weight.shape)
+        stored[name + SCALE] = scale
+    return stored | halved({name: weight for name, weight in weights.items() if name not in matrices})
 
 
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,10 +43,7 @@ def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         UserError: some weight is not finite in half precision.
     """
-    stored = {name: weight.half() if weight.is_floating_point() else weight for name, weight in weights.items()}
-    for name, weight in stored.items():
-        _check(name, weight)
-    return stored
+    return {name: _half(name, weight) if weight.is_floating_point() else weight for name, weight in weights.items()}
 
 
 def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -66,6 +58,8 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return weights
 
 
-def _check(name: str, stored: Tensor) -> None:
-    if stored.is_floating_point() and not bool(torch.isfinite(stored).all()):
+def _half(name: str, weight: Tensor) -> Tensor:
+    narrow = weight.half()
+    if not bool(torch.isfinite(narrow).all()):
         raise UserError(f"{name} holds weights too large for half precision", "ship another training")
+    return narrow

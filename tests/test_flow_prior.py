@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from textvae.errors import UserError
-from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments
+from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
 from textvae.models.label_conv import LabelConv
 from textvae.models.latent_flow import LatentFlow
 from textvae.models.word_transformer import WordTransformer
@@ -286,8 +286,53 @@ def test_words_of_padding_are_zeros_and_need_no_company():
     reader = WordTransformer(9, 16).eval()
     tokens = torch.tensor([[1, 4, 2, 0, 0], [0, 0, 0, 0, 0]])
     read = reader(tokens)
-    assert read[tokens == 0].eq(0).all()
-    torch.testing.assert_close(read[:1, :3], reader(tokens[:1, :3]))
+    assert read.shape == (2, 3, 16)  # what is padding in every caption costs nothing
+    assert read[tokens[:, :3] == 0].eq(0).all()
+    torch.testing.assert_close(read[:1], reader(tokens[:1, :3]))
+    in_training = reader.train()(tokens)
+    assert in_training.shape == (2, 5, 16)
+    torch.testing.assert_close(read, in_training[:, :3])
+
+
+def test_attention_is_the_same_where_gradients_flow():
+    torch.manual_seed(0)
+    prior = FlowConfig(SMALL, "words", size=9).build(latents((2, 4, 4))).eval()
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    tokens, noise = torch.tensor([[1, 4, 5, 2], [1, 5, 0, 0]]), torch.randn(2, 2, 4, 4)
+    with torch.no_grad():
+        drawn = prior.sample(tokens, noise)
+    torch.testing.assert_close(drawn, prior.sample(tokens, noise))
+
+
+def test_words_left_out_close_up_in_order_and_any_number_of_them_is():
+    torch.manual_seed(0)
+    captions = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 0, 0]]).repeat(9000, 1)
+    shortened = with_words_left_out(captions, 0.5)
+    number = (shortened != 0).sum(1)
+    assert all(row[:n].diff().gt(0).all() and row[n:].eq(0).all() for row, n in zip(shortened, number, strict=True))
+    # Half of the captions are whole, and one in nine of the others.
+    expected = torch.full((9,), 0.5 / 9)
+    expected[8] += 0.5
+    torch.testing.assert_close(number.bincount(minlength=9) / 9000, expected, atol=0.02, rtol=0)
+    assert with_words_left_out(captions, 0.0).equal(captions)
+
+
+def test_words_are_left_out_of_what_a_flow_is_taught_but_not_of_prompts(monkeypatch):
+    torch.manual_seed(0)
+    shape, captions = (2, 4, 4), torch.arange(1, 9).repeat(64, 1)
+    prior = FlowConfig(dataclasses.replace(SMALL, word_dropout=1.0), "words", size=9).build(latents(shape))
+    seen = []
+    monkeypatch.setattr(prior.features, "forward", lambda tokens: seen.append(tokens) or torch.zeros(*tokens.shape, 16))
+    FlowMatching(prior, strides=False).loss(torch.zeros(64, 4, 4, 4), captions)
+    assert (seen[0] == 0).float().mean() > 0.3
+    prior.sample(captions, torch.zeros(64, *shape), Sampling(guidance=1.0))
+    assert seen[-1].equal(captions)
+
+
+def test_numbers_have_no_words_to_leave_out():
+    with pytest.raises(UserError, match="no words to leave out"):
+        FlowConfig(dataclasses.replace(SMALL, word_dropout=0.5)).build(latents((2, 4, 4)))
 
 
 def test_a_vae_with_a_flow_keeps_its_posterior_and_likelihood():

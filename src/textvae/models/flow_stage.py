@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.errors import UserError
@@ -51,6 +51,10 @@ class FlowConfig:
 
     def build(self, vae: TextVAE) -> FlowPrior:
         """The prior with fresh weights, for the latents of a VAE; a taught reader is a copy of the VAE's, and fixed."""
+        if self.prior.word_dropout and self.reader != "words":
+            raise UserError(
+                f"a reader of {self.reader} has no words to leave out", "use --flow.model.prior.word-dropout 0"
+            )
         latent_shape = vae.prior.latent_shape
         width = self.prior.width
         if self.reader == "words":
@@ -80,6 +84,8 @@ class FlowMatching(Trainable):
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor) -> LossTerms:
         """Squared errors of velocities, over dimensions of standardised latents."""
+        if self.prior.config.word_dropout:
+            condition = with_words_left_out(condition, self.prior.config.word_dropout)
         mean, log_variance = images.chunk(2, dim=1)
         latent = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         if not self.strides:
@@ -90,6 +96,18 @@ class FlowMatching(Trainable):
         velocity = self.prior.matching_error(latent[some:], condition[some:])
         stride = self.prior.shortcut_error(latent[:some], condition[:some])
         return LossTerms(velocity + stride, {"velocity": velocity.detach(), "stride": stride.detach()})
+
+
+def with_words_left_out(tokens: Int64[Tensor, "n l"], share: float) -> Int64[Tensor, "n l"]:
+    """Captions of token ids, of this share of them only some words: any number is as likely as another, and any words.
+
+    What is kept closes up, in order, as a prompt of those words would be read.
+    """
+    n, device = len(tokens), tokens.device
+    staying = torch.where(torch.rand(n, device=device) < share, torch.rand(n, device=device), 1.0)
+    kept = (tokens != 0) & (torch.rand(tokens.shape, device=device) < staying[:, None])
+    first = (~kept).long().argsort(dim=1, stable=True)
+    return (tokens * kept).gather(1, first)
 
 
 @torch.no_grad()

@@ -23,8 +23,12 @@ class WordTransformer(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
-    def forward(self, tokens: Int64[Tensor, "n l"]) -> Float[Tensor, "n l width"]:
-        """Features of each token, zeros for padding."""
+    def forward(self, tokens: Int64[Tensor, "n l"]) -> Float[Tensor, "n words width"]:
+        """Features of each token, zeros for the padding at the end of a caption; once trained, they are as many as the
+        longest caption has.
+        """
+        if not self.training:
+            tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
         padding = tokens == 0
         # A caption of nothing but padding has nothing to attend to: it attends to its padding, and is zeroed below.
         silent = padding & ~padding.all(1, keepdim=True)

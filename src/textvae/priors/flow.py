@@ -51,6 +51,9 @@ class FlowPrior(nn.Module):
         """Of the attention to words; of no use to vectors."""
         dropout: float = 0.1
         """Share of training conditions that are replaced by zeros, without which there is no guidance."""
+        word_dropout: float = 0.0
+        """Share of training captions of which words are left out, so that prompts may be shorter than captions are; of
+        use to conditions that are token ids."""
         guidance: float = 1.5
         """How much is made of the condition: 1 is p(z|c) itself, more is more faithful and less varied."""
         steps: int = 8

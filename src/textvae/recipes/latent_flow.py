@@ -134,13 +134,14 @@ class _Source:
     latents: int
     """At each place."""
     guidance: float
+    word_dropout: float = 0.0
     rate: float = 3e-3
     """Learning rate of the first stage."""
     flip: bool = True
 
 
 _SOURCES: dict[Photographs, _Source] = {
-    "flowers": _Source("flowers102-64-words", "flowers", 22, (14, 14), latents=4, guidance=2.5),
+    "flowers": _Source("flowers102-64-words", "flowers", 22, (14, 16), latents=8, guidance=4.0, word_dropout=0.5),
     "products": _Source(
         "products-64-words", "products on white", 10, (4, 8), latents=8, guidance=4.0, rate=1.5e-3, flip=False
     ),
@@ -197,6 +198,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     stage one, 120 in stage two.
     """
     of = _SOURCES[source]
+    prior = FlowPrior.Config(width=128, guidance=of.guidance, word_dropout=of.word_dropout, solver="multistep")
     return Recipe(
         name=f"latent-flow-{source}",
         summary=f"{of.shown} from captions, spatial latents and a flow prior that reads",
@@ -210,7 +212,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
             epochs=of.passes[0], batch_size=64, learning_rate=of.rate, schedule="cosine", ema_decay=0.995, flip=of.flip
         ),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, guidance=of.guidance, solver="multistep"), "words", size=1),
+            FlowConfig(prior, "words", size=1),
             TrainerConfig(
                 epochs=of.passes[1],
                 batch_size=128,

@@ -181,7 +181,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         # The papers' models, nothing changed but what they are sampled from.
         Row("label-dense-flow", "label-dense", flow=True),
         Row("label-conv-flow", "label-conv", flow=True),
-        Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True),
+        Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True, nets=()),
         *(
             Row(f"latent-flow-{source}", f"latent-flow-{source}", precision="bf16")
             for source in ("flowers", "products", "coco")

@@ -49,9 +49,8 @@ def latent_flow_fashion() -> Recipe:
     pixels). The solver is a little better than strides (2,000 samples: 13.8 against 15.4 at 8 steps, 15.7 at 4) and
     takes four times as long.
 
-    Command: ``textvae train latent-flow-fashion --precision bf16``; 27 minutes on two quiet cores, by the rates of its
-    stages over 19,200 images each (1,700, 1,400 and 760 images a second); measured: see RESULTS.md, whose run took 55
-    minutes on one core beside other work.
+    Command: ``textvae train latent-flow-fashion --precision bf16``; 34 minutes on two quiet cores (1,500, 1,100 and 600
+    images a second in its stages); measured: see RESULTS.md.
     With ``--preset tiny`` 5 minutes on one core, and a judge accuracy of 0.88 (the first 1,000 test captions).
     """
     model = LatentFlow.Config(latent_channels=4, beta=0.3)
@@ -161,11 +160,12 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     seconds of one core, reconstructions of 600 flowers were at 162 with 16 x 16 places of 4; with 8 x 8 of 16 at 209,
     and with 8 x 8 of 8 still at 181 after ten times as long.
 
-    Flowers have 4 all the same. With 8 (14 and 16 passes, guidance 4) samples for test captions were at 103.6 in place
-    of 120.7, retrieval precision at 0.116 in place of 0.072, reconstructions at 31 in place of 68. But "a red flower"
-    was drawn as red all over, "an orange flower" as dark red specks, at any guidance from 2 to 4: captions of flowers
-    have a dozen words, that flow had never read so few, and 4 latents are forgiving. What to try next is to leave words
-    out of captions in training.
+    Captions of flowers have a dozen words, prompts have three. A flow that had read whole captions alone drew "a red
+    flower" as red all over and "an orange flower" as dark red specks, at any guidance from 2 to 4; the grid of prompts
+    showed it and no number did (samples for test captions were at 103.6, retrieval precision at 0.116). So of half of
+    the captions it reads only some words, any number of them: the same prompts are flowers of that colour on leaves,
+    and whole captions come to 107.9 and 0.101. With 4 latents, which forgave short prompts, it was 120.7 and 0.072.
+    Titles of products are short as they are.
 
     Products stand on white. At 3e-3 all pixels went white within 100 steps, where a sigmoid has no slope to come back
     by (as with digits on black); half of that learns.
@@ -183,7 +183,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     Flowers and scenes are mirrored in both stages, 6,989 and 2,145 being few; products are not: text on them is text.
 
     Found, on flowers: colours, centres and backgrounds come as asked, and petals are petals. Reconstructions are at a
-    Fréchet distance of 68, samples at 121 (the best of papers a and b 242); colours are more vivid than real ones. On
+    Fréchet distance of 31, samples at 108 (the best of papers a and b 242); colours are more vivid than real ones. On
     products, samples come to 81 and reconstructions to 50 (with 4 latents 86 and 60), and the things that titles name
     are told apart. On MS-COCO, of 2,145 images, scenes have the right colours and layout, and things are daubs: samples
     are at 149 and reconstructions at 56, where real training images are at 95 (400 images; the best of papers a to c

@@ -14,8 +14,8 @@ def flow(stored: Stored) -> str:
         ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
         "",
         "## Past the papers: photographs from anybody's words",
-        "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are the papers' models on the same",
-        "photographs, trained on frozen sentence embeddings; on MS-COCO they are in the sections above.",
+        "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are the papers' models on the",
+        "same photographs, trained on frozen sentence embeddings; on MS-COCO they are in the sections above.",
     )
     curves = [metrics["curves"] for metrics in stored.values() if "curves" in metrics]
     if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:

@@ -13,6 +13,7 @@ from textvae.models.words import DialReader
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.recipe import fitting_flow
+from textvae.stages import stages_of
 from textvae.text.digit_captions import DigitCaptions
 
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
@@ -130,6 +131,25 @@ def test_every_recipe_can_have_a_flow_that_fits_it(name):
     noise = torch.randn(2, *model.prior.latent_shape)
     with torch.no_grad():
         assert prior.sample(condition, noise).shape == noise.shape
+    assert stages_of(dataclasses.replace(named, flow=stage))[:2] == ["model", "flow"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "cause"),
+    [
+        ("reader", "words", "can't read what latent-flow-fashion is told: (10,) numbers"),
+        ("size", 7, "can't read what latent-flow-fashion is told"),
+        ("reader", "taught", "has taught no reader"),
+        ("prior.word-dropout", 0.5, "has no words to leave out"),
+        ("prior.guidance", 50, "out of range"),
+    ],
+)
+def test_a_flow_that_does_not_fit_is_refused_before_anything_is_trained(tmp_path, textvae, setting, value, cause):
+    run = tmp_path / "run"
+    code, _, err = textvae("train", "latent-flow-fashion", f"--flow.model.{setting}", value, "--out", run)
+    assert code == 2
+    assert cause in err
+    assert not run.exists()
 
 
 def test_a_preset_changes_the_defaults_and_no_more(tmp_path, textvae):

@@ -291,7 +291,7 @@ def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own():
     for source, flow in (("flowers102", "flowers"), ("products", "products")):
         ours = settings[f"latent-flow-{flow}"]
         theirs = [own for name, own in settings.items() if name.startswith(f"{source}-")]
-        assert len(theirs) == 3
+        assert len(theirs) == 4
         for paper in theirs:
             assert paper.data == f"{source}-64-sentence"
             assert ours.data == f"{source}-64-words"

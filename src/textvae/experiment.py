@@ -105,9 +105,10 @@ def carry_out(
         if "val" in splits:
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     recipe = with_captions(recipe, images)
+    names = stages_of(recipe)
     _claim(out, recipe, images, execution)
 
-    names, conditions = stages_of(recipe), training_conditions(images, recipe)
+    conditions = training_conditions(images, recipe)
     position = _Position()
     if state := read_state(out):
         try:

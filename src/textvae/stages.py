@@ -15,11 +15,13 @@ from torch import Tensor
 from textvae.conditions import Conditions
 from textvae.data.images import CaptionedImages
 from textvae.device import Execution, placed
+from textvae.errors import UserError
 from textvae.models.base import TextVAE, Trainable
-from textvae.models.flow_stage import FlowMatching, WithFlow, moments
+from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.progress import say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import VAE, not_a_checkpoint, open_run
+from textvae.text.labels import NONE
 from textvae.training import CaptionedLatents, TrainerConfig, Training
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
@@ -54,13 +56,33 @@ class Stage:
 
 
 def stages_of(recipe: Recipe) -> list[str]:
-    """The names of its stages, in order."""
+    """The names of its stages, in order.
+
+    Raises:
+        UserError: a setting of the flow does not go with the model; better now than once that is trained.
+    """
     names = [MODEL_STAGE]
     if recipe.flow is not None:
+        _check(recipe, recipe.flow.model)
         names.append(FLOW_STAGE)
         if recipe.flow.stride_epochs:
             names.append(STRIDE_STAGE)
     return names
+
+
+def _check(recipe: Recipe, flow: FlowConfig) -> None:
+    """Shows an untrained flow one caption and no latent to speak of: sizes must fit all the same."""
+    prior = flow.build(cast(TextVAE, recipe.model.build()))
+    said = recipe.text.encode([NONE])
+    try:
+        with torch.no_grad():
+            prior.matching_error(torch.zeros(1, *prior.latent_shape), said)
+    except (RuntimeError, TypeError, ValueError):
+        raise UserError(
+            f"a flow with the reader {flow.reader}, of size {flow.size}, can't read what {recipe.name} is told: "
+            f"{tuple(said.shape[1:])} {'numbers' if said.is_floating_point() else 'token ids'} a caption",
+            "leave out --flow.model.reader and --flow.model.size, or set them to what fits",
+        ) from None
 
 
 def begin(

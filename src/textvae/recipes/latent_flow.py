@@ -43,11 +43,11 @@ def latent_flow_fashion() -> Recipe:
     at 9.6. The better flow wants less guidance (curves in RESULTS.md), which leaves more variety: distances within a
     class were 0.88 of real ones and are 0.91.
 
-    Found: samples have a Fréchet distance of 12.8 (judge; label-conv 171), of which reconstructions have 7.5, at an
-    accuracy of 0.912; their distances within a class are 0.91 of real ones in the judge's features and 0.92 in pixels
-    (reconstructions 0.99), and they are hardly nearer to training images than test images are (3.51 and 3.58 in
-    pixels). The solver is a little better than strides (2,000 samples: 13.8 against 15.4 at 8 steps, 15.7 at 4) and
-    takes four times as long.
+    Found: samples have a Fréchet distance of 13.7 (judge; label-conv 171), of which reconstructions have 7.4, at an
+    accuracy of 0.911; a run that was rounded otherwise, on one core, came to 12.8 and 0.912. Their distances within a
+    class are 0.91 of real ones in the judge's features and 0.92 in pixels (reconstructions 0.99), and they are hardly
+    nearer to training images than test images are (3.50 and 3.58 in pixels). The solver is a little better than strides
+    (2,000 samples: 14.5 against 16.4 at 8 steps, and at 4) and takes four times as long.
 
     Command: ``textvae train latent-flow-fashion --precision bf16``; 34 minutes on two quiet cores (1,500, 1,100 and 600
     images a second in its stages); measured: see RESULTS.md.

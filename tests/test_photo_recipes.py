@@ -17,6 +17,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment import carry_out
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
+from textvae.models.flow_stage import FlowConfig
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe
@@ -130,8 +131,24 @@ def test_another_set_brings_its_encoder():
 
 
 @pytest.mark.parametrize(
+    ("encoder", "reader", "size", "shape"),
+    [("sentence-tokens", "vectors", 384, (32, 384)), ("sentence", "none", 384, (384,)), ("pair", "none", 128, (128,))],
+)
+def test_a_recipe_that_learns_to_read_may_be_read_to(encoder, reader, size, shape):
+    found = on(recipe("latent-flow-flowers"), f"holiday-64-{encoder}")
+    assert found.flow.model == FlowConfig(
+        dataclasses.replace(recipe("latent-flow-flowers").flow.model.prior, word_dropout=0.0), reader, size
+    )
+    prior = found.flow.model.build(found.model.build()).eval()
+    assert prior.sample(torch.randn(2, *shape), torch.randn(2, *prior.latent_shape)).shape == (2, 8, 16, 16)
+    assert on(recipe("latent-flow-flowers"), "holiday-64-clip-tokens").text.tokens
+
+
+@pytest.mark.parametrize(
     ("name", "data_set", "said"),
     [
+        ("latent-flow-flowers", "flowers102-64-letters", "no pooled embedding"),
+        ("latent-flow-flowers", "flowers102-128-words", "64 pixels"),
         ("clip-grid-64", "coco-mini-128-sentence", "64 pixels"),
         ("clip-grid-64", "mnist", "does not say what it holds"),
         ("clip-grid-64", "coco-mini-64-words", "no pooled embedding"),

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textvae.encoders import PairText
+from textvae.encoders import TOKENS, PairText
 from textvae.errors import UserError
+from textvae.models.flow_stage import FlowConfig
 from textvae.models.pair import Pair
 from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe, TextEncoder
@@ -17,7 +18,13 @@ from textvae.text.sentence import SentenceText
 from textvae.training import TrainerConfig
 
 CLIP_WIDTH = 512
-"""Of ViT-B/32, the papers' CLIP."""
+"""Of ViT-B/32, the papers' CLIP: of a caption's embedding, and of each token's."""
+
+TOKEN_ENCODERS: Mapping[str, tuple[TextEncoder, int]] = {
+    "sentence-tokens": (SentenceText(TOKENS), WIDTH),
+    "clip-tokens": (ClipText(tokens=True), CLIP_WIDTH),
+}
+"""What a set's name calls frozen vectors of tokens, and how long each is."""
 
 PROMPTS: Mapping[pairs.Source, tuple[str, ...]] = {
     # What paper c asked for: grass, sky and snow; and what MS-COCO shows most.
@@ -67,6 +74,9 @@ def photograph_recipe(
 def on(recipe: Recipe, data: str) -> Recipe:
     """The recipe on another prepared set of its size: other photographs, or another text encoder (``-clip``).
 
+    A recipe that learns to read has a flow that reads what the set's encoder has frozen, instead: vectors of tokens,
+    each attended to (``-sentence-tokens``, ``-clip-tokens``), or one vector.
+
     Raises:
         UserError: the set is of another size, or of an encoder without pooled embeddings; the recipe is for no photos.
     """
@@ -82,13 +92,26 @@ def on(recipe: Recipe, data: str) -> Recipe:
             f"{recipe.name} draws {size} pixels, {data} is of another size",
             f"textvae data prepare SOURCE --size {size} makes one that fits",
         )
+    moved = dataclasses.replace(recipe, data=data, prompts=prompts_of(data))
+    if reads and _parts(data)[2] == "words":
+        return moved
     if reads:
-        if _parts(data)[2] != "words":
-            raise UserError(f"{recipe.name} learns to read, {data} has been read", "prepare it with --text words")
-        return dataclasses.replace(recipe, data=data, prompts=prompts_of(data))
+        return _with_frozen_text(moved)
     encoder, dimensions = encoder_of(data)
     model = dataclasses.replace(recipe.model, condition_dim=dimensions)
-    return dataclasses.replace(recipe, data=data, text=encoder, model=model, prompts=prompts_of(data))
+    return dataclasses.replace(moved, text=encoder, model=model)
+
+
+def _with_frozen_text(recipe: Recipe) -> Recipe:
+    """A recipe that learned to read, with the text encoder of its set, which has no words to leave out."""
+    assert recipe.flow is not None
+    named = _parts(recipe.data)[2]
+    by_token = named in TOKEN_ENCODERS
+    encoder, size = TOKEN_ENCODERS[named] if by_token else encoder_of(recipe.data)
+    prior = dataclasses.replace(recipe.flow.model.prior, word_dropout=0.0)
+    reads = FlowConfig(prior, "vectors" if by_token else "none", size)
+    flow = dataclasses.replace(recipe.flow, model=reads)
+    return dataclasses.replace(recipe, text=encoder, flow=flow)
 
 
 def encoder_of(data: str) -> tuple[TextEncoder, int]:

@@ -149,10 +149,15 @@ _SOURCES: dict[Photographs, _Source] = {
 
 
 def latent_flow_photographs(source: Photographs) -> Recipe:
-    """Photographs of 64 pixels from captions in anybody's words; no frozen encoder, nothing to download.
+    """Photographs of 64 pixels from captions in anybody's words; without a frozen encoder, nothing to download.
 
     The recipe learns to read: the words of three training captions or more are tokens, each attended to by every place
     of the latents in every layer (``CaptionWords``, ``WordTransformer``); they stand in the run's config.json.
+
+    Given a set with frozen text (``--data flowers102-64-sentence-tokens``), it attends to MiniLM's vectors of tokens
+    instead. On flowers, after four passes and without the moving average, samples were at a Fréchet distance of 128.4
+    and a retrieval precision of 0.093 so, and at 129.0 and 0.073 with words learned (1,200 each): reading is not what
+    lacks.
 
     Stage one has 16 x 16 places of 8 latents. With 4, of which reconstructions of scenes were at a Fréchet distance
     (efficientnet-lite0) of 126 and not at 56, samples were at 172 and not at 149: unlike garments, photographs lose

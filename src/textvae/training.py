@@ -39,7 +39,8 @@ class TrainerConfig:
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate over the training: constant, or falling to zero along half a cosine."""
     ema_decay: float = 0.0
-    """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves."""
+    """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves. It spans
+    1 / (1 - decay) steps: train for three times as many at least."""
     flip: bool = False
     """Whether images are mirrored left to right half of the time; of a flow prior: whether it also learns the latents
     of mirrored images."""

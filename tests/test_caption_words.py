@@ -99,7 +99,7 @@ def test_words_of_an_edited_run_are_checked(blocks, cpu: Execution, tmp_path):
 def test_any_photographs_of_its_size_will_do(blocks):
     named = recipe("latent-flow-flowers")
     assert on(named, "products-64-words").data == "products-64-words"
-    for wrong, why in (("products-32-words", "64 pixels"), ("products-64-sentence", "learns to read")):
+    for wrong, why in (("products-32-words", "64 pixels"), ("products-64-letters", "no pooled embedding")):
         with pytest.raises(UserError, match=why):
             on(named, wrong)
 

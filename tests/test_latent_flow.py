@@ -13,7 +13,7 @@ from textvae.models.words import DialReader
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.recipe import fitting_flow
-from textvae.stages import stages_of
+from textvae.stages import check_flow, stages_of
 from textvae.text.digit_captions import DigitCaptions
 
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
@@ -131,6 +131,7 @@ def test_every_recipe_can_have_a_flow_that_fits_it(name):
     noise = torch.randn(2, *model.prior.latent_shape)
     with torch.no_grad():
         assert prior.sample(condition, noise).shape == noise.shape
+    check_flow(named, stage.model)
     assert stages_of(dataclasses.replace(named, flow=stage))[:2] == ["model", "flow"]
 
 

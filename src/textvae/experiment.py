@@ -35,7 +35,7 @@ from textvae.runs import (
     write_state,
     write_weights,
 )
-from textvae.stages import MODEL_STAGE, Stage, begin, stages_of
+from textvae.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
 from textvae.training import Step, Training
 
 CHECKPOINT_EVERY_S = 30.0
@@ -105,10 +105,11 @@ def carry_out(
         if "val" in splits:
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     recipe = with_captions(recipe, images)
-    names = stages_of(recipe)
+    if recipe.flow is not None:
+        check_flow(recipe, recipe.flow.model)
     _claim(out, recipe, images, execution)
 
-    conditions = training_conditions(images, recipe)
+    names, conditions = stages_of(recipe), training_conditions(images, recipe)
     position = _Position()
     if state := read_state(out):
         try:

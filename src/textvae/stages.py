@@ -56,22 +56,22 @@ class Stage:
 
 
 def stages_of(recipe: Recipe) -> list[str]:
-    """The names of its stages, in order.
-
-    Raises:
-        UserError: a setting of the flow does not go with the model; better now than once that is trained.
-    """
+    """The names of its stages, in order."""
     names = [MODEL_STAGE]
     if recipe.flow is not None:
-        _check(recipe, recipe.flow.model)
         names.append(FLOW_STAGE)
         if recipe.flow.stride_epochs:
             names.append(STRIDE_STAGE)
     return names
 
 
-def _check(recipe: Recipe, flow: FlowConfig) -> None:
-    """Shows an untrained flow one caption and no latent to speak of: sizes must fit all the same."""
+def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
+    """Shows an untrained flow one caption and no latent to speak of: sizes must fit all the same.
+
+    Raises:
+        UserError: a setting of the flow does not go with the model or the captions; better now than once that is
+            trained.
+    """
     prior = flow.build(cast(TextVAE, recipe.model.build()))
     said = recipe.text.encode([NONE])
     try:

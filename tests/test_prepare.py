@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from textvae import cli, data, prepare
+from textvae import cli, data, preparation, prepare
 from textvae.conditions import conditions_of
 from textvae.data.photos import Subset
 from textvae.data.prepared import prepared_root
@@ -110,7 +110,7 @@ def test_a_source_of_which_nothing_can_be_read_is_refused(tmp_path) -> None:
 
 
 def test_two_processes_prepare_what_one_does(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(prepare, "IMAGES_A_CHUNK", 4)
+    monkeypatch.setattr(preparation, "IMAGES_A_CHUNK", 4)
     folder = photos.coco_folder(tmp_path / "mine", 14, 3)
     one = prepared(folder)
     two = prepare.prepare(str(folder), 16, "words", out=tmp_path / "two", workers=2)
@@ -122,13 +122,13 @@ def test_two_processes_prepare_what_one_does(tmp_path, monkeypatch) -> None:
 
 SLOWLY = """
 import sys, time
-from textvae import decode, prepare
+from textvae import decode, preparation, prepare
 plain = decode.decode
 def slow(*arguments):
     time.sleep(0.03)
     return plain(*arguments)
 decode.decode = slow
-prepare.IMAGES_A_CHUNK = 4
+preparation.IMAGES_A_CHUNK = 4
 prepare.prepare(sys.argv[1], 16, "words", workers=1)
 """
 
@@ -148,10 +148,10 @@ def test_a_killed_preparation_goes_on_where_it_was(tmp_path, monkeypatch) -> Non
     with pytest.raises(UserError, match="no data set"):
         data.load("mine-16-words", "train")
 
-    monkeypatch.setattr(prepare, "IMAGES_A_CHUNK", 4)
+    monkeypatch.setattr(preparation, "IMAGES_A_CHUNK", 4)
     renewed = []
-    plain = prepare.decode_chunk
-    monkeypatch.setattr(prepare, "decode_chunk", lambda task: (renewed.append(task.out), plain(task)))
+    plain = preparation.decode_chunk
+    monkeypatch.setattr(preparation, "decode_chunk", lambda task: (renewed.append(task.out), plain(task)))
     resumed = prepared(folder)
     assert not {str(path) for path in done} & set(renewed)
     assert len(done) + len(renewed) == 15 + 1

@@ -40,7 +40,7 @@ def small_nets(tiny_data, tiny_cache, tmp_path, monkeypatch) -> None:
 def judge_run(textvae, tmp_path) -> Path:
     """A tiny judge, trained on the tiny data."""
     out = tmp_path / "tiny-judge"
-    sizes = ("--model.channels", "4", "4", "8", "--model.features", "16", "--model.shift", "1", "--model.no-flip")
+    sizes = ("--model.channels", "4", "4", "8", "--model.features", "16", "--model.shift", "1", "--trainer.no-flip")
     settings = ("--trainer.epochs", "8", "--trainer.batch-size", "32", "--trainer.learning-rate", "1e-2")
     code, _, err = textvae("train", "judge-fashion", "--out", out, *tiny.HOW, *sizes, *settings)
     assert code == 0, err

@@ -234,7 +234,7 @@ def test_the_mass_far_out_in_the_tails_is_finite_and_symmetric():
 
 
 def test_the_judge_varies_its_images_in_training_only():
-    judge = built(Judge.Config(channels=(2, 2, 2), features=4, flip=True))
+    judge = built(Judge.Config(channels=(2, 2, 2), features=4))
     images, condition = batch()
     judge.eval()
     first, second = judge.loss(images, condition), judge.loss(images, condition)
@@ -248,8 +248,8 @@ def test_the_judge_varies_its_images_in_training_only():
     assert not judge.loss(images, condition).total.equal(judge.loss(images, condition).total)
 
 
-def test_the_judge_s_variation_is_a_shift_and_a_mirror():
-    judge = built(Judge.Config(shift=2, flip=True))
+def test_the_judge_s_variation_is_a_shift():
+    judge = built(Judge.Config(shift=2))
     images = torch.zeros(200, 1, 28, 28)
     images[:, 0, 10:14, 5] = 1
     varied = judge._varied(images)
@@ -257,7 +257,7 @@ def test_the_judge_s_variation_is_a_shift_and_a_mirror():
     rows = varied.amax((1, 3)).argmax(1)
     columns = varied.amax((1, 2)).argmax(1)
     assert sorted(set(rows.tolist())) == [8, 9, 10, 11, 12]
-    assert sorted(set(columns.tolist())) == [3, 4, 5, 6, 7, 20, 21, 22, 23, 24]
+    assert sorted(set(columns.tolist())) == [3, 4, 5, 6, 7]
 
 
 def test_beta_weighs_the_kl_and_the_terms_are_told_unweighted():

@@ -27,8 +27,6 @@ class Judge(Trainable):
         """Width of the last hidden layer: the features of the Fréchet distance "judge"."""
         shift: int = 2
         """Training images are moved by up to this many pixels, in both directions."""
-        flip: bool = False
-        """Training images are mirrored left to right half of the time."""
         dropout: float = 0.3
         """Share of the features dropped in training."""
         label_smoothing: float = 0.05
@@ -76,9 +74,6 @@ class Judge(Trainable):
         down, right = torch.randint(0, 2 * shift + 1, (2, n, 1), device=images.device)
         side = torch.arange(images.shape[-1], device=images.device)
         rows, columns = down + side, right + side
-        if self.config.flip:
-            mirrored = torch.rand(n, 1, device=images.device) < 0.5
-            columns = torch.where(mirrored, columns.flip(1), columns)
         index = torch.arange(n, device=images.device)[:, None, None]
         moved = padded[index, 0, rows[:, :, None], columns[:, None, :]]
         return moved.unsqueeze(1).contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ def judge_fashion() -> Recipe:
         source="ours",
         data="fashion-mnist",
         text=FASHION,
-        model=Judge.Config(shift=2, flip=True),
+        model=Judge.Config(shift=2),
         trainer=TrainerConfig(
             epochs=16,
             batch_size=128,
@@ -25,6 +25,7 @@ def judge_fashion() -> Recipe:
             weight_decay=1e-5,
             schedule="cosine",
             ema_decay=0.99,
+            flip=True,
         ),
         prompts=FASHION.class_names,
     )
@@ -41,7 +42,7 @@ def judge_digits() -> Recipe:
         source="ours",
         data="mnist",
         text=DIGITS,
-        model=Judge.Config(shift=2, flip=False),
+        model=Judge.Config(shift=2),
         trainer=TrainerConfig(
             epochs=10,
             batch_size=128,

@@ -40,7 +40,7 @@ class TrainerConfig:
     """Learning rate over the training: constant, or falling to zero along half a cosine."""
     ema_decay: float = 0.0
     """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves. It spans
-    1 / (1 - decay) steps: train for three times as many at least."""
+    1 / (1 - decay) steps, early on a tenth of those taken, so that no training is too short for it."""
     flip: bool = False
     """Whether images are mirrored left to right half of the time; of a flow prior: whether it also learns the latents
     of mirrored images."""
@@ -188,7 +188,8 @@ class Training:
                 group["lr"] = rate * float(0.5 * (1 + torch.cos(torch.pi * progress)))
         self.optimizer.step()
         if self.averaged is not self.model:
-            average(self.averaged, self.model, self.config.ema_decay)
+            # A whole span of an average begun at step 0 would keep the weights of a short training from being learned.
+            average(self.averaged, self.model, min(self.config.ema_decay, (1 + self.step) / (10 + self.step)))
 
     def _gather(self, index: Int64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
         start, stop = self.condition_range[index].unbind(1)

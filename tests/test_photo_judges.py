@@ -11,7 +11,7 @@ from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 from textvae import data, report
 from textvae.device import Execution
 from textvae.encoders import PairText
-from textvae.evaluation import evaluate, features, sampling_curves
+from textvae.evaluation import features, sampling_curves
 from textvae.evaluation.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.features import FeatureNet, Unavailable
@@ -45,10 +45,10 @@ def coco_toys(toys, tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv("TEXTVAE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(data.SOURCES, "coco-mini-32-sentence", Toys("coco-mini-32-sentence"))
-    monkeypatch.setattr(evaluate, "FEATURE_NETS", (JudgingPair.features,))
-    pool = torch.nn.AdaptiveAvgPool2d((16, 80))
-    looks = FeatureNet(JudgingPair.features, 1280, "none", lambda images: pool(images.float().mean(1)).flatten(1))
-    monkeypatch.setitem(features._NETS, JudgingPair.features, lambda device: looks)
+    for name, rows in ((JudgingPair.features, 16), ("inception-768", 4)):
+        pool = torch.nn.AdaptiveAvgPool2d((rows, 80))
+        looks = FeatureNet(name, 80 * rows, "none", lambda images, pool=pool: pool(images.float().mean(1)).flatten(1))
+        monkeypatch.setitem(features._NETS, name, lambda device, looks=looks: looks)
     monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", TRAIN)
     run = on(toy(), "coco-mini-32-sentence")
     execution = Execution(torch.device("cpu"), "fp32", 1, ())
@@ -88,6 +88,23 @@ def test_retrieval_is_judged_by_the_pair_beside_the_model(coco_toys, tmp_path, m
     assert f"samples have {floor:.3f} to {floor:.3f}" in " ".join(table.split())
     for name in ("samples", "real"):
         assert f"| {found['generation']['retrieval_precision'][name]:.3f} |" in table
+
+
+def test_photographs_are_also_compared_in_features_that_trained_no_model(coco_toys):
+    found = measured(coco_toys)
+    assert set(found["protocol"]["feature_nets"]) == {JudgingPair.features, "inception-768"}
+    distances = [found[part]["frechet"]["inception-768"] for part in ("generation", "reconstruction")]
+    assert len({*distances, found["reference"]["real_train"]["frechet"]["inception-768"]}) == 3
+    columns = [line.split(" | ") for line in report.section("a", {"clip-grid-toy": found}).splitlines()]
+    titles, row, real = (
+        next(line for line in columns if line[0] == first)
+        for first in ("| model", "| `clip-grid-toy`", "| *real images of coco-mini-32*")
+    )
+    column = titles.index("Fréchet (inception-768), samples")
+    assert float(row[column]) == pytest.approx(found["generation"]["frechet"]["inception-768"], rel=1e-3)
+    assert float(real[column]) == pytest.approx(found["reference"]["real_train"]["frechet"]["inception-768"], rel=1e-3)
+    del found["generation"]["frechet"]["inception-768"]
+    assert "inception-768), samples" not in report.section("a", {"clip-grid-toy": found})
 
 
 def test_the_judge_is_found_beside_the_model_or_where_training_leaves_it(coco_toys, tmp_path):

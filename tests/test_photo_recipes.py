@@ -214,7 +214,7 @@ def test_images_without_embeddings_are_refused():
 
 def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
-    monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
+    monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
     monkeypatch.setattr(bounds, "RETRIEVED", 8)
     monkeypatch.setattr(judge, "JUDGES", {})
     monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
@@ -242,7 +242,7 @@ def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tm
 
 def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
-    monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
+    monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
     monkeypatch.setattr(judge, "JUDGES", {})
     monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
     name = "clip-dual-64-toy"

@@ -44,6 +44,8 @@ from textvae.runs import MODEL, Run
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
+PHOTOGRAPH_NETS = (*FEATURE_NETS, "inception-768")
+"""Of photographs, whose perceptual loss is a distance in EfficientNet's features, a network too that trained none."""
 MOST_SAMPLES = 10_000
 """Test images that are measured where nobody says how many."""
 CAPTION_SAMPLES, SCENE_SAMPLES = 2000, 2000
@@ -75,7 +77,8 @@ def evaluate_run(
             that the test set has, at most ``MOST_SAMPLES``.
         importance_samples: draws of z an image for the likelihood bounds.
         seed: sample i is drawn with ``seed + i``; also seeds the posterior draws.
-        nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``.
+        nets: whose features serve the distances, besides the judge's; default: ``FEATURE_NETS``, of photographs
+            ``PHOTOGRAPH_NETS``.
         clip: the CLIP that scores photographs, of the hub or a folder; see ``clip_judge``.
         precision: of the drawing.
 
@@ -110,8 +113,9 @@ def evaluate_run(
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
     protocol["precision"] = precision
     generator = TextToImage(model, run.recipe.text, device, precision)
+    usual = PHOTOGRAPH_NETS if images.image_shape[0] == 3 else FEATURE_NETS
     return _Evaluation(run, generator, images, protocol, importance_samples, seed, clip).metrics(
-        FEATURE_NETS if nets is None else nets
+        usual if nets is None else nets
     )
 
 

@@ -9,6 +9,8 @@ from textvae.recipes import RECIPES
 from textvae.report.cells import getter, number, pair, protocol, table
 
 CLIP_SCORE = "generation.clip_score.samples"
+OTHER_NET = "generation.frechet.inception-768"
+"""The distance in features that no model was trained with."""
 
 
 def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str, title: str, *preface: str) -> str:
@@ -22,6 +24,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
     validated = any(getter(stored[name])("training.best_validation_loss") is not None for name in names)
     scored = any(getter(stored[name])("generation.clip_score.samples") is not None for name in names)
     timed = any(name.startswith("latent-flow-") for name in names)
+    doubled = any(getter(stored[name])(OTHER_NET) is not None for name in names)
     rows = []
     for name in names:
         get = getter(stored[name])
@@ -37,6 +40,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
                 number(fid),
                 number(get("reconstruction.frechet.efficientnet-lite0")),
                 number(get("generation.frechet.efficientnet-lite0")),
+                *([number(get(OTHER_NET))] if doubled else []),
                 number(get("generation.retrieval_precision.samples")),
                 *([pair(published.get(CLIP_SCORE), get(CLIP_SCORE))] if scored else []),
                 f"{number(get('generation.word_sensitivity.right_sign'))}, "
@@ -53,11 +57,14 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
         get = getter(stored[name])
         distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = number(get("generation.retrieval_precision.real"))
+        other = [number(get("reference.real_train.frechet.inception-768"))] if doubled else []
         before = ["-"] * (5 if validated else 4)
         score = [number(get("generation.clip_score.real"))] if scored else []
-        rows.append([f"*real images of {images}*", *before, distance, retrieved, *score, *["-"] * (6 if timed else 5)])
+        after = ["-"] * (6 if timed else 5)
+        rows.append([f"*real images of {images}*", *before, distance, *other, retrieved, *score, *after])
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
-    titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples", "retrieval precision"]
+    titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples"]
+    titles += [*(["Fréchet (inception-768), samples"] if doubled else []), "retrieval precision"]
     titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]
     titles += ["named colours shown, of real", "own caption by the bound"]
     titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]

@@ -132,7 +132,7 @@ def _small(name: str):
         name="toy",
         data=name,
         prompts=("a red block",),
-        model=dataclasses.replace(named.model, image_shape=(3, 16, 16), channels=(8, 8), latent_channels=2),
+        model=dataclasses.replace(named.model, image_shape=(3, 16, 16), channels=(8, 32), latent_channels=2),
         trainer=dataclasses.replace(named.trainer, epochs=1, batch_size=12),
         flow=dataclasses.replace(
             flow,

@@ -106,6 +106,38 @@ def test_the_perceptual_loss_is_of_half_a_batch_in_training_and_no_part_of_the_m
     assert model.state_dict().keys() == plain.build().state_dict().keys()
 
 
+def test_the_perceptual_loss_sees_reconstructions_with_any_share_of_the_posterior_s_noise(monkeypatch):
+    torch.manual_seed(0)
+    model = LatentFlow.Config(image_shape=(3, 16, 16), channels=(4, 4), perceptual=1.0).build()
+    images, nothing = torch.rand(64, 3, 16, 16), torch.zeros(64, 1)
+    shown, plain = [], model.decode
+
+    def kept(latent, condition):
+        shown.append(latent.detach())
+        return plain(latent, condition)
+
+    monkeypatch.setattr(model, "decode", kept)
+    monkeypatch.setattr(latent_flow, "perceptual_distance", lambda a, b: (a - b).square().flatten(1).sum(1))
+    model.loss(images, nothing)
+    mean = model.posterior(images, nothing).mean.detach()
+    noise, some = shown[0][:32] - mean[:32], shown[1] - mean[:32]
+    share = (some * noise).flatten(1).sum(1) / noise.square().flatten(1).sum(1)
+    torch.testing.assert_close(some, share[:, None, None, None] * noise, rtol=1e-4, atol=1e-5)
+    assert 0 <= float(share.min()) < 0.2
+    assert 0.8 < float(share.max()) <= 1
+
+
+def test_the_last_grid_may_be_wider_and_have_blocks_of_its_own():
+    torch.manual_seed(0)
+    sizes = [
+        sum(parameter.numel() for parameter in LatentFlow.Config(channels=(4, 8), **more).build().parameters())
+        for more in ({}, {"finest": 16}, {"finest": 16, "finest_blocks": 1})
+    ]
+    # A block has two convolutions of 16 by 16 channels.
+    assert sizes[0] < sizes[1]
+    assert sizes[2] - sizes[1] == 2 * (16 * 16 * 9 + 16)
+
+
 def test_without_its_network_s_weights_the_perceptual_loss_says_what_to_install(monkeypatch):
     monkeypatch.setattr(perceptual.efficientnet, "weights_path", lambda: None)
     with pytest.raises(UserError, match="EfficientNet-Lite0") as error:

@@ -36,6 +36,10 @@ class LatentFlow(TextVAE):
         """Latents at each place of the smallest grid."""
         blocks: int = 1
         """Residual blocks at the smallest grid, in encoder and decoder each."""
+        finest: int = 8
+        """Channels of the decoder's last grid, of the image's own size."""
+        finest_blocks: int = 0
+        """Residual blocks on it."""
         num_tokens: int = 0
         """Rows of the embedding table of a reader of sums (``DialReader``) that is taught here, for the flow to use; 0
         has no reader."""
@@ -45,8 +49,8 @@ class LatentFlow(TextVAE):
         """On the decoder's last layer: half of the pixels of drawings are black or white, which a sigmoid is slow to
         learn otherwise; photographs begin with black and white alone at 4, and as photographs at 0.5."""
         perceptual: float = 0.0
-        """Weight in nats of ``perceptual_distance``, for photographs, on half of each batch, as it costs more than all
-        the rest; 0 leaves it out."""
+        """Weight in nats of ``perceptual_distance`` of reconstructions, for photographs, on half of each batch, as it
+        costs more than all the rest; 0 leaves it out."""
 
         def build(self) -> "LatentFlow":
             """The model with fresh weights."""
@@ -80,9 +84,9 @@ class LatentFlow(TextVAE):
             decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1), Residual(after)]
             before = after
         # The last doubling rearranges channels: most of the work is done on a quarter of the pixels.
-        fine = max(8, 2 * colours)
-        decoder += [nn.Conv2d(before, 4 * fine, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
-        self.decoder = nn.Sequential(*decoder, nn.Conv2d(fine, colours, 3, padding=1))
+        decoder += [nn.Conv2d(before, 4 * config.finest, 3, padding=1), nn.PixelShuffle(2)]
+        decoder += [Residual(config.finest) for _ in range(config.finest_blocks)]
+        self.decoder = nn.Sequential(*decoder, nn.SiLU(), nn.Conv2d(config.finest, colours, 3, padding=1))
         self.reader = None
         if config.num_tokens:
             dial = DialReader(config.num_tokens, embedding_dim=32, hidden=128, noise=0.2)
@@ -102,13 +106,18 @@ class LatentFlow(TextVAE):
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The negative ELBO, its KL weighted."""
         posterior = self.posterior(images, condition)
-        likelihood = self.decode(posterior.sample(), condition)
+        latent = posterior.sample()
+        likelihood = self.decode(latent, condition)
         divergence = self.divergence(posterior, condition)
         found = negative_elbo(likelihood.log_prob(images), divergence, self.config.beta)
         total, terms = found.total, dict(found.terms)
         if self.training and self.config.perceptual:
+            # With any share of the posterior's noise: reconstructions are shown without, samples of a flow with some. A
+            # decoder that has only seen all of it, on white, where latents say nothing, makes a pattern of its absence.
             some = slice(0, -(-len(images) // 2))
-            looks = perceptual_distance(images[some], likelihood.mean[some]).mean()
+            share = torch.rand(len(images[some]), 1, 1, 1, device=images.device)
+            shown = self.decode(torch.lerp(posterior.mean[some], latent[some], share), condition[some]).mean
+            looks = perceptual_distance(images[some], shown).mean()
             total, terms["perceptual"] = total + self.config.perceptual * looks, looks.detach()
         if self.training and self.reader is not None:
             lesson = self.reader.lesson(condition, images)

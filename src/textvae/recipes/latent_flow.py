@@ -134,17 +134,13 @@ class _Source:
     """At each place."""
     guidance: float
     word_dropout: float = 0.0
-    rate: float = 3e-3
-    """Learning rate of the first stage."""
     flip: bool = True
 
 
 _SOURCES: dict[Photographs, _Source] = {
-    "flowers": _Source("flowers102-64-words", "flowers", 22, (14, 16), latents=8, guidance=4.0, word_dropout=0.5),
-    "products": _Source(
-        "products-64-words", "products on white", 10, (4, 8), latents=8, guidance=4.0, rate=1.5e-3, flip=False
-    ),
-    "coco": _Source("coco-mini-64-words", "everyday scenes", 16, (60, 60), latents=8, guidance=4.0),
+    "flowers": _Source("flowers102-64-words", "flowers", 22, (14, 24), latents=8, guidance=4.0, word_dropout=0.5),
+    "products": _Source("products-64-words", "products on white", 10, (4, 12), latents=8, guidance=4.0, flip=False),
+    "coco": _Source("coco-mini-64-words", "everyday scenes", 16, (60, 72), latents=8, guidance=4.0),
 }
 
 
@@ -204,6 +200,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     """
     of = _SOURCES[source]
     prior = FlowPrior.Config(width=128, guidance=of.guidance, word_dropout=of.word_dropout, solver="multistep")
+    trainer = TrainerConfig(optimizer="muon", learning_rate=2e-3, schedule="cosine", flip=of.flip)
     return Recipe(
         name=f"latent-flow-{source}",
         summary=f"{of.shown} from captions, spatial latents and a flow prior that reads",
@@ -211,22 +208,19 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
         data=of.data,
         text=CaptionWords(length=of.length, most=1500),
         model=LatentFlow.Config(
-            (3, 64, 64), channels=(32, 64), latent_channels=of.latents, beta=0.5, contrast=0.5, perceptual=3000.0
+            (3, 64, 64),
+            channels=(32, 64),
+            latent_channels=of.latents,
+            finest=16,
+            finest_blocks=1,
+            beta=0.5,
+            contrast=0.5,
+            perceptual=3000.0,
         ),
-        trainer=TrainerConfig(
-            epochs=of.passes[0], batch_size=64, learning_rate=of.rate, schedule="cosine", ema_decay=0.995, flip=of.flip
-        ),
+        trainer=dataclasses.replace(trainer, epochs=of.passes[0], batch_size=64, ema_decay=0.995),
         flow=FlowStage(
             FlowConfig(prior, "words", size=1),
-            TrainerConfig(
-                epochs=of.passes[1],
-                batch_size=128,
-                optimizer="muon",
-                learning_rate=2e-3,
-                schedule="cosine",
-                ema_decay=0.998,
-                flip=of.flip,
-            ),
+            dataclasses.replace(trainer, epochs=of.passes[1], batch_size=128, ema_decay=0.998),
         ),
         prompts=prompts_of(of.data),
     )

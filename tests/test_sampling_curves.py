@@ -1,5 +1,4 @@
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,12 @@ from torch import nn
 from textvae import figures
 from textvae.evaluation import sampling_curves as module
 from textvae.evaluation.sampling_curves import sampling_curves
-from textvae.files import write_json
 from textvae.models.flow_stage import FlowConfig, WithFlow
 from textvae.models.latent_flow import LatentFlow
 from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.recipe import FlowStage
-from textvae.runs import METRICS, open_run, write_config, write_weights
+from textvae.runs import open_run, write_config, write_weights
 
 CPU = torch.device("cpu")
 
@@ -51,15 +49,29 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     # Each point is another way to draw: no two distances agree.
     distances = [row["frechet_judge"] for name in ("guidance", "solver", "strides") for row in curves[name]]
     assert len(set(distances)) == len(distances)
-    write_json(run.path / METRICS, found)
     drawn: list[str] = []
     monkeypatch.setattr(figures, "play_figures", lambda run, folder: drawn.append(run.name))
-    figures.draw("flow", {"latent-flow-fashion": run}, tmp_path)
+    # Curves are those of all rows that were ever measured, whether their runs are here or not.
+    stored = {"latent-flow-fashion": found, "latent-flow-elsewhere": found, "label-conv": {}}
+    figures.draw("flow", {"latent-flow-fashion": run}, tmp_path, stored)
     names = {path.stem for path in Path(tmp_path).glob("*.png")}
     ways = {f"flow-{over}-{what}" for over in ("guidance", "steps") for what in ("frechet-judge", "judge-accuracy")}
     assert names == ways | {"latent-flow-fashion", "flow-edit-balance"}
     assert drawn == ["run"]
-    assert json.loads((run.path / METRICS).read_text())["curves"]["samples"] == 24
+    with Image.open(tmp_path / "flow-edit-balance.png") as picture:
+        assert picture.text["textvae:model"] == "latent-flow-fashion, latent-flow-elsewhere"
+    assert curves["samples"] == 24
+
+
+def test_what_was_drawn_is_edited_beside_itself(run, tmp_path):
+    figures.drawn_edits(run, (("a dress", "a coat"), ("a bag", "a boot")), tmp_path / "edits.png", pictures=2)
+    with Image.open(tmp_path / "edits.png") as picture:
+        assert picture.text["textvae:prompt"] == "a coat | a boot"
+        pixels = torch.tensor(list(picture.convert("L").tobytes())).view(picture.height, picture.width)
+    # Two pairs a row, twice their size, behind the titles.
+    right = pixels[:, -4 * 60 :]
+    before, after = right[4:60, 4:60], right[4:60, 64:120]
+    assert (before != after).any()
 
 
 @pytest.mark.parametrize(

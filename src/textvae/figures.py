@@ -1,9 +1,9 @@
 """The papers' figures, redrawn from our runs."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +14,7 @@ from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
 from textvae.pictures import INK, PAPER, grid, save_png, to_pil
 from textvae.play import complete, edit, interpolate
-from textvae.runs import METRICS, Run, read_history
+from textvae.runs import Run, read_history
 from textvae.text.labels import NONE
 
 COLUMNS = 12
@@ -32,9 +32,13 @@ JUDGED = 200
 """Samples a row whose share of correct verdicts is lettered beside it."""
 
 
-def draw(paper: str, runs: Mapping[str, Run], folder: Path) -> None:
-    """Draws all figures of a paper into a folder."""
+def draw(paper: str, runs: Mapping[str, Run], folder: Path, stored: Mapping[str, Any]) -> None:
+    """Draws the figures of a paper into a folder: pictures by these runs, and the curves of all that was ever measured.
+
+    ``stored`` has the metrics of all rows, so that measuring one of them anew keeps the others' curves.
+    """
     _FIGURES[paper](runs, folder)
+    measured_curves({name: metrics["curves"] for name, metrics in stored.items() if "curves" in metrics}, folder)
 
 
 def class_rows(run: Run, path: Path, with_none: bool) -> None:
@@ -135,6 +139,27 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
     save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
 
 
+def measured_curves(found: Mapping[str, Any], folder: Path) -> None:
+    """What guidance, steps and edits buy, by the name of the row (``sampling_curves``)."""
+
+    def points(kind: str, over: str, key: str) -> dict[str, Points]:
+        kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
+        return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
+
+    for key, title in CURVED.items():
+        stem = key.replace("_", "-")
+        guided = points("guidance", "guidance", key)
+        if not guided:
+            continue
+        curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
+        thin, bold = points("solver", "evaluations", key), points("strides", "evaluations", key)
+        what = f"{title}; thin: solver, bold: learned strides"
+        curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
+    if kept := points("edits", "guidance", "kept"):
+        title = "edits; thin: share kept, bold: share that shows the new words"
+        curves(title, kept, points("edits", "guidance", "changed"), folder / "flow-edit-balance.png", "guidance")
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """At most six round numbers between the two, evenly apart."""
     rough = max(high - low, 1e-9) / 5
@@ -199,34 +224,21 @@ def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
 
 
 def _flow(runs: Mapping[str, Run], folder: Path) -> None:
-    measured = {name: json.loads((run.path / METRICS).read_text(encoding="utf-8")) for name, run in runs.items()}
     small, photographs = _split(runs)
     _photographs(photographs, folder)
     for name, run in small.items():
         phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
-    found = {name: metrics["curves"] for name, metrics in measured.items() if "curves" in metrics}
-
-    def points(kind: str, over: str, key: str) -> dict[str, Points]:
-        kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
-        return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
-
-    for key, title in CURVED.items():
-        stem = key.replace("_", "-")
-        guided = points("guidance", "guidance", key)
-        if not guided:
-            continue
-        curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
-        thin, bold = points("solver", "evaluations", key), points("strides", "evaluations", key)
-        what = f"{title}; thin: solver, bold: learned strides"
-        curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
-    if kept := points("edits", "guidance", "kept"):
-        title = "edits; thin: share kept, bold: share that shows the new words"
-        curves(title, kept, points("edits", "guidance", "changed"), folder / "flow-edit-balance.png", "guidance")
     if "latent-flow-fashion" in runs:
         play_figures(runs["latent-flow-fashion"], folder)
     if "latent-flow-flowers" in runs:
         ways = (("a red flower", "a white flower"), ("a purple flower", "a yellow flower"))
         ways_between(runs["latent-flow-flowers"], ways, folder / "flowers-interpolate.png")
+        changes = (
+            ("a flower with pink petals and a yellow center", "a flower with white petals and a yellow center"),
+            ("a red flower", "a purple flower"),
+            ("a white flower with large round petals", "an orange flower with large round petals"),
+        )
+        drawn_edits(runs["latent-flow-flowers"], changes, folder / "flowers-edit.png")
     theirs = {"flowers": "flowers102-clip-latent-64-concat", "products": "products-clip-latent-64-concat"}
     pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in theirs.items()]
     if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
@@ -255,6 +267,22 @@ def ways_between(run: Run, ways: Sequence[tuple[str, str]], path: Path) -> None:
     generator = TextToImage.load(run)
     rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
     save_png(grid(rows, [f"{a} to {b}" for a, b in ways]), path, {"model": run.name})
+
+
+def drawn_edits(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictures: int = 4) -> None:
+    """What the model drew, and beside each what other words make of it: a row a change, seeds from 0 up.
+
+    Photographs are not ours to show; what is drawn is.
+    """
+    generator = TextToImage.load(run)
+    rows, titles = [], []
+    for before, after in changes:
+        condition = run.recipe.text.encode([before])
+        drawn = generator.draw(condition.expand(pictures, *condition.shape[1:]), range(pictures))
+        edits = [edit(generator, image, before, after) for image in drawn]
+        rows.append([side for e in edits for side in (e.before, e.after)])
+        titles.append(f"{before}\nto {after}: {sum(e.kept for e in edits) / pictures:.0%} kept")
+    save_png(grid(rows, titles), path, {"model": run.name, "prompt": " | ".join(a for _, a in changes)})
 
 
 def play_figures(run: Run, folder: Path) -> None:

@@ -261,8 +261,8 @@ def reproduce_paper(
         measured[row.name] = run
     # Pictures of one seed are enough.
     pictured = {name: run for name, run in measured.items() if not SEEDED.search(name)}
-    figures.draw(paper, pictured, places.figures)
     stored = report.stored_metrics(places.metrics)
+    figures.draw(paper, pictured, places.figures, stored)
     write_text(places.report, report.whole(stored, places.figures, places.report.parent))
     return {
         "rows": {name: stored[name] for name in measured},

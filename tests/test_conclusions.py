@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from textvae import conclusions, report
+from textvae.report import claims
 from textvae.report.cells import protocol
 
 
@@ -47,6 +48,67 @@ def test_longer_training_needs_all_its_rows():
 @pytest.mark.parametrize("paper", [conclusions.paper_a, conclusions.paper_b, conclusions.paper_c])
 def test_nothing_is_concluded_from_nothing(paper):
     assert paper({}) == ""
+    assert claims.drawings({}) == claims.photographs({}) == []
+
+
+def measured(data: str, frechet: dict[str, float], **generation: Any) -> dict[str, Any]:
+    return {"protocol": {"data": data}, "generation": {"frechet": frechet, **generation}}
+
+
+def test_photographs_are_claimed_against_the_best_of_the_papers_rows_on_the_same_images():
+    def retrieved(share: float) -> dict[str, float]:
+        return {"samples": share, "real": 0.5}
+
+    flowers, seen = "flowers102-64-words", {"accuracy": 0.9, "real": 0.75}
+    stored = {
+        "latent-flow-flowers": measured(
+            flowers,
+            {"efficientnet-lite0": 100.0, "inception-768": 2.0},
+            retrieval_precision=retrieved(0.1),
+            colour=seen,
+        ),
+        "flowers102-clip-one": measured(
+            "flowers102-64-sentence",
+            {"efficientnet-lite0": 250.0, "inception-768": 5.0},
+            retrieval_precision=retrieved(0.01),
+        ),
+        "flowers102-clip-two": measured(
+            "flowers102-64-sentence", {"efficientnet-lite0": 300.0}, retrieval_precision=retrieved(0.02)
+        ),
+        # Of other images, however good.
+        "products-clip-one": measured("products-64-sentence", {"efficientnet-lite0": 1.0}),
+        "clip-grid-64": measured("coco-mini-64-sentence", {"efficientnet-lite0": 1.0}),
+    }
+    (told,) = [line for line in claims.photographs(stored) if line.startswith("- ")]
+    assert "against the best of 2 rows" in told
+    assert "(efficientnet-lite0) 100.0, `flowers102-clip-one` 250.0: 2.50 times as far" in told
+    assert "(inception-768) 2.000, `flowers102-clip-one` 5.000: 2.50 times as far" in told
+    assert "nearest in 0.100 of the samples, theirs at most 0.020, real images 0.500" in told
+    assert "shown 1.20 times as often" in told
+
+
+def test_drawings_are_claimed_against_the_papers_models_of_the_same_data():
+    near = {"samples": 3.5, "real_test": 3.6}
+    within = {"judge": {"ratio": 0.91}, "pixels": {"ratio": 0.92}}
+    kinds = {"seen": 0.99, "test-beyond": 0.98, "samples_each": 2000}
+    both = {"judge": 10.0, "efficientnet-lite0": 50.0}
+    stored = {
+        "latent-flow-fashion": measured(
+            "fashion-mnist", both, judge_accuracy=0.91, diversity_within_class=within, nearest_training_image=near
+        ),
+        "label-conv": measured("fashion-mnist", {"judge": 120.0, "efficientnet-lite0": 200.0}),
+        "latent-flow-digits": measured("digits-arithmetic", {"judge": 2.0}, caption_accuracy=kinds),
+        "caption-prior-arithmetic": measured("digits-arithmetic", {"judge": 21.0}),
+        # A flow of ours is no rival of ours.
+        "caption-prior-arithmetic-flow": measured("digits-arithmetic", {"judge": 8.0}),
+    }
+    garments, sums = (line for line in claims.drawings(stored) if line.startswith("- "))
+    assert "in 0.910 of the samples" in garments
+    assert "(judge) 10.000, `label-conv` 120.0: 12.00 times as far" in garments
+    assert "(efficientnet-lite0) 50.000, `label-conv` 200.0: 4.00 times as far" in garments
+    assert "3.500 away, from real test images 3.600" in garments
+    assert "seen 0.990, test-beyond 0.980" in sums
+    assert "`caption-prior-arithmetic` 21.000: 10.50 times as far" in sums
 
 
 def test_the_protocol_tells_how_many_images_each_set_lends():

@@ -314,3 +314,9 @@ def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own():
             assert ours.data == f"{source}-64-words"
             assert paper.prompts == ours.prompts
     assert settings["latent-flow-flowers"].prompts != settings["latent-flow-products"].prompts
+
+
+def test_a_row_may_take_a_preset_of_its_recipe():
+    plain, tiny = (reproduce.Row("row", "latent-flow-fashion", preset=name).settings() for name in ("", "tiny"))
+    assert tiny.trainer == recipe("latent-flow-fashion").presets["tiny"]["trainer"]
+    assert tiny.flow.trainer.epochs < plain.flow.trainer.epochs

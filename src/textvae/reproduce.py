@@ -47,6 +47,8 @@ class Row:
     """A prepared set other than the recipe's."""
     flow: bool = False
     """Whether a recipe that has no flow prior gets one."""
+    preset: str = ""
+    """Of the recipe, by name."""
     nets: tuple[str, ...] | None = None
     """Whose features serve its distances, besides the judge's; None: all there are."""
     importance_samples: int = 64
@@ -57,6 +59,7 @@ class Row:
     def settings(self) -> Recipe:
         """The recipe as this row trains it."""
         named = recipe(self.recipe)
+        named = dataclasses.replace(named, **named.presets[self.preset]) if self.preset else named
         named = on(named, self.data) if self.data else named
         changed = dataclasses.replace(
             named,
@@ -177,6 +180,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
     ),
     "flow": (
         Row("latent-flow-fashion", "latent-flow-fashion", precision="bf16"),
+        Row("latent-flow-fashion-tiny", "latent-flow-fashion", precision="bf16", preset="tiny"),
         Row("latent-flow-digits", "latent-flow-digits", precision="bf16", nets=()),
         # The papers' models, nothing changed but what they are sampled from.
         Row("label-dense-flow", "label-dense", flow=True),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textvae.conclusions import SEEDED, Stored
+from textvae.report import claims
 from textvae.report.cells import KINDS, getter, number, protocol, table
 from textvae.report.photographs import photographs_table
 
@@ -12,7 +13,7 @@ def flow(stored: Stored) -> str:
     photographs = photographs_table(
         stored,
         ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
-        "",
+        "\n".join(claims.photographs(stored)),
         "## Past the papers: photographs from anybody's words",
         "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are the papers' models on the",
         "same photographs, trained on frozen sentence embeddings; on MS-COCO they are in the sections above.",
@@ -25,6 +26,8 @@ def flow(stored: Stored) -> str:
                 photographs += f"\n![{what} over {over}](FIGURES/flow-{over}-{what}.png)\n"
     if "latent-flow-flowers" in stored:
         photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
+        photographs += "\nFlowers that the model drew, and beside each what other words make of it:\n"
+        photographs += "\n![edited by words](FIGURES/flowers-edit.png)\n"
     if {"flowers102-clip-latent-64-concat", "latent-flow-flowers"} <= set(stored):
         photographs += "\nLeft paper b's concatenation, right ours, from the same captions:\n"
         photographs += "\n![paper b's and ours](FIGURES/photographs-beside.png)\n"
@@ -48,13 +51,17 @@ def flow(stored: Stored) -> str:
                 number(get("generation.frechet.judge")),
                 number(get("generation.frechet.efficientnet-lite0")),
                 number(get("generation.diversity_within_class.judge.ratio")),
+                number(get("generation.diversity_within_class.pixels.ratio")),
+                f"{number(get('generation.nearest_training_image.samples'))} "
+                f"of {number(get('generation.nearest_training_image.real_test'))}",
                 number(get("likelihood.bits_per_dim")),
                 number(get("speed.generated_images_per_s")),
                 f"{get('training.seconds') or 0:.0f} s",
             ]
         )
     titles = ["model", "judge accuracy", "captions", "Fréchet (judge) of reconstructions", "of samples"]
-    titles += ["Fréchet (efficientnet-lite0)", "diversity / real", "bits per dimension", "images/s", "training"]
+    titles += ["Fréchet (efficientnet-lite0)", "diversity / real (judge)", "(pixels)"]
+    titles += ["nearest training image, of test images'", "bits per dimension", "images/s", "training"]
     pictures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
     pictures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
     pictures += ["flow-interpolate", "flow-edit", "flow-edit-balance", "flow-complete"]
@@ -67,6 +74,7 @@ def flow(stored: Stored) -> str:
             "",
             table(titles, rows),
             "",
+            *claims.drawings(stored),
             *_prior_holes(stored, names),
             *(f"![{name}](FIGURES/{name}.png)\n" for name in [*names, *pictures]),
             protocol(stored, names),

@@ -11,7 +11,7 @@ from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 from textvae import data, report
 from textvae.device import Execution
 from textvae.encoders import PairText
-from textvae.evaluation import features, sampling_curves
+from textvae.evaluation import colour, features, sampling_curves
 from textvae.evaluation.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.features import FeatureNet, Unavailable
@@ -189,3 +189,18 @@ def test_curves_of_photographs_over_guidance_and_steps(coco_toys, monkeypatch):
         assert [row[over] for row in curves[kind]] == where
         assert curves[kind][0]["frechet_efficientnet-lite0"] != curves[kind][1]["frechet_efficientnet-lite0"]
         assert all(0 <= row["retrieval_precision"] <= 1 for row in curves[kind])
+    # Where colours are judged, photographs are given another's word.
+    monkeypatch.setitem(colour.COLOURS, "coco-mini", ("red", "blue"))
+    told = []
+    plain = type(named.text).encode
+    monkeypatch.setattr(
+        type(named.text), "encode", lambda self, captions: told.append(captions) or plain(self, captions)
+    )
+    edits = sampling_curves.sampling_curves(open_run(coco_toys / "flow"), cpu)["curves"]["edits"]
+    assert [row["guidance"] for row in edits] == [1.0, 4.0]
+    assert {row["edited"] for row in edits} == {TEST}
+    assert all(0 <= row["changed"] <= 1 for row in edits)
+    test = data.load("coco-mini-32-sentence", "test")
+    own = [test.captions[number] for number in test.caption_range[:, 0].tolist()]
+    swapped = [" ".join({"red": "blue", "blue": "red"}.get(word, word) for word in caption.split()) for caption in own]
+    assert swapped in told

@@ -54,3 +54,12 @@ def test_the_tutorial_does_what_it_says(
     for picture in set(re.findall(r"[\w-]+\.png", page)) - {"samples.png"}:
         assert (reader / picture).is_file(), f"the tutorial speaks of {picture} and makes none"
     assert (reader / "runs" / "first" / "samples.png").is_file()
+
+
+def test_the_python_of_the_page_on_play_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = TUTORIAL.with_name("play.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for language, text, _ in blocks(page):
+        if language == "python":
+            exec(compile(text, "play.md", "exec"), {"__name__": "play"})
+    assert {path.name for path in tmp_path.iterdir()} == {"flower.png", "strip.gif"}

@@ -1,16 +1,19 @@
 """How guidance and steps trade quality, faithfulness, variety and time in a flow prior, and what edits keep."""
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
 from textvae.conditions import conditions_of
 from textvae.data.images import CaptionedImages
 from textvae.device import Arithmetic
+from textvae.evaluation.colour import ColourReader, colours_of, named_colour
 from textvae.evaluation.diversity import mean_distance_within_classes
 from textvae.evaluation.features import FeatureNet, feature_net
 from textvae.evaluation.frechet import frechet_from_features
@@ -25,7 +28,7 @@ GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
 JUDGED, PHOTOGRAPHS = 2000, 400
 """Samples a point: fewer than in the tables, as the curves compare with each other only."""
-EDITED = 100
+EDITED, EDITED_PHOTOGRAPHS = 100, 50
 """Test images whose words are changed, at the most."""
 
 Seen = Callable[[UInt8[Tensor, "n c h w"]], dict[str, float]]
@@ -47,7 +50,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
 
     Returns:
         {"curves": {"guidance": rows, "solver": rows, "strides": rows where they were learned, "edits": rows where a
-        judge tells classes}}; empty without a flow prior, or a net and a judge to see with.
+        judge tells classes, or colours are judged}}; empty without a flow prior, or a net and a judge to see with.
     """
     judge = judge_of(run.recipe.data, device)
     images = data.load(run.recipe.data, "test")
@@ -80,8 +83,9 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     if bool(prior.strides):
         short = [n for n in STEPS if n <= prior.config.steps]
         found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
-    if classes:
-        found["edits"] = _edits(generator, classes, images, conditions, seed)
+    other = _other_classes(classes, images, conditions) if classes else _other_colours(run, images)
+    if other is not None:
+        found["edits"] = _edits(generator, images, conditions, other, seed)
     return {"curves": found}
 
 
@@ -117,31 +121,64 @@ def _by_pair(net: FeatureNet, pair: JudgingPair, images: CaptionedImages, seed: 
     return seen
 
 
-def _edits(
-    generator: TextToImage, judge: TrainedJudge, images: CaptionedImages, conditions: Tensor, seed: int
-) -> list[dict[str, int | float]]:
-    """Test images with the words of others, of other classes (``play.edit``), over guidance.
+@dataclass(frozen=True)
+class _Rewording:
+    """Test images that are given other words."""
 
-    Returns:
-        A row a guidance: *changed*: how often the judge then sees the new class; *kept*: 1 where nothing changed, 0
-        where as much did as between the image and one that is drawn for the new words from other noise.
-    """
+    which: Int64[Tensor, "few"]
+    asked: Tensor
+    """The condition of the new words of each."""
+    shown: Callable[[UInt8[Tensor, "few c h w"]], Bool[Tensor, "few"]]
+    """Whether pictures show what the new words say."""
+
+
+def _other_classes(judge: TrainedJudge, images: CaptionedImages, conditions: Tensor) -> _Rewording:
+    """The words of other images, of other classes."""
     labels = images.labels
     assert labels is not None
     other = torch.arange(len(images)).roll(len(images) // 2)
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
-    asked = conditions[other[few]]
+    return _Rewording(few, conditions[other[few]], lambda drawn: judge.verdicts(drawn) == labels[other[few]])
+
+
+def _other_colours(run: Run, images: CaptionedImages) -> _Rewording | None:
+    """Captions that name one colour, with another in its place; None where no colours are judged."""
+    colours = colours_of(images.name)
+    captions = [images.captions[number] for number in images.caption_range[:, 0].tolist()]
+    named = named_colour(captions, colours)
+    few = (named >= 0).nonzero()[:EDITED_PHOTOGRAPHS, 0]
+    if not len(few):
+        return None
+    reader = ColourReader.fit(data.load(run.recipe.data, "train"), colours)
+    # Each of the others in turn.
+    wanted = (named[few] + 1 + torch.arange(len(few)) % (len(colours) - 1)) % len(colours)
+    reworded = [
+        re.sub(rf"\b{colours[named[number]]}\b", colours[new], captions[number], flags=re.IGNORECASE)
+        for number, new in zip(few.tolist(), wanted.tolist(), strict=True)
+    ]
+    return _Rewording(few, run.recipe.text.encode(reworded), lambda drawn: reader.read(drawn) == wanted)
+
+
+def _edits(
+    generator: TextToImage, images: CaptionedImages, conditions: Tensor, other: _Rewording, seed: int
+) -> list[dict[str, int | float]]:
+    """Test images with other words (``play.edit``), over guidance.
+
+    Returns:
+        A row a guidance: *changed*: how often the new class, or colour, is then seen; *kept*: 1 where nothing changed,
+        0 where as much did as between the image and one that is drawn for the new words from other noise.
+    """
+    few = other.which
     before, noise = inverted(generator, images.images[few], conditions[few])
     rows: list[dict[str, int | float]] = []
     for guidance in GUIDANCE:
-        after = redrawn(generator, noise, asked, guidance)
-        fresh = generator.draw(asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
-        right = judge.verdicts(after) == labels[other[few]]
+        after = redrawn(generator, noise, other.asked, guidance)
+        fresh = generator.draw(other.asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
         rows.append(
             {
                 "guidance": guidance,
                 "edited": len(few),
-                "changed": float(right.double().mean()),
+                "changed": float(other.shown(after).double().mean()),
                 "kept": 1 - distance(before, after) / distance(before, fresh),
             }
         )

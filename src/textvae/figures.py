@@ -28,6 +28,8 @@ CURVED = {
     "retrieval_precision": "retrieval precision",
 }
 """What is drawn over guidance and steps."""
+NEAREST = {"flowers": "flowers102-clip-latent-64-concat", "products": "products-clip-dual-64-text-dropout"}
+"""The papers' model whose samples are nearest to real photographs (RESULTS.md), by the set: what ours stand beside."""
 JUDGED = 200
 """Samples a row whose share of correct verdicts is lettered beside it."""
 
@@ -239,8 +241,7 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
             ("a white flower with large round petals", "an orange flower with large round petals"),
         )
         drawn_edits(runs["latent-flow-flowers"], changes, folder / "flowers-edit.png")
-    theirs = {"flowers": "flowers102-clip-latent-64-concat", "products": "products-clip-latent-64-concat"}
-    pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in theirs.items()]
+    pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in NEAREST.items()]
     if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
         beside(both, folder / "photographs-beside.png")
 

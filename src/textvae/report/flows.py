@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textvae.conclusions import SEEDED, Stored
+from textvae.figures import NEAREST
 from textvae.report import claims
 from textvae.report.cells import KINDS, getter, number, protocol, table
 from textvae.report.photographs import photographs_table
@@ -28,9 +29,11 @@ def flow(stored: Stored) -> str:
         photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
         photographs += "\nFlowers that the model drew, and beside each what other words make of it:\n"
         photographs += "\n![edited by words](FIGURES/flowers-edit.png)\n"
-    if {"flowers102-clip-latent-64-concat", "latent-flow-flowers"} <= set(stored):
-        photographs += "\nLeft paper b's concatenation, right ours, from the same captions:\n"
-        photographs += "\n![paper b's and ours](FIGURES/photographs-beside.png)\n"
+    if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
+        photographs += (
+            "\nLeft the nearest of the papers' models, of flowers paper b's and of products paper c's, right ours,"
+        )
+        photographs += "\nfrom the same captions:\n\n![theirs and ours](FIGURES/photographs-beside.png)\n"
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
     names = [name for name in names if getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:

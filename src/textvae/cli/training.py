@@ -187,14 +187,14 @@ def ship(arguments: list[str]) -> tuple[Result, str]:
         """
         from textvae.card import ship, write_card
         from textvae.device import choose_execution
-        from textvae.evaluation.evaluate import evaluate_run
+        from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
         from textvae.runs import METRICS, MODEL
 
         weights = repository / "src" / "textvae" / "weights"
         if not weights.is_dir():
             raise UserError(f"{repository} is no clone of textvae: it has no {weights}", "name its root: --repository")
         shipped = ship(run, weights / name)
-        found = evaluate_run(shipped, choose_execution(device).device, num_samples, importance_samples=64, seed=0)
+        found = evaluate_run(shipped, choose_execution(device).device, num_samples, 64, seed=0, nets=FEATURE_NETS)
         found.write(shipped.path / METRICS)
         write_card(shipped)
         return {"name": name, "folder": str(shipped.path), "bytes": (shipped.path / MODEL).stat().st_size}

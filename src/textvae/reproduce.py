@@ -15,7 +15,7 @@ from textvae.config import updated
 from textvae.device import Precision, choose_execution
 from textvae.errors import UserError
 from textvae.evaluation.captions import caption_accuracy, test_parts
-from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
+from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.metrics import Metrics
 from textvae.evaluation.sampling_curves import sampling_curves
@@ -186,10 +186,10 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("label-dense-flow", "label-dense", flow=True),
         Row("label-conv-flow", "label-conv", flow=True),
         Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True, nets=()),
-        Row("latent-flow-flowers", "latent-flow-flowers", precision="bf16"),
-        # Of 3,000 images another network of features would cost a quarter of an hour.
-        Row("latent-flow-products", "latent-flow-products", precision="bf16", nets=FEATURE_NETS),
-        Row("latent-flow-coco", "latent-flow-coco", precision="bf16"),
+        *(
+            Row(f"latent-flow-{source}", f"latent-flow-{source}", precision="bf16")
+            for source in ("flowers", "products", "coco")
+        ),
         # What they are measured against: the papers' models on the same photographs.
         *(
             dataclasses.replace(row, name=f"{source}-{row.name}", data=f"{source}-64-sentence")

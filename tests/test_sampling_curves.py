@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 from torch import nn
 
 from textvae import figures
@@ -68,6 +68,9 @@ def test_what_was_drawn_is_edited_beside_itself(run, tmp_path):
     with Image.open(tmp_path / "edits.png") as picture:
         assert picture.text["textvae:prompt"] == "a coat | a boot"
         pixels = torch.tensor(list(picture.convert("L").tobytes())).view(picture.height, picture.width)
+        # Titles of two lines are as wide as the longer one.
+        longest = max(ImageFont.load_default(size=18).getlength(line) for line in ("a dress", "to a coat: 100% kept"))
+        assert picture.width < longest + 16 + 4 * 60 + 4
     # Two pairs a row, twice their size, behind the titles.
     right = pixels[:, -4 * 60 :]
     before, after = right[4:60, 4:60], right[4:60, 64:120]

@@ -34,7 +34,7 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
 
     Args:
         rows: pictures, a row each; rows may differ in length.
-        names: a text for each row, drawn to its left; None leaves the column out.
+        names: a text for each row, of one line or more, drawn to its left; None leaves the column out.
         scale: whole-number enlargement (nearest neighbour, so that pixels stay pixels).
     """
     gap = 2 * scale
@@ -42,7 +42,7 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
     font = ImageFont.load_default(size=max(11, min(height // 3, 18)))
     margin = 0
     if names is not None:
-        margin = int(max(font.getlength(name) for name in names)) + 4 * gap
+        margin = int(max(font.getlength(line) for name in names for line in name.split("\n"))) + 4 * gap
     columns = max(len(row) for row in rows)
     canvas = Image.new("RGB", (margin + columns * (width + gap) + gap, len(rows) * (height + gap) + gap), PAPER)
     pen = ImageDraw.Draw(canvas)

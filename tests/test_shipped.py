@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from textvae.card import ship
+from textvae.card import WHOLE, ship
 from textvae.errors import UserError
 from textvae.evaluation import evaluate, judge
 from textvae.generator import TextToImage
@@ -109,3 +109,10 @@ def test_weights_beyond_half_precision_are_refused(tiny_run, tmp_path):
     with pytest.raises(UserError, match="half precision"):
         ship(str(tmp_path / "huge"), tmp_path / "shipped")
     assert not (tmp_path / "shipped").exists()
+
+
+def test_the_cards_say_which_models_read_whole_captions_only():
+    cards = {
+        name: (open_run(name).path / CARD).read_text(encoding="utf-8") for name in ("products", "flowers", "fashion")
+    }
+    assert {name for name, card in cards.items() if WHOLE in card} == {"products"}

@@ -26,6 +26,7 @@ RESEARCH = (
     "The photographs that it was trained on are for research and belong to their makers; use it, and what it draws, "
     "likewise."
 )
+WHOLE = "It has read whole captions only: prompts should be like them; a word or two alone may come out as nothing."
 SHOWN_OF_PHOTOGRAPHS = (
     "reconstruction.frechet.efficientnet-lite0",
     "generation.frechet.efficientnet-lite0",
@@ -61,6 +62,7 @@ def write_card(run: Run) -> None:
             f"It reads {len(recipe.text.words)} words, all of them from its training captions, at most "
             f"{recipe.text.length} a prompt; others are left out, with a notice. It knows no order of words but what "
             "those captions taught it, and nothing that they do not speak of.",
+            *([WHOLE] if recipe.flow and not recipe.flow.model.prior.word_dropout else []),
             "",
         ]
     if (run.path / METRICS).exists():

@@ -179,8 +179,9 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
     flower" as red all over and "an orange flower" as dark red specks, at any guidance from 2 to 4; the grid of prompts
     showed it and no number did (samples for test captions were at 103.6, retrieval precision at 0.116). So of half of
     the captions it reads only some words, any number of them: the same prompts are flowers of that colour on leaves,
-    and whole captions come to 107.9 and 0.101. With 4 latents, which forgave short prompts, it was 120.7 and 0.072.
-    Titles of products are short as they are.
+    and whole captions came to 107.9 and 0.101. With 4 latents, which forgave short prompts, it was 120.7 and 0.072.
+    Titles of products are short, and are read whole: "men black sunglasses" are drawn as such, and "sunglasses" alone
+    comes out white. To leave words out there as well is what to try next.
 
     Every place of the latents is one of the flow's, and its matrices are moved by Muon. With four to a place and Adam,
     samples (600 again, and 4 latents) were at 157 after twenty minutes. Begun at real latents, with noise up to t =

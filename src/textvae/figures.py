@@ -18,7 +18,10 @@ from textvae.runs import Run, read_history
 from textvae.text.labels import NONE
 
 COLUMNS = 12
-CURVES = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
+CURVES = (
+    *((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207)),
+    *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34)),
+)
 """Colours of curves, in order."""
 GRID = (225, 225, 225)
 CURVED = {

@@ -12,6 +12,8 @@ SEEDED = re.compile(r"-seed\d+$")
 """The end of a row's name that is another one but for its seed."""
 
 FRECHET = "generation.frechet.efficientnet-lite0"
+INCEPTION = "generation.frechet.inception-768"
+"""The distance in features that no model was trained with."""
 RETRIEVED = "generation.retrieval_precision.samples"
 STRENGTH = "generation.word_sensitivity.strength"
 VALIDATION = "training.best_validation_loss"

@@ -22,6 +22,11 @@ def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:
     return get
 
 
+def images_of(metrics: Mapping[str, Any]) -> str:
+    """The prepared images that a row was measured on, whatever their captions were made into."""
+    return str(metrics["protocol"]["data"]).rpartition("-")[0]
+
+
 def number(value: Any) -> str:
     """As tables show it; a dash where there is none."""
     return "-" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from textvae.conclusions import FRECHET, RETRIEVED, Stored
-from textvae.report.cells import getter, number
+from textvae.conclusions import FRECHET, INCEPTION, RETRIEVED, Stored
+from textvae.report.cells import getter, images_of, number
 
 JUDGED = "generation.frechet.judge"
-INCEPTION = "generation.frechet.inception-768"
 PAPERS = ("clip-", "flowers102-clip-", "products-clip-")
 """How the rows of the papers' models of photographs begin."""
 
@@ -36,19 +35,17 @@ def _garments(stored: Stored, name: str, claim: str) -> list[str]:
     ours, theirs = getter(stored.get(name, {})), getter(stored.get("label-conv", {}))
     if ours(JUDGED) is None or theirs(JUDGED) is None:
         return []
-    seen = (
-        f"the judge sees what was asked for in {number(ours('generation.judge_accuracy'))} of the samples "
-        f"(real test images: {number(ours('reference.real_test.judge_accuracy'))})"
-    )
     within = "generation.diversity_within_class"
     told = [
-        f"- *{claim}* (`{name}`, {(ours('training.seconds') or 0) / 60:.0f} minutes). {seen[0].upper()}{seen[1:]}.",
+        f"- *{claim}* (`{name}`, {(ours('training.seconds') or 0) / 60:.0f} minutes).",
+        f"The judge sees what was asked for in {number(ours('generation.judge_accuracy'))} of the samples "
+        f"(real test images: {number(ours('reference.real_test.judge_accuracy'))}).",
         _times("Fréchet distance (judge)", ours(JUDGED), theirs(JUDGED), "label-conv"),
         _times("Fréchet distance (efficientnet-lite0)", ours(FRECHET), theirs(FRECHET), "label-conv"),
         f"Distances within a class are {number(ours(f'{within}.judge.ratio'))} of real ones in the judge's features, "
         f"{number(ours(f'{within}.pixels.ratio'))} in pixels. The nearest training image is "
         f"{number(ours('generation.nearest_training_image.samples'))} away, from real test images "
-        f"{number(ours('generation.nearest_training_image.real_test'))}: nothing is copied.",
+        f"{number(ours('generation.nearest_training_image.real_test'))}; a copy would be at 0.",
     ]
     return [" ".join(told)]
 
@@ -78,11 +75,11 @@ def _photographs(stored: Stored, source: str) -> list[str]:
     ours = getter(stored.get(name, {}))
     if ours(FRECHET) is None:
         return []
-    images = stored[name]["protocol"]["data"].rpartition("-")[0]
+    images = images_of(stored[name])
     rivals = [
         row
         for row in stored
-        if row.startswith(PAPERS) and stored[row]["protocol"]["data"].rpartition("-")[0] == images
+        if row.startswith(PAPERS) and images_of(stored[row]) == images
         if getter(stored[row])(FRECHET) is not None
     ]
     if not rivals:

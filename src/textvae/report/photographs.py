@@ -4,13 +4,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textvae.conclusions import SEEDED, Stored
+from textvae.conclusions import INCEPTION, SEEDED, Stored
 from textvae.recipes import RECIPES
-from textvae.report.cells import getter, number, pair, protocol, table
+from textvae.report.cells import getter, images_of, number, pair, protocol, table
 
 CLIP_SCORE = "generation.clip_score.samples"
-OTHER_NET = "generation.frechet.inception-768"
-"""The distance in features that no model was trained with."""
 
 
 def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str, title: str, *preface: str) -> str:
@@ -24,7 +22,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
     validated = any(getter(stored[name])("training.best_validation_loss") is not None for name in names)
     scored = any(getter(stored[name])("generation.clip_score.samples") is not None for name in names)
     timed = any(name.startswith("latent-flow-") for name in names)
-    doubled = any(getter(stored[name])(OTHER_NET) is not None for name in names)
+    doubled = any(getter(stored[name])(INCEPTION) is not None for name in names)
     rows = []
     for name in names:
         get = getter(stored[name])
@@ -40,7 +38,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
                 number(fid),
                 number(get("reconstruction.frechet.efficientnet-lite0")),
                 number(get("generation.frechet.efficientnet-lite0")),
-                *([number(get(OTHER_NET))] if doubled else []),
+                *([number(get(INCEPTION))] if doubled else []),
                 number(get("generation.retrieval_precision.samples")),
                 *([pair(published.get(CLIP_SCORE), get(CLIP_SCORE))] if scored else []),
                 f"{number(get('generation.word_sensitivity.right_sign'))}, "
@@ -53,7 +51,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
             ]
         )
     # One row an image set: its preparations differ in what stands beside the images.
-    for images, name in {stored[name]["protocol"]["data"].rpartition("-")[0]: name for name in names}.items():
+    for images, name in {images_of(stored[name]): name for name in names}.items():
         get = getter(stored[name])
         distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = number(get("generation.retrieval_precision.real"))

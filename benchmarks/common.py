@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.files import write_json
+from textvae.utils.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "src" / "textvae" / "measured"

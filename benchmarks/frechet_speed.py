@@ -17,7 +17,7 @@ import scipy.linalg
 import torch
 from common import Neighbours, machine, summary, write
 
-from textvae.device import choose_execution
+from textvae.utils.device import choose_execution
 from textvae.evaluation.frechet import frechet_distance, moments_of
 
 TARGET = 8.0

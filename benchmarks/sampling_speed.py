@@ -9,7 +9,7 @@ from command_line import times_of
 from common import Neighbours, machine, summary, write
 
 from textvae import TextToImage
-from textvae.device import Arithmetic, choose_execution
+from textvae.utils.device import Arithmetic, choose_execution
 from textvae.priors import Sampling
 
 GARMENTS, PHOTOGRAPHS = 2048, 128

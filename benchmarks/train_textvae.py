@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from textvae.data.images import CaptionedImages
-from textvae.device import choose_execution
+from textvae.utils.device import choose_execution
 from textvae.models.label_conv import LabelConv
 from textvae.training import TrainerConfig, Training
 

@@ -14,7 +14,7 @@ import torch
 from textvae import cli, data
 from textvae.data.images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST
-from textvae.device import Execution
+from textvae.utils.device import Execution
 
 torch.set_num_threads(1)
 

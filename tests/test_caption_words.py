@@ -7,9 +7,9 @@ import torch
 
 from textvae import data
 from textvae.conditions import training_conditions, with_captions
-from textvae.config import updated
-from textvae.device import Execution
-from textvae.errors import UserError
+from textvae.utils.config import updated
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
 from textvae.experiment import carry_out
 from textvae.generator import TextToImage, unit_interval
 from textvae.prepare import prepare

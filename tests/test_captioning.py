@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from textvae import data
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation.captioning import caption_bounds, rank_captions
 from textvae.evaluation.likelihood import importance_weighted_bound
 from textvae.generator import TextToImage, unit_interval

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from textvae.chat import HELP, Chat, chat, history_file
-from textvae.errors import UserError
-from textvae.pictures import read_facts
+from textvae.utils.errors import UserError
+from textvae.utils.images import read_facts
 
 calls: list[tuple[str, int, int]] = []
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from textvae import __version__, cli
 from textvae.cli import VERBS
-from textvae.pictures import read_facts
+from textvae.utils.images import read_facts
 from textvae.recipes import RECIPES
 
 BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")

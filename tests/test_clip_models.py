@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from skimage.metrics import structural_similarity as scikit_ssim
 from torch import nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE
 from textvae.models.clip_dual import ClipDual, noised
 from textvae.models.clip_grid import ClipGrid

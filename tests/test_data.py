@@ -15,8 +15,8 @@ from textvae.data.describe import contact_sheet, describe, numbers
 from textvae.data.fetch import Download
 from textvae.data.images import CaptionedImages, labelled_images
 from textvae.data.mnist import FASHION_MNIST, MNIST, IdxSource
-from textvae.errors import UserError
-from textvae.pictures import read_facts
+from textvae.utils.errors import UserError
+from textvae.utils.images import read_facts
 from textvae.text.labels import DIGITS, FASHION
 
 COUNTS = {"train": 6, "t10k": 4}

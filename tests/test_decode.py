@@ -11,7 +11,7 @@ from photos import encoded, picture
 from PIL import Image, ImageOps
 
 from textvae.decode import Place, Unreadable, decode
-from textvae.pictures import read_picture
+from textvae.utils.images import read_picture
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 

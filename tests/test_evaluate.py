@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from textvae import data
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import evaluate, features, judge
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.features import FeatureNet, Unavailable

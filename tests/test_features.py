@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import efficientnet, inception
 from textvae.evaluation.features import FeatureNet, Unavailable, feature_net, feature_nets
 

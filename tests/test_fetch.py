@@ -17,7 +17,7 @@ import pytest
 from textvae.data import carriers
 from textvae.data.carriers import Carrier, DebianPackage, NpmPackage, RemoteFile, Say, Unavailable, Web
 from textvae.data.fetch import Download, data_folders, data_root
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 CONTENTS = {"big": bytes(range(256)) * 400, "small": b"a few labels"}
 FILES = tuple(RemoteFile(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in CONTENTS.items())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
 from textvae.models.label_conv import LabelConv
 from textvae.models.latent_flow import LatentFlow

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text import minilm
 from textvae.text.clip import MEAN, STD, ClipImages, ClipText, sentences
 from textvae.text.labels import NONE

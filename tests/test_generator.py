@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from textvae import TextToImage
-from textvae.config import to_dict, updated
-from textvae.errors import UserError
-from textvae.files import write_json, written_whole
+from textvae.utils.config import to_dict, updated
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json, written_whole
 from textvae.generator import CHUNK, seeded_noise
 from textvae.models.label_conv import LabelConv
-from textvae.pictures import grid, read_facts, read_picture, save_png, to_pil, to_uint8
+from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pil, to_uint8
 from textvae.recipes import RECIPES, recipe
 from textvae.runs import open_run, write_config
 from textvae.text.labels import FASHION

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textvae.data.families import FAMILIES, LOGIC
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.grammar import (
     DIGIT_WORDS,

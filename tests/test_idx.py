@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textvae.data.idx import MAX_BYTES, read_idx
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.labels import DIGITS, FASHION, NONE, LabelText
 
 quick = settings(max_examples=150, deadline=None)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation.efficientnet import EfficientNetLite0
 from textvae.models import latent_flow, perceptual
 from textvae.models.flow_stage import FlowConfig, WithFlow, reader_of

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from textvae.device import placed
-from textvae.errors import UserError
+from textvae.utils.device import placed
+from textvae.utils.errors import UserError
 from textvae.optimizers import MUON_RATE, MuonAndAdam, optimizer_of
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.packing import SCALE, halved, packed, unpacked
 from textvae.runs import MODEL, open_run, write_weights
 

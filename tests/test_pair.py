@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from textvae import data, encoders, prepare
-from textvae.config import to_dict
+from textvae.utils.config import to_dict
 from textvae.data.images import CaptionedImages
 from textvae.encoders import PairImages, PairText
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_precision
 from textvae.experiment import carry_out

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 
 from textvae import data, report
-from textvae.device import Execution
+from textvae.utils.device import Execution
 from textvae.encoders import PairText
 from textvae.evaluation import colour, features, sampling_curves
 from textvae.evaluation.clip_score import clip_judge, clip_score

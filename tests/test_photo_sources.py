@@ -12,7 +12,7 @@ from textvae.data.image_folder import ImageFolder
 from textvae.data.photos import PHOTOS, Subset, photo_source, splits_of
 from textvae.data.records import Record, clean
 from textvae.data.shards import Shards, read_shard
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def told(records: list[Record]) -> list[tuple[list[str], bytes]]:

@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from textvae import play
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.generator import TextToImage
 from textvae.models.flow_stage import FlowConfig, WithFlow
 from textvae.models.latent_flow import LatentFlow
-from textvae.pictures import save_png, to_pil
+from textvae.utils.images import save_png, to_pil
 from textvae.priors import FlowPrior
 from textvae.text.labels import FASHION
 from textvae.text.vocabulary import Vocabulary

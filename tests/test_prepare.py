@@ -17,7 +17,7 @@ from textvae import cli, data, preparation, prepare
 from textvae.conditions import conditions_of
 from textvae.data.photos import Subset
 from textvae.data.prepared import prepared_root
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.labels import FASHION
 
 
@@ -166,7 +166,7 @@ def test_a_killed_preparation_goes_on_where_it_was(tmp_path, monkeypatch) -> Non
 HOLDING = """
 import sys, time
 from pathlib import Path
-from textvae.files import alone
+from textvae.utils.files import alone
 with alone(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     time.sleep(300)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from textvae.card import WHOLE, ship
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import evaluate, judge
 from textvae.generator import TextToImage
 from textvae.runs import CARD, METRICS, MODEL, open_run, shipped_models, write_weights

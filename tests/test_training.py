@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from textvae.data.images import CaptionedImages
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
 from textvae.models.judge import Judge
 from textvae.models.label_conv import LabelConv

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.labels import NONE
 from textvae.text.scene_captions import SceneCaptions

@@ -7,10 +7,10 @@ __version__ = "0.1.0"
 __all__ = ["TextToImage", "UserError", "__version__"]
 
 if TYPE_CHECKING:
-    from textvae.errors import UserError
+    from textvae.utils.errors import UserError
     from textvae.generator import TextToImage
 
-_HOMES = {"TextToImage": "textvae.generator", "UserError": "textvae.errors"}
+_HOMES = {"TextToImage": "textvae.generator", "UserError": "textvae.utils.errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import safetensors
 
-from textvae.config import to_dict
+from textvae.utils.config import to_dict
 from textvae.data import source
-from textvae.files import write_text
+from textvae.utils.files import write_text
 from textvae.models.base import TextVAE
 from textvae.packing import SCALE, halved, packed
 from textvae.recipes import recipe as recipe_named

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from textvae.errors import UserError
-from textvae.pictures import grid, save_png
+from textvae.utils.errors import UserError
+from textvae.utils.images import grid, save_png
 from textvae.terminal import Graphics, best_graphics, show
 
 HELP = """\

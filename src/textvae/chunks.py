@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from textvae.decode import Fit, Place, decode, decode_chunk, start_worker
-from textvae.device import keep_freed_memory
+from textvae.utils.device import keep_freed_memory
 from textvae.encoders import FrozenImages, FrozenText, PairImages
-from textvae.files import written_whole
+from textvae.utils.files import written_whole
 
 Task = TypeVar("Task")
 

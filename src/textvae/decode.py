@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from textvae.files import written_whole
+from textvae.utils.files import written_whole
 
 Fit = Literal["crop", "pad"]
 """How a picture becomes square: cut to its middle (photographs), or set on white (catalogue pictures on white, which

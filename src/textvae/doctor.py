@@ -11,7 +11,7 @@ from textvae.data import SOURCES
 from textvae.data.fetch import data_folders
 from textvae.data.photos import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_root
-from textvae.device import choose_execution, cpu_features
+from textvae.utils.device import choose_execution, cpu_features
 from textvae.runs import shipped_models
 
 PACKAGES = (

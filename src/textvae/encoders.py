@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import efficientnet
 from textvae.evaluation.features import FeatureNet, feature_net
-from textvae.files import sha256_of
+from textvae.utils.files import sha256_of
 from textvae.models.pair import Pair
 from textvae.text.clip import ClipImages, ClipText
 from textvae.text.sentence import SentenceText

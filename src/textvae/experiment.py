@@ -15,14 +15,14 @@ from torch import Tensor
 from textvae import data
 from textvae.card import write_card
 from textvae.conditions import training_conditions, with_captions
-from textvae.config import to_dict
+from textvae.utils.config import to_dict
 from textvae.data.images import CaptionedImages
-from textvae.device import Execution
-from textvae.errors import UserError
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
 from textvae.generator import TextToImage
 from textvae.models.base import TextVAE, Trainable
-from textvae.pictures import grid, save_png
-from textvae.progress import ProgressLine, say
+from textvae.utils.images import grid, save_png
+from textvae.utils.progress import ProgressLine, say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import (
     CONFIG,

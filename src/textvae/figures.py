@@ -12,7 +12,7 @@ from textvae import data
 from textvae.conditions import conditions_of, image_conditions_of
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
-from textvae.pictures import INK, PAPER, grid, save_png, to_pil
+from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
 from textvae.play import complete, edit, interpolate
 from textvae.runs import Run, read_history
 from textvae.text.labels import NONE

@@ -9,10 +9,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from textvae.device import Arithmetic, autocast, placed
-from textvae.errors import UserError
+from textvae.utils.device import Arithmetic, autocast, placed
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE
-from textvae.pictures import to_pil, to_uint8
+from textvae.utils.images import to_pil, to_uint8
 from textvae.priors import Sampling
 from textvae.recipes.recipe import TextEncoder
 from textvae.runs import Run, open_run

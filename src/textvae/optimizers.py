@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 OptimizerName = Literal["adam", "muon"]
 NARROWEST = 32

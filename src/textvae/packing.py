@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 SCALE = "|scale"
 """Ends the name under which the scales of a matrix are kept; no module can be named so."""

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from textvae.errors import UserError
-from textvae.files import written_whole
+from textvae.utils.errors import UserError
+from textvae.utils.files import written_whole
 from textvae.generator import TextToImage, unit_interval
-from textvae.pictures import to_pil, to_uint8
+from textvae.utils.images import to_pil, to_uint8
 from textvae.priors import FlowPrior, Sampling
 from textvae.priors.flow import MAX_STEPS
 

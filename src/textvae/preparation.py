@@ -20,9 +20,9 @@ from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, read_manifest
 from textvae.data.records import PhotoSource, Record, clean
 from textvae.decode import DecodeTask, Place, decode_chunk
 from textvae.encoders import FrozenImages, FrozenText, PairImages
-from textvae.errors import UserError
-from textvae.files import write_json, write_text, written_whole
-from textvae.progress import ProgressLine, say
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json, write_text, written_whole
+from textvae.utils.progress import ProgressLine, say
 
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
 

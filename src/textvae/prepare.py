@@ -9,15 +9,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from textvae.config import to_dict
+from textvae.utils.config import to_dict
 from textvae.data.photos import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, prepared_root, read_manifest
 from textvae.data.records import PhotoSource, Record, digest
 from textvae.encoders import FrozenImages, FrozenText, ImageName, TextName, image_encoder, text_encoder
-from textvae.errors import UserError
-from textvae.files import alone
+from textvae.utils.errors import UserError
+from textvae.utils.files import alone
 from textvae.preparation import Preparation, refuse_difference
-from textvae.progress import say
+from textvae.utils.progress import say
 from textvae.text.clip import VIT_B_32
 
 

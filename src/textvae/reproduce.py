@@ -11,17 +11,17 @@ import torch
 from textvae import data, figures, report
 from textvae.card import write_card
 from textvae.conclusions import SEEDED
-from textvae.config import updated
-from textvae.device import Precision, choose_execution
-from textvae.errors import UserError
+from textvae.utils.config import updated
+from textvae.utils.device import Precision, choose_execution
+from textvae.utils.errors import UserError
 from textvae.evaluation.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.metrics import Metrics
 from textvae.evaluation.sampling_curves import sampling_curves
 from textvae.experiment import Watch, carry_out
-from textvae.files import sha256_of, write_text
-from textvae.progress import say
+from textvae.utils.files import sha256_of, write_text
+from textvae.utils.progress import say
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow

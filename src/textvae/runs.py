@@ -24,9 +24,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from textvae.config import to_dict, updated
-from textvae.errors import UserError
-from textvae.files import write_json, write_text, written_whole
+from textvae.utils.config import to_dict, updated
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json, write_text, written_whole
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.flow_stage import WithFlow
 from textvae.packing import unpacked

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from textvae.conditions import Conditions
 from textvae.data.images import CaptionedImages
-from textvae.device import Execution, placed
-from textvae.errors import UserError
+from textvae.utils.device import Execution, placed
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments
-from textvae.progress import say
+from textvae.utils.progress import say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import VAE, not_a_checkpoint, open_run
 from textvae.text.labels import NONE

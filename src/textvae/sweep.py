@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.config import to_dict, updated
-from textvae.device import choose_execution
-from textvae.errors import UserError
+from textvae.utils.config import to_dict, updated
+from textvae.utils.device import choose_execution
+from textvae.utils.errors import UserError
 from textvae.experiment import carry_out
-from textvae.progress import say
+from textvae.utils.progress import say
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
 from textvae.runs import read_history

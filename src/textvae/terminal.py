@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from textvae.pictures import grid
+from textvae.utils.images import grid
 
 Graphics = Literal["none", "half-blocks", "sixel", "kitty"]
 """What a terminal can show."""

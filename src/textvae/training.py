@@ -15,8 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.data.images import CaptionedImages
-from textvae.device import Execution, placed
-from textvae.errors import UserError
+from textvae.utils.device import Execution, placed
+from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
 from textvae.models.objective import LossTerms, step_is_finite
 from textvae.optimizers import OptimizerName, optimizer_of

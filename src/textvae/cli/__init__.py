@@ -12,7 +12,7 @@ from textvae.cli.looking_after import data, doctor
 from textvae.cli.measuring import caption, evaluate, reproduce
 from textvae.cli.shared import Result
 from textvae.cli.training import recipes, ship, sweep, train
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from textvae.cli.shared import Model, Result, opened, parsed
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def generate(arguments: list[str]) -> tuple[Result, str]:
@@ -46,9 +46,9 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
             raise UserError("there is nothing to draw", 'give a phrase, such as "a dress"')
         if scale < 1:
             raise UserError(f"scale {scale} shows nothing", "use 1 or more")
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
-        from textvae.pictures import grid, save_png
+        from textvae.utils.images import grid, save_png
         from textvae.runs import open_run
 
         run = open_run(model)
@@ -98,7 +98,7 @@ def chat(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.chat import chat
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
         from textvae.runs import open_run
 
@@ -132,9 +132,9 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         """
         if not images:
             raise UserError("there is nothing to reconstruct", "name one or more image files")
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
-        from textvae.pictures import grid, read_picture, save_png, to_pil
+        from textvae.utils.images import grid, read_picture, save_png, to_pil
         from textvae.runs import open_run
 
         run = open_run(model)
@@ -183,7 +183,7 @@ def interpolate(arguments: list[str]) -> tuple[Result, str]:
         """
         if out.suffix.lower() not in (".png", ".gif"):
             raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
-        from textvae.pictures import grid, save_png
+        from textvae.utils.images import grid, save_png
         from textvae.play import interpolate, save_gif
 
         run, generator = opened(model, device)
@@ -224,7 +224,7 @@ def edit(arguments: list[str]) -> tuple[Result, str]:
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.pictures import grid, read_picture, save_png
+        from textvae.utils.images import grid, read_picture, save_png
         from textvae.play import edit
 
         run, generator = opened(model, device)
@@ -266,7 +266,7 @@ def complete(arguments: list[str]) -> tuple[Result, str]:
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.pictures import grid, read_picture, save_png, to_pil
+        from textvae.utils.images import grid, read_picture, save_png, to_pil
         from textvae.play import complete
 
         run, generator = opened(model, device)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from textvae.cli.shared import Result, parsed
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def data(arguments: list[str]) -> tuple[Result, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from textvae.cli.shared import Model, Result, parsed, rendered
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def evaluate(arguments: list[str]) -> tuple[Result, str]:
@@ -36,7 +36,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
             precision: Of the drawing.
         """
         from textvae.card import write_card
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import evaluate_run
         from textvae.runs import METRICS, is_shipped, open_run
 
@@ -80,10 +80,10 @@ def caption(arguments: list[str]) -> tuple[Result, str]:
         """
         if samples < 1:
             raise UserError(f"{samples} draws bound nothing", "use 1 or more")
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.evaluation.captioning import rank_captions
         from textvae.generator import TextToImage
-        from textvae.pictures import read_picture
+        from textvae.utils.images import read_picture
 
         generator = TextToImage.load(model, choose_execution(device).device)
         captions = _lines(choices)

@@ -31,7 +31,7 @@ class ExecutionOptions:
 
 def opened(model: str, device: str) -> tuple[Any, Any]:
     """The run of a model, and what draws with it."""
-    from textvae.device import choose_execution
+    from textvae.utils.device import choose_execution
     from textvae.generator import TextToImage
     from textvae.runs import open_run
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from textvae.cli.shared import ExecutionOptions, Result, parsed
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 def recipes(arguments: list[str]) -> tuple[Result, str]:
@@ -89,9 +89,9 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     """
     asked = parsed(f"train {chosen.name}", options, rest)
 
-    from textvae.device import choose_execution
+    from textvae.utils.device import choose_execution
     from textvae.experiment import carry_out
-    from textvae.progress import say
+    from textvae.utils.progress import say
     from textvae.recipes.photographs import on
     from textvae.runs import read_history
 
@@ -186,7 +186,7 @@ def ship(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.card import ship, write_card
-        from textvae.device import choose_execution
+        from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
         from textvae.runs import METRICS, MODEL
 

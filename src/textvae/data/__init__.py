@@ -13,7 +13,7 @@ from textvae.data.photos import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_set
 from textvae.data.records import Described
 from textvae.data.scenes import DIGIT_SCENES
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 
 @runtime_checkable

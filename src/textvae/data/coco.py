@@ -9,7 +9,7 @@ from typing import Any
 
 from textvae.data.records import Record, inside
 from textvae.decode import Fit
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 ANNOTATIONS = re.compile(r"captions_(train|val)(\d{4})\.json")
 

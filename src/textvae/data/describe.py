@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from textvae import pictures
+from textvae.utils import images as pictures
 from textvae.data import source
 from textvae.data.images import CaptionedImages
 

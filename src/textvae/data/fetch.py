@@ -15,8 +15,8 @@ from pathlib import Path
 import pooch
 
 from textvae.data.carriers import Carrier, RemoteFile, Say, Unavailable
-from textvae.errors import UserError
-from textvae.files import written_whole
+from textvae.utils.errors import UserError
+from textvae.utils.files import written_whole
 
 
 def to_stderr(line: str) -> None:

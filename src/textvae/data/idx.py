@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 MAX_BYTES = 1 << 30
 """No file of the family comes near a gigabyte; a header that promises more is a lie or a bomb."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textvae.data.records import Record, inside
 from textvae.decode import Fit
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 METADATA = "metadata.jsonl"
 

@@ -12,7 +12,7 @@ from textvae.data.fetch import data_folders
 from textvae.data.image_folder import ImageFolder
 from textvae.data.records import PhotoSource, Record
 from textvae.data.shards import Shards
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 Layout = type[CocoCaptions] | type[ImageFolder] | type[Shards]
 

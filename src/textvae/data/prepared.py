@@ -24,7 +24,7 @@ from textvae.data.carriers import RemoteFile, Say
 from textvae.data.fetch import data_root, to_stderr
 from textvae.data.images import CaptionedImages
 from textvae.data.photos import PHOTOS
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 MANIFEST, REPORT = "manifest.json", "report.jsonl"
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from textvae.data.records import Record
 from textvae.decode import Fit, Place
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 """Shards that can't be read as they are."""

@@ -11,7 +11,7 @@ from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.generator import TextToImage, unit_interval
 from textvae.priors import FlowPrior
-from textvae.progress import ProgressLine
+from textvae.utils.progress import ProgressLine
 
 FLOW_LIKELIHOOD_IMAGES = 500
 """Test images on which the bound of a model with a flow prior is estimated."""

@@ -17,8 +17,8 @@ from textvae.conditions import conditions_of, image_conditions_of
 from textvae.data.fetch import data_root
 from textvae.data.images import CaptionedImages
 from textvae.data.scenes import DIGIT_SCENES
-from textvae.device import Arithmetic
-from textvae.errors import UserError
+from textvae.utils.device import Arithmetic
+from textvae.utils.errors import UserError
 from textvae.evaluation.bounds import likelihood, read_by_the_bound
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
 from textvae.evaluation.clip_score import ClipJudge, clip_judge, clip_score
@@ -33,13 +33,13 @@ from textvae.evaluation.metrics import Metrics
 from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.evaluation.word_sensitivity import word_sensitivity
-from textvae.files import sha256_of, written_whole
+from textvae.utils.files import sha256_of, written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.models.base import TextVAE
 from textvae.models.judge import Judge
 from textvae.models.pair import Pair
 from textvae.priors import FlowPrior
-from textvae.progress import ProgressLine
+from textvae.utils.progress import ProgressLine
 from textvae.runs import MODEL, Run
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import efficientnet, inception
-from textvae.files import sha256_of
+from textvae.utils.files import sha256_of
 
 CPU = torch.device("cpu")
 

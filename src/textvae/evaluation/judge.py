@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation.features import FeatureNet, Unavailable
-from textvae.files import sha256_of
+from textvae.utils.files import sha256_of
 from textvae.generator import unit_interval
 from textvae.models.judge import Judge
 from textvae.runs import MODEL, open_run, shipped_models

@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from textvae.errors import UserError
-from textvae.files import write_json
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from torch import Tensor
 from textvae.conditions import conditions_of
 from textvae.data.images import CaptionedImages
 from textvae.encoders import PairText
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation.features import Unavailable
 from textvae.evaluation.metrics import Metrics
-from textvae.files import sha256_of
+from textvae.utils.files import sha256_of
 from textvae.models.pair import Pair
 from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe

@@ -12,7 +12,7 @@ from torch import Tensor
 from textvae import data
 from textvae.conditions import conditions_of
 from textvae.data.images import CaptionedImages
-from textvae.device import Arithmetic
+from textvae.utils.device import Arithmetic
 from textvae.evaluation.colour import ColourReader, colours_of, named_colour
 from textvae.evaluation.diversity import mean_distance_within_classes
 from textvae.evaluation.features import FeatureNet, feature_net

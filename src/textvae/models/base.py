@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.distributions import Likelihood, Posterior
 from textvae.models.objective import LossTerms, negative_elbo
 from textvae.priors import FlowPrior, Sampling

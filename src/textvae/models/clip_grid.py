@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, GridAttention, LikelihoodName, PixelLikelihood, TiledConv2d

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.objective import LossTerms

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.evaluation import efficientnet
 
 TAPS = (0, 2, 4)

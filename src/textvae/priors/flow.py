@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.priors.grid_velocity import GridVelocity
 from textvae.priors.sampling import Sampling
 from textvae.priors.vector_velocity import VectorVelocity

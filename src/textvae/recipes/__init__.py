@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.recipes import judges, latent_flow, pairs, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes.recipe import Recipe
 

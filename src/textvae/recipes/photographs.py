@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from textvae.encoders import TOKENS, PairText
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.flow_stage import FlowConfig
 from textvae.models.pair import Pair
 from textvae.recipes import pairs

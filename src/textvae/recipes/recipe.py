@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.flow_stage import FlowConfig, reader_of
 from textvae.priors import FlowPrior

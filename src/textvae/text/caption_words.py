@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from textvae.errors import UserError
-from textvae.progress import say
+from textvae.utils.errors import UserError
+from textvae.utils.progress import say
 from textvae.text.labels import NONE
 
 REPEATED = 30

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.errors import UserError
-from textvae.files import sha256_of
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 from textvae.text.labels import NONE
 
 VIT_B_32 = "openai/clip-vit-base-patch32"

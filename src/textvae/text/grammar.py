@@ -12,7 +12,7 @@ is trained and tested on is a matter of data (``textvae.data.families``).
 
 import re
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.vocabulary import require_known
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 NONE = "none"
 """The one caption that encodes to the zero row."""

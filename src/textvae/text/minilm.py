@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from textvae.errors import UserError
-from textvae.files import sha256_of
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 
 WIDTH, LAYERS, HEADS, INNER, VOCABULARY, POSITIONS = 384, 6, 12, 1536, 30522, 512
 

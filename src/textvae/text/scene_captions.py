@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from jaxtyping import Int64
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.grammar import DIGIT_WORDS, normalised
 from textvae.text.labels import NONE
 from textvae.text.vocabulary import Vocabulary, require_known

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 from textvae.text.labels import NONE
 
 PADDING, START, END = 0, 1, 2

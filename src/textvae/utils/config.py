@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 from torch import Tensor
 
-from textvae.errors import UserError
-from textvae.files import written_whole
+from textvae.utils.errors import UserError
+from textvae.utils.files import written_whole
 
 PAPER = (255, 255, 255)
 INK = (34, 34, 34)

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from textvae.errors import UserError
+from textvae.utils.errors import UserError
 
 Arithmetic = Literal["fp32", "bf16"]
 Precision = Literal["auto", "fp32", "bf16"]

@@ -12,7 +12,7 @@ from textvae.evaluation.captions import caption_accuracy, scene_accuracy
 from textvae.evaluation.judge import TrainedJudge
 from textvae.generator import TextToImage
 from textvae.text.digit_captions import DigitCaptions
-from textvae.text.scene_captions import SceneCaptions
+from textvae.text.scene_grammar import SceneCaptions
 
 CPU = torch.device("cpu")
 needs_mnist = pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")

@@ -4,7 +4,7 @@ import torch
 from textvae import data
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.mnist import MNIST
-from textvae.text.grammar import digit_of
+from textvae.text.digit_grammar import digit_of
 
 pytestmark = pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from textvae.data.families import FAMILIES, LOGIC
 from textvae.utils.errors import UserError
 from textvae.text.digit_captions import DigitCaptions
-from textvae.text.grammar import (
+from textvae.text.digit_grammar import (
     DIGIT_WORDS,
     SENTENCES,
     digit_of,

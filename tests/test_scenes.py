@@ -10,7 +10,7 @@ from textvae import data
 from textvae.data.mnist import MNIST
 from textvae.data.scenes import DIGIT_SCENES, HELD_OUT, SIZES, captions_of, compose, halves, scenes_of
 from textvae.utils.errors import UserError
-from textvae.text.scene_captions import RELATIONS, Scene, parse_scene, scene_caption
+from textvae.text.scene_grammar import RELATIONS, Scene, parse_scene, scene_caption
 
 needs_mnist = pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 

@@ -4,7 +4,7 @@ import torch
 from textvae.utils.errors import UserError
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.labels import NONE
-from textvae.text.scene_captions import SceneCaptions
+from textvae.text.scene_grammar import SceneCaptions
 from textvae.text.vocabulary import Vocabulary
 
 SMALL = Vocabulary(("five", "plus", "nine"), length=6)

@@ -1,7 +1,7 @@
 """Which captions a model is trained, validated and tested on, and the digit that each means.
 
 The four families of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on
-Captions", section 3.1; how they are read is ``textvae.text.grammar``, which knows nothing of these lists. Everything
+Captions", section 3.1; how they are read is ``textvae.text.digit_grammar``, which knows nothing of these lists. Everything
 drawn at random is drawn from a fixed seed.
 """
 
@@ -12,7 +12,7 @@ from itertools import combinations, islice, permutations
 from math import factorial
 from random import Random
 
-from textvae.text.grammar import DIGIT_WORDS, OPERATORS, SENTENCES
+from textvae.text.digit_grammar import DIGIT_WORDS, OPERATORS, SENTENCES
 
 Caption = tuple[str, int]
 """A caption and the digit that it means."""

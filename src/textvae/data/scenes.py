@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textvae.data.captioned_digits import MadeOfMnist, mnist_part
 from textvae.data.images import CaptionedImages
-from textvae.text.scene_captions import Relation, Scene, scene_caption
+from textvae.text.scene_grammar import Relation, Scene, scene_caption
 
 CANVAS = 60
 """Pixels a side."""

@@ -9,7 +9,7 @@ from textvae.data.scenes import DIGIT_SCENES, halves
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.judge import TrainedJudge
 from textvae.generator import TextToImage
-from textvae.text.scene_captions import Scene, parse_scene
+from textvae.text.scene_grammar import Scene, parse_scene
 
 
 def test_parts(source: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from textvae.utils.errors import UserError
-from textvae.text.grammar import DIGIT_WORDS, normalised
+from textvae.text.digit_grammar import DIGIT_WORDS, normalised
 from textvae.text.labels import NONE
 from textvae.text.vocabulary import Vocabulary, require_known
 

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from textvae import data
 from textvae.utils.errors import UserError
-from textvae.evaluation import evaluate, features, judge
+from textvae.evaluation import evaluate, judge
+from textvae.pretrained import feature_nets as features
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian
 from textvae.priors import StandardNormal

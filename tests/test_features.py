@@ -8,8 +8,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from textvae.utils.errors import UserError
-from textvae.evaluation import efficientnet, inception
-from textvae.evaluation.features import FeatureNet, Unavailable, feature_net, feature_nets
+from textvae.pretrained import efficientnet
+from textvae.pretrained import inception
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net, feature_nets
 
 
 def available(name: str) -> FeatureNet:

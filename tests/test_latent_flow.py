@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textvae.utils.errors import UserError
-from textvae.evaluation.efficientnet import EfficientNetLite0
+from textvae.pretrained.efficientnet import EfficientNetLite0
 from textvae.models import latent_flow, perceptual
 from textvae.models.flow_stage import FlowConfig, WithFlow, reader_of
 from textvae.models.latent_flow import LatentFlow

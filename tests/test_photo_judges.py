@@ -11,10 +11,11 @@ from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 from textvae import data, report
 from textvae.utils.device import Execution
 from textvae.encoders import PairText
-from textvae.evaluation import colour, features, sampling_curves
+from textvae.evaluation import colour, sampling_curves
+from textvae.pretrained import feature_nets as features
 from textvae.evaluation.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.experiment import carry_out
 from textvae.generator import TextToImage

@@ -11,8 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from textvae.utils.errors import UserError
-from textvae.evaluation import efficientnet
-from textvae.evaluation.features import FeatureNet, feature_net
+from textvae.pretrained import efficientnet
+from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.utils.files import sha256_of
 from textvae.models.pair import Pair
 from textvae.text.clip import ClipImages, ClipText

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from textvae.data.fetch import data_folders
-from textvae.evaluation.features import Unavailable
+from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.text.clip import ClipImages, ClipText
 

@@ -25,7 +25,7 @@ from textvae.evaluation.clip_score import ClipJudge, clip_judge, clip_score
 from textvae.evaluation.colour import ColourReader, colours_of
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
-from textvae.evaluation.features import FeatureNet, Unavailable, feature_net
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance

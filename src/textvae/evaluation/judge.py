@@ -5,7 +5,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from textvae.utils.errors import UserError
-from textvae.evaluation.features import FeatureNet, Unavailable
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.utils.files import sha256_of
 from textvae.generator import unit_interval
 from textvae.models.judge import Judge

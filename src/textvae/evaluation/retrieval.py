@@ -12,7 +12,7 @@ from textvae.conditions import conditions_of
 from textvae.data.images import CaptionedImages
 from textvae.encoders import PairText
 from textvae.utils.errors import UserError
-from textvae.evaluation.features import Unavailable
+from textvae.pretrained.feature_nets import Unavailable
 from textvae.evaluation.metrics import Metrics
 from textvae.utils.files import sha256_of
 from textvae.models.pair import Pair

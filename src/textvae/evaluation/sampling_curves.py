@@ -15,7 +15,7 @@ from textvae.data.images import CaptionedImages
 from textvae.utils.device import Arithmetic
 from textvae.evaluation.colour import ColourReader, colours_of, named_colour
 from textvae.evaluation.diversity import mean_distance_within_classes
-from textvae.evaluation.features import FeatureNet, feature_net
+from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision

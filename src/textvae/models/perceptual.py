@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from textvae.utils.errors import UserError
-from textvae.evaluation import efficientnet
+from textvae.pretrained import efficientnet
 
 TAPS = (0, 2, 4)
 """The blocks of EfficientNet-Lite0 whose outputs are compared: halved once, twice and three times."""

@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from textvae.utils.errors import UserError
-from textvae.evaluation import efficientnet, inception
+from textvae.pretrained import efficientnet
+from textvae.pretrained import inception
 from textvae.utils.files import sha256_of
 
 CPU = torch.device("cpu")

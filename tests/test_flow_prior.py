@@ -11,8 +11,8 @@ from textvae.models.label_conv import LabelConv
 from textvae.models.latent_flow import LatentFlow
 from textvae.models.word_transformer import WordTransformer
 from textvae.priors import FlowPrior, Sampling
-from textvae.priors import flow as flow_module
-from textvae.priors.flow import solve
+from textvae.priors.flow import prior as flow_module
+from textvae.priors.flow.prior import solve
 
 SMALL = FlowPrior.Config(width=16, depth=2, heads=2)
 

@@ -14,7 +14,7 @@ from textvae.utils.files import written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.utils.images import to_pil, to_uint8
 from textvae.priors import FlowPrior, Sampling
-from textvae.priors.flow import MAX_STEPS
+from textvae.priors.flow.prior import MAX_STEPS
 
 FRESH = 8
 """Pictures of the new words that an edit is compared with."""

@@ -5,7 +5,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from textvae.priors.velocity import Velocity, normed, silenced
+from textvae.priors.flow.velocity import Velocity, normed, silenced
 
 
 class VectorVelocity(Velocity):

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from textvae.utils.errors import UserError
-from textvae.priors.grid_velocity import GridVelocity
-from textvae.priors.sampling import Sampling
-from textvae.priors.vector_velocity import VectorVelocity
-from textvae.priors.velocity import Velocity
+from textvae.priors.flow.unet import GridVelocity
+from textvae.priors.options import Sampling
+from textvae.priors.flow.mlp import VectorVelocity
+from textvae.priors.flow.velocity import Velocity
 
 Solver = Literal["heun", "midpoint", "multistep"]
 MAX_STEPS = 50

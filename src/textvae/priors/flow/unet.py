@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from textvae.priors.velocity import Velocity, normed, silenced
+from textvae.priors.flow.velocity import Velocity, normed, silenced
 
 
 class GridVelocity(Velocity):

@@ -7,7 +7,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
 from textvae.models.caption_slots import CaptionSlots
-from textvae.models.words import DialReader, MatchedReader, RecurrentReader, SlotReader, TaughtReader
+from textvae.models.caption_encoders import DialReader, MatchedReader, RecurrentReader, SlotReader, TaughtReader
 from textvae.priors import LearnedGaussian
 from textvae.recipes import RECIPES, recipe
 from textvae.text.digit_captions import DigitCaptions

@@ -13,7 +13,7 @@ from textvae.models.clip_dual import ClipDual, noised
 from textvae.models.clip_grid import ClipGrid
 from textvae.models.clip_latent import ClipLatent
 from textvae.models.layers import GridAttention, RowBatchNorm, TiledConv2d
-from textvae.ssim import structural_similarity
+from textvae.models.ssim import structural_similarity
 
 D = 6
 """Of the conditions of toys."""

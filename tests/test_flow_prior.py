@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from textvae.utils.errors import UserError
-from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
+from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
 from textvae.models.label_conv import LabelConv
-from textvae.models.latent_flow import LatentFlow
+from textvae.models.spatial_vae import LatentFlow
 from textvae.models.word_transformer import WordTransformer
 from textvae.priors import FlowPrior, Sampling
 from textvae.priors.flow import prior as flow_module

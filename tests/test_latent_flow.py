@@ -5,11 +5,12 @@ import torch
 
 from textvae.utils.errors import UserError
 from textvae.pretrained.efficientnet import EfficientNetLite0
-from textvae.models import latent_flow, perceptual
-from textvae.models.flow_stage import FlowConfig, WithFlow, reader_of
-from textvae.models.latent_flow import LatentFlow
+from textvae.models import perceptual
+from textvae.models import spatial_vae as latent_flow
+from textvae.models.with_flow import FlowConfig, WithFlow, reader_of
+from textvae.models.spatial_vae import LatentFlow
 from textvae.models.perceptual import perceptual_distance
-from textvae.models.words import DialReader
+from textvae.models.caption_encoders import DialReader
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.recipe import fitting_flow

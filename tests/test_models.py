@@ -8,11 +8,11 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from textvae.models.base import TextVAE
 from textvae.models.distributions import Bernoulli, DiagonalGaussian, Gaussian
-from textvae.models.judge import Judge
+from textvae.models.classifier import Judge
 from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
 from textvae.models.layers import GaussianHead
-from textvae.models.objective import negative_elbo
+from textvae.models.losses import negative_elbo
 from textvae.models.onehot_dense import OneHotDense
 from textvae.priors import StandardNormal
 

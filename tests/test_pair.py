@@ -16,7 +16,7 @@ from textvae.utils.errors import UserError
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_precision
 from textvae.experiment import carry_out
-from textvae.models.pair import Pair
+from textvae.models.dual_encoder import Pair
 from textvae.recipes import pairs
 from textvae.runs import open_run
 from textvae.text.labels import NONE

@@ -19,8 +19,8 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.experiment import carry_out
 from textvae.generator import TextToImage
-from textvae.models.flow_stage import FlowConfig, WithFlow
-from textvae.models.pair import Pair
+from textvae.models.with_flow import FlowConfig, WithFlow
+from textvae.models.dual_encoder import Pair
 from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on

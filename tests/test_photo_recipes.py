@@ -17,7 +17,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment import carry_out
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
-from textvae.models.flow_stage import FlowConfig
+from textvae.models.with_flow import FlowConfig
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe

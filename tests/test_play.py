@@ -5,8 +5,8 @@ from torch import nn
 from textvae import play
 from textvae.utils.errors import UserError
 from textvae.generator import TextToImage
-from textvae.models.flow_stage import FlowConfig, WithFlow
-from textvae.models.latent_flow import LatentFlow
+from textvae.models.with_flow import FlowConfig, WithFlow
+from textvae.models.spatial_vae import LatentFlow
 from textvae.utils.images import save_png, to_pil
 from textvae.priors import FlowPrior
 from textvae.text.labels import FASHION

@@ -16,7 +16,7 @@ import torch
 from textvae import cli, experiment, runs
 from textvae.conditions import training_conditions
 from textvae.utils.errors import UserError
-from textvae.models.flow_stage import WithFlow
+from textvae.models.with_flow import WithFlow
 from textvae.utils.images import read_facts
 from textvae.runs import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
 from textvae.stages import begin

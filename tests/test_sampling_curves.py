@@ -9,8 +9,8 @@ from torch import nn
 from textvae import figures
 from textvae.evaluation import sampling_curves as module
 from textvae.evaluation.sampling_curves import sampling_curves
-from textvae.models.flow_stage import FlowConfig, WithFlow
-from textvae.models.latent_flow import LatentFlow
+from textvae.models.with_flow import FlowConfig, WithFlow
+from textvae.models.spatial_vae import LatentFlow
 from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.recipe import FlowStage

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from textvae.data.images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
-from textvae.models.judge import Judge
+from textvae.models.classifier import Judge
 from textvae.models.label_conv import LabelConv
-from textvae.models.objective import LossTerms
+from textvae.models.losses import LossTerms
 from textvae.text.labels import FASHION
 from textvae.training import TrainerConfig, Training, TrainingDiverged, _mixed, average
 

@@ -14,7 +14,7 @@ from textvae.utils.errors import UserError
 from textvae.pretrained import efficientnet
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.utils.files import sha256_of
-from textvae.models.pair import Pair
+from textvae.models.dual_encoder import Pair
 from textvae.text.clip import ClipImages, ClipText
 from textvae.text.sentence import SentenceText
 

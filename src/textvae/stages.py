@@ -17,7 +17,7 @@ from textvae.data.images import CaptionedImages
 from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
-from textvae.models.flow_stage import FlowConfig, FlowMatching, WithFlow, moments
+from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.utils.progress import say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import VAE, not_a_checkpoint, open_run

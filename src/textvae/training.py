@@ -18,7 +18,7 @@ from textvae.data.images import CaptionedImages
 from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
-from textvae.models.objective import LossTerms, step_is_finite
+from textvae.models.losses import LossTerms, step_is_finite
 from textvae.optimizers import OptimizerName, optimizer_of
 
 

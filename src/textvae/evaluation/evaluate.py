@@ -36,8 +36,8 @@ from textvae.evaluation.word_sensitivity import word_sensitivity
 from textvae.utils.files import sha256_of, written_whole
 from textvae.generator import TextToImage, unit_interval
 from textvae.models.base import TextVAE
-from textvae.models.judge import Judge
-from textvae.models.pair import Pair
+from textvae.models.classifier import Judge
+from textvae.models.dual_encoder import Pair
 from textvae.priors import FlowPrior
 from textvae.utils.progress import ProgressLine
 from textvae.runs import MODEL, Run

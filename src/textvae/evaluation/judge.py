@@ -8,7 +8,7 @@ from textvae.utils.errors import UserError
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.utils.files import sha256_of
 from textvae.generator import unit_interval
-from textvae.models.judge import Judge
+from textvae.models.classifier import Judge
 from textvae.runs import MODEL, open_run, shipped_models
 
 JUDGES = {

@@ -15,7 +15,7 @@ from textvae.utils.errors import UserError
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.evaluation.metrics import Metrics
 from textvae.utils.files import sha256_of
-from textvae.models.pair import Pair
+from textvae.models.dual_encoder import Pair
 from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe
 from textvae.runs import CONFIG, MODEL, Run, open_run

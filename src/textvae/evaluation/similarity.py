@@ -6,7 +6,7 @@ They compare an image with its own reconstruction. A generated image has no coun
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from textvae.ssim import WINDOW, structural_similarity
+from textvae.models.ssim import WINDOW, structural_similarity
 
 HIGHEST_PSNR = 100.0
 """Decibels given to images that are (all but) identical, whose PSNR would be infinite and spoil every mean."""

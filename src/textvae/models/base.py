@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from textvae.utils.errors import UserError
 from textvae.models.distributions import Likelihood, Posterior
-from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.losses import LossTerms, negative_elbo
 from textvae.priors import FlowPrior, Sampling
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
-from textvae.models.objective import LossTerms
-from textvae.models.words import DialReader, Reader, RecurrentReader, TaughtReader
+from textvae.models.losses import LossTerms
+from textvae.models.caption_encoders import DialReader, Reader, RecurrentReader, TaughtReader
 from textvae.priors import LearnedGaussian
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.layers import PixelLikelihood
-from textvae.models.words import RecurrentReader
+from textvae.models.caption_encoders import RecurrentReader
 from textvae.priors import Sampling, StandardNormal
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
-from textvae.models.objective import LossTerms
-from textvae.models.words import MatchedReader, SlotReader
+from textvae.models.losses import LossTerms
+from textvae.models.caption_encoders import MatchedReader, SlotReader
 from textvae.priors import LearnedGaussian
 
 BACKGROUND = -8.0

@@ -1,6 +1,6 @@
 """The judges: classifiers of real images that score generated ones. Trained by the same loop, shipped with textvae."""
 
-from textvae.models.judge import Judge
+from textvae.models.classifier import Judge
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import DIGITS, FASHION
 from textvae.training import TrainerConfig

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
-from textvae.models.flow_stage import FlowConfig
-from textvae.models.latent_flow import LatentFlow
+from textvae.models.with_flow import FlowConfig
+from textvae.models.spatial_vae import LatentFlow
 from textvae.priors import FlowPrior
 from textvae.recipes.paper_d import PROMPTS
 from textvae.recipes.photographs import prompts_of

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from textvae.models.pair import Pair
+from textvae.models.dual_encoder import Pair
 from textvae.recipes.recipe import Recipe
 from textvae.text.sentence import SentenceText
 from textvae.training import TrainerConfig

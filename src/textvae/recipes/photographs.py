@@ -7,8 +7,8 @@ from typing import Any
 
 from textvae.encoders import TOKENS, PairText
 from textvae.utils.errors import UserError
-from textvae.models.flow_stage import FlowConfig
-from textvae.models.pair import Pair
+from textvae.models.with_flow import FlowConfig
+from textvae.models.dual_encoder import Pair
 from textvae.recipes import pairs
 from textvae.recipes.recipe import Recipe, TextEncoder
 from textvae.text.caption_words import CaptionWords

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
-from textvae.models.flow_stage import FlowConfig, reader_of
+from textvae.models.with_flow import FlowConfig, reader_of
 from textvae.priors import FlowPrior
 from textvae.text.labels import NONE
 from textvae.training import TrainerConfig

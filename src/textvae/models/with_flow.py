@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
-from textvae.models.objective import LossTerms
+from textvae.models.losses import LossTerms
 from textvae.models.word_transformer import WordTransformer
-from textvae.models.words import TaughtReader
+from textvae.models.caption_encoders import TaughtReader
 from textvae.priors import FlowPrior
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import Trainable
-from textvae.models.objective import LossTerms
+from textvae.models.losses import LossTerms
 
 
 class Pair(Trainable):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
-from textvae.models.objective import LossTerms, negative_elbo
+from textvae.models.losses import LossTerms, negative_elbo
 from textvae.models.perceptual import perceptual_distance
-from textvae.models.words import DialReader, TaughtReader
+from textvae.models.caption_encoders import DialReader, TaughtReader
 from textvae.priors import StandardNormal
 
 

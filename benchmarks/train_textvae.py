@@ -7,7 +7,7 @@ import time
 import numpy as np
 import torch
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import choose_execution
 from textvae.models.label_conv import LabelConv
 from textvae.training import TrainerConfig, Training

@@ -12,7 +12,7 @@ import tiny
 import torch
 
 from textvae import cli, data
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST
 from textvae.utils.device import Execution
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.colour import ColourReader, colour_features, colours_of, hue_saturation_value, named_colour
 
 PAINTS = {"red": (200, 20, 20), "yellow": (220, 210, 30), "blue": (30, 40, 200), "white": (235, 235, 235)}

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from textvae import data
-from textvae.data.carriers import RemoteFile
+from textvae.data.mirrors import RemoteFile
 from textvae.data.describe import contact_sheet, describe, numbers
-from textvae.data.fetch import Download
-from textvae.data.images import CaptionedImages, labelled_images
+from textvae.data.download import Download
+from textvae.data.captioned_images import CaptionedImages, labelled_images
 from textvae.data.mnist import FASHION_MNIST, MNIST, IdxSource
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_facts

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from textvae.data import carriers
-from textvae.data.carriers import Carrier, DebianPackage, NpmPackage, RemoteFile, Say, Unavailable, Web
-from textvae.data.fetch import Download, data_folders, data_root
+from textvae.data import mirrors as carriers
+from textvae.data.mirrors import Carrier, DebianPackage, NpmPackage, RemoteFile, Say, Unavailable, Web
+from textvae.data.download import Download, data_folders, data_root
 from textvae.utils.errors import UserError
 
 CONTENTS = {"big": bytes(range(256)) * 400, "small": b"a few labels"}

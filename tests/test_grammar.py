@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textvae.data.families import FAMILIES, LOGIC
+from textvae.data.caption_splits import FAMILIES, LOGIC
 from textvae.utils.errors import UserError
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.digit_grammar import (

@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from textvae import data, encoders, prepare
+from textvae import data, prepare
+from textvae.data import frozen_encoders as encoders
 from textvae.utils.config import to_dict
-from textvae.data.images import CaptionedImages
-from textvae.encoders import PairImages, PairText
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.frozen_encoders import PairImages, PairText
 from textvae.utils.errors import UserError
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_precision

@@ -10,7 +10,7 @@ from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 
 from textvae import data, report
 from textvae.utils.device import Execution
-from textvae.encoders import PairText
+from textvae.data.frozen_encoders import PairText
 from textvae.evaluation import colour, sampling_curves
 from textvae.pretrained import feature_nets as features
 from textvae.evaluation.clip_score import clip_judge, clip_score

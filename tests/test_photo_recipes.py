@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textvae import data, report, reproduce
 from textvae.conditions import image_conditions_of, training_conditions
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.evaluation import bounds, evaluate, judge
 from textvae.evaluation.evaluate import evaluate_run

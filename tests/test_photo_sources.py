@@ -191,7 +191,7 @@ def test_the_real_sources(name, counts) -> None:
 
 
 def _places(name: str) -> list[Path]:
-    from textvae.data.fetch import data_folders
+    from textvae.data.download import data_folders
 
     assert name in PHOTOS
     return data_folders(name)

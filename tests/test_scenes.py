@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from textvae import data
 from textvae.data.mnist import MNIST
-from textvae.data.scenes import DIGIT_SCENES, HELD_OUT, SIZES, captions_of, compose, halves, scenes_of
+from textvae.data.digit_scenes import DIGIT_SCENES, HELD_OUT, SIZES, captions_of, compose, halves, scenes_of
 from textvae.utils.errors import UserError
 from textvae.text.scene_grammar import RELATIONS, Scene, parse_scene, scene_caption
 

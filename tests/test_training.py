@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
 from textvae.models.classifier import Judge

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.word_sensitivity import STATISTICS, image_statistics, word_sensitivity
 from textvae.generator import TextToImage
 from textvae.models.base import TextVAE

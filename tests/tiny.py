@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from textvae import data
-from textvae.data.carriers import RemoteFile
-from textvae.data.fetch import Download
+from textvae.data.mirrors import RemoteFile
+from textvae.data.download import Download
 from textvae.data.mnist import FASHION_MNIST
 
 TRAIN, TEST = 256, 64

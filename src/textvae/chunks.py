@@ -13,7 +13,7 @@ import torch
 
 from textvae.decode import Fit, Place, decode, decode_chunk, start_worker
 from textvae.utils.device import keep_freed_memory
-from textvae.encoders import FrozenImages, FrozenText, PairImages
+from textvae.data.frozen_encoders import FrozenImages, FrozenText, PairImages
 from textvae.utils.files import written_whole
 
 Task = TypeVar("Task")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.recipes.recipe import Recipe, TextEncoder
 from textvae.text.caption_words import CaptionWords

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from textvae.data import SOURCES
-from textvae.data.fetch import data_folders
+from textvae.data.download import data_folders
 from textvae.data.photos import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_root
 from textvae.utils.device import choose_execution, cpu_features

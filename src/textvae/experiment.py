@@ -16,7 +16,7 @@ from textvae import data
 from textvae.card import write_card
 from textvae.conditions import training_conditions, with_captions
 from textvae.utils.config import to_dict
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.generator import TextToImage

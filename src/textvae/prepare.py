@@ -13,7 +13,7 @@ from textvae.utils.config import to_dict
 from textvae.data.photos import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, prepared_root, read_manifest
 from textvae.data.records import PhotoSource, Record, digest
-from textvae.encoders import FrozenImages, FrozenText, ImageName, TextName, image_encoder, text_encoder
+from textvae.data.frozen_encoders import FrozenImages, FrozenText, ImageName, TextName, image_encoder, text_encoder
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
 from textvae.preparation import Preparation, refuse_difference

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from textvae.conditions import Conditions
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable

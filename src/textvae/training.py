@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError
 from textvae.models.base import Trainable

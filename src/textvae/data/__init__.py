@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
-from textvae.data.carriers import RemoteFile, Say
-from textvae.data.fetch import to_stderr
-from textvae.data.images import CaptionedImages
+from textvae.data.mirrors import RemoteFile, Say
+from textvae.data.download import to_stderr
+from textvae.data.captioned_images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
 from textvae.data.photos import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_set
 from textvae.data.records import Described
-from textvae.data.scenes import DIGIT_SCENES
+from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.utils.errors import UserError
 
 

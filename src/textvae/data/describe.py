@@ -9,7 +9,7 @@ from PIL import Image
 
 from textvae.utils import images as pictures
 from textvae.data import source
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 
 
 def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:

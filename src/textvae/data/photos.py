@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textvae.data.coco import CocoCaptions
-from textvae.data.fetch import data_folders
+from textvae.data.download import data_folders
 from textvae.data.image_folder import ImageFolder
 from textvae.data.records import PhotoSource, Record
 from textvae.data.shards import Shards

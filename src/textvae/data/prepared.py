@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.carriers import RemoteFile, Say
-from textvae.data.fetch import data_root, to_stderr
-from textvae.data.images import CaptionedImages
+from textvae.data.mirrors import RemoteFile, Say
+from textvae.data.download import data_root, to_stderr
+from textvae.data.captioned_images import CaptionedImages
 from textvae.data.photos import PHOTOS
 from textvae.utils.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
 from textvae.generator import TextToImage, unit_interval

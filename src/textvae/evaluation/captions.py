@@ -5,7 +5,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from textvae import data
-from textvae.data.scenes import DIGIT_SCENES, halves
+from textvae.data.digit_scenes import DIGIT_SCENES, halves
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.judge import TrainedJudge
 from textvae.generator import TextToImage

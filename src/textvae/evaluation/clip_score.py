@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.data.fetch import data_folders
+from textvae.data.download import data_folders
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.text.clip import ClipImages, ClipText

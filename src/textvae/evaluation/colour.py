@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 
 COLOURS: Mapping[str, tuple[str, ...]] = {
     "flowers102": ("red", "yellow", "purple", "white", "blue", "orange", "pink"),

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from textvae import data
 from textvae.conditions import conditions_of, image_conditions_of
-from textvae.data.fetch import data_root
-from textvae.data.images import CaptionedImages
-from textvae.data.scenes import DIGIT_SCENES
+from textvae.data.download import data_root
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.utils.device import Arithmetic
 from textvae.utils.errors import UserError
 from textvae.evaluation.bounds import likelihood, read_by_the_bound

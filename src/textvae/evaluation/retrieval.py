@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from textvae.conditions import conditions_of
-from textvae.data.images import CaptionedImages
-from textvae.encoders import PairText
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.frozen_encoders import PairText
 from textvae.utils.errors import UserError
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.evaluation.metrics import Metrics

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.conditions import conditions_of
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Arithmetic
 from textvae.evaluation.colour import ColourReader, colours_of, named_colour
 from textvae.evaluation.diversity import mean_distance_within_classes

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.generator import TextToImage
 
 WORDS = (

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textvae.encoders import TOKENS, PairText
+from textvae.data.frozen_encoders import TOKENS, PairText
 from textvae.utils.errors import UserError
 from textvae.models.with_flow import FlowConfig
 from textvae.models.dual_encoder import Pair

@@ -7,7 +7,7 @@
 
 The four families are those of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on
 Captions", section 3.1. The reader takes every caption of the language, seen in training or not; which captions a model
-is trained and tested on is a matter of data (``textvae.data.families``).
+is trained and tested on is a matter of data (``textvae.data.caption_splits``).
 """
 
 import re

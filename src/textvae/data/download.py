@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pooch
 
-from textvae.data.carriers import Carrier, RemoteFile, Say, Unavailable
+from textvae.data.mirrors import Carrier, RemoteFile, Say, Unavailable
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
 

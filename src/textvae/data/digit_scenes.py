@@ -13,7 +13,7 @@ from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
 from textvae.data.captioned_digits import MadeOfMnist, mnist_part
-from textvae.data.images import CaptionedImages
+from textvae.data.captioned_images import CaptionedImages
 from textvae.text.scene_grammar import Relation, Scene, scene_caption
 
 CANVAS = 60

@@ -23,8 +23,8 @@ IMAGES, CAPTIONS, TARGET_S = 118_287, 591_753, 15.0
 READ = """
 import json, re, sys, time
 from pathlib import Path
-from textvae.data.coco import CocoCaptions
-from textvae.data.photos import Subset, splits_of
+from textvae.preparation.layouts.coco import CocoCaptions
+from textvae.preparation.sources import Subset, splits_of
 def megabytes(what):
     # Not getrusage: its peak is inherited from the process that started this one.
     return int(re.search(what + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
@@ -107,7 +107,7 @@ def make_annotations(folder: Path) -> float:
 
 def prepare_images(folder: Path, count: int) -> dict[str, float]:
     """Photograph-like JPEG files of 640 x 480 in COCO's layout, prepared at 64 pixels."""
-    from textvae import prepare
+    from textvae.preparation import prepare
 
     make_images(folder, count)
     began = time.perf_counter()

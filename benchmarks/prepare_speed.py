@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
     asked = parser.parse_args()
-    from textvae import prepare
+    from textvae.preparation import prepare
 
     found: dict[str, list[float]] = {"textvae": [], "pillow": []}
     cpu: dict[str, list[float]] = {"textvae": [], "pillow": []}

@@ -12,7 +12,7 @@ from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.experiment import carry_out
 from textvae.generator import TextToImage, unit_interval
-from textvae.prepare import prepare
+from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on

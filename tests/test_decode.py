@@ -10,7 +10,7 @@ import pytest
 from photos import encoded, picture
 from PIL import Image, ImageOps
 
-from textvae.decode import Place, Unreadable, decode
+from textvae.preparation.decode import Place, Unreadable, decode
 from textvae.utils.images import read_picture
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from textvae import card, cli, experiment, generator, prepare, reproduce, runs, sweep
+from textvae import card, cli, experiment, generator, reproduce, runs, sweep
+from textvae.preparation import prepare
 from textvae import data as textvae_data
 from textvae.data import describe
 from textvae.evaluation import evaluate

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from textvae import data, prepare
+from textvae import data
+from textvae.preparation import prepare
 from textvae.data import frozen_encoders as encoders
 from textvae.utils.config import to_dict
 from textvae.data.captioned_images import CaptionedImages

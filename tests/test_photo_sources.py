@@ -7,11 +7,11 @@ from pathlib import Path
 import photos
 import pytest
 
-from textvae.data.coco import CocoCaptions
-from textvae.data.image_folder import ImageFolder
-from textvae.data.photos import PHOTOS, Subset, photo_source, splits_of
-from textvae.data.records import Record, clean
-from textvae.data.shards import Shards, read_shard
+from textvae.preparation.layouts.coco import CocoCaptions
+from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.sources import PHOTOS, Subset, photo_source, splits_of
+from textvae.preparation.records import Record, clean
+from textvae.preparation.layouts.webdataset import Shards, read_shard
 from textvae.utils.errors import UserError
 
 

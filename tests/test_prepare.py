@@ -13,9 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from textvae import cli, data, preparation, prepare
+from textvae import cli, data
+from textvae.preparation import builder as preparation
+from textvae.preparation import prepare
 from textvae.conditions import conditions_of
-from textvae.data.photos import Subset
+from textvae.preparation.sources import Subset
 from textvae.data.prepared import prepared_root
 from textvae.utils.errors import UserError
 from textvae.text.labels import FASHION
@@ -122,7 +124,9 @@ def test_two_processes_prepare_what_one_does(tmp_path, monkeypatch) -> None:
 
 SLOWLY = """
 import sys, time
-from textvae import decode, preparation, prepare
+from textvae.preparation import decode
+from textvae.preparation import builder as preparation
+from textvae.preparation import prepare
 plain = decode.decode
 def slow(*arguments):
     time.sleep(0.03)

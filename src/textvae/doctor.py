@@ -9,7 +9,7 @@ import torch
 
 from textvae.data import SOURCES
 from textvae.data.download import data_folders
-from textvae.data.photos import PHOTOS
+from textvae.preparation.sources import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_root
 from textvae.utils.device import choose_execution, cpu_features
 from textvae.runs import shipped_models

@@ -12,7 +12,7 @@ from textvae.utils.errors import UserError
 def data(arguments: list[str]) -> tuple[Result, str]:
     """Fetch, prepare or describe a data set: data fetch|prepare|describe NAME."""
     from textvae.data import SOURCES, source
-    from textvae.data.photos import PHOTOS
+    from textvae.preparation.sources import PHOTOS
 
     names, photos = ", ".join(SOURCES), ", ".join(PHOTOS)
     usage = "textvae data fetch|describe NAME, or textvae data prepare SOURCE"
@@ -77,8 +77,8 @@ def _prepare(arguments: list[str]) -> tuple[Result, str]:
             pair: The run folder of a trained pair.
             workers: Processes; 0 takes the cores this process may use.
         """
-        from textvae.data.photos import Subset
-        from textvae.prepare import prepare
+        from textvae.preparation.sources import Subset
+        from textvae.preparation.prepare import prepare
 
         words = tuple(word.strip() for word in theme.split(",") if word.strip())
         return prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)

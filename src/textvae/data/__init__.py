@@ -9,9 +9,9 @@ from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.download import to_stderr
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.mnist import FASHION_MNIST, MNIST
-from textvae.data.photos import PHOTOS
+from textvae.preparation.sources import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_set
-from textvae.data.records import Described
+from textvae.preparation.records import Described
 from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.utils.errors import UserError
 

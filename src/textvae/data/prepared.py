@@ -23,7 +23,7 @@ from torch import Tensor
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.download import data_root, to_stderr
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.photos import PHOTOS
+from textvae.preparation.sources import PHOTOS
 from textvae.utils.errors import UserError
 
 MANIFEST, REPORT = "manifest.json", "report.jsonl"

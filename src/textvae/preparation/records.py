@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from textvae.decode import Fit, Place
+from textvae.preparation.decode import Fit, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from textvae.data.coco import CocoCaptions
+from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.data.download import data_folders
-from textvae.data.image_folder import ImageFolder
-from textvae.data.records import PhotoSource, Record
-from textvae.data.shards import Shards
+from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.records import PhotoSource, Record
+from textvae.preparation.layouts.webdataset import Shards
 from textvae.utils.errors import UserError
 
 Layout = type[CocoCaptions] | type[ImageFolder] | type[Shards]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from textvae.utils.config import to_dict
-from textvae.data.photos import Subset, photo_source, splits_of
+from textvae.preparation.sources import Subset, photo_source, splits_of
 from textvae.data.prepared import MANIFEST, prepared_root, read_manifest
-from textvae.data.records import PhotoSource, Record, digest
+from textvae.preparation.records import PhotoSource, Record, digest
 from textvae.data.frozen_encoders import FrozenImages, FrozenText, ImageName, TextName, image_encoder, text_encoder
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
-from textvae.preparation import Preparation, refuse_difference
+from textvae.preparation.builder import Preparation, refuse_difference
 from textvae.utils.progress import say
 from textvae.text.clip import VIT_B_32
 

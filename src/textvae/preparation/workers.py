@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from textvae.decode import Fit, Place, decode, decode_chunk, start_worker
+from textvae.preparation.decode import Fit, Place, decode, decode_chunk, start_worker
 from textvae.utils.device import keep_freed_memory
 from textvae.data.frozen_encoders import FrozenImages, FrozenText, PairImages
 from textvae.utils.files import written_whole

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from textvae.chunks import ImageTask, TextTask, carried_out, embed_captions, embed_images
+from textvae.preparation.workers import ImageTask, TextTask, carried_out, embed_captions, embed_images
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, read_manifest
-from textvae.data.records import PhotoSource, Record, clean
-from textvae.decode import DecodeTask, Place, decode_chunk
+from textvae.preparation.records import PhotoSource, Record, clean
+from textvae.preparation.decode import DecodeTask, Place, decode_chunk
 from textvae.data.frozen_encoders import FrozenImages, FrozenText, PairImages
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole

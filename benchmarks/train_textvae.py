@@ -10,7 +10,7 @@ import torch
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import choose_execution
 from textvae.models.label_conv import LabelConv
-from textvae.training import TrainerConfig, Training
+from textvae.training.loop import TrainerConfig, Training
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pi
 from textvae.recipes import RECIPES, recipe
 from textvae.runs import open_run, write_config
 from textvae.text.labels import FASHION
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 
 @pytest.fixture(scope="module")

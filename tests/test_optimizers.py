@@ -8,7 +8,7 @@ from torch import nn
 
 from textvae.utils.device import placed
 from textvae.utils.errors import UserError
-from textvae.optimizers import MUON_RATE, MuonAndAdam, optimizer_of
+from textvae.training.optimizers import MUON_RATE, MuonAndAdam, optimizer_of
 
 
 def network() -> nn.Module:

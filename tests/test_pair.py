@@ -22,7 +22,7 @@ from textvae.models.dual_encoder import Pair
 from textvae.recipes import pairs
 from textvae.runs import open_run
 from textvae.text.labels import NONE
-from textvae.training import TrainerConfig, Training
+from textvae.training.loop import TrainerConfig, Training
 
 SMALL = Pair.Config(text_features=6, image_features=9, width=4, dropout=0.0)
 

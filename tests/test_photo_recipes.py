@@ -22,7 +22,7 @@ from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe
 from textvae.runs import open_run
-from textvae.training import TrainerConfig, Training
+from textvae.training.loop import TrainerConfig, Training
 
 D = 6
 TRAIN, TEST = 40, 24

@@ -12,7 +12,7 @@ from textvae.models.classifier import Judge
 from textvae.models.label_conv import LabelConv
 from textvae.models.losses import LossTerms
 from textvae.text.labels import FASHION
-from textvae.training import TrainerConfig, Training, TrainingDiverged, _mixed, average
+from textvae.training.loop import TrainerConfig, Training, TrainingDiverged, _mixed, average
 
 TOY = LabelConv.Config(channels=(2, 4, 4), latent_dim=4, embedding_dim=4)
 

@@ -76,7 +76,7 @@ def finished(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int,
 
 
 def _slowed(seconds: float) -> None:
-    from textvae.training import Training
+    from textvae.training.loop import Training
 
     plain = Training._update
 

@@ -36,7 +36,7 @@ from textvae.runs import (
     write_weights,
 )
 from textvae.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
-from textvae.training import Step, Training
+from textvae.training.loop import Step, Training
 
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100

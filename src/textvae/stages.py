@@ -22,7 +22,7 @@ from textvae.utils.progress import say
 from textvae.recipes.recipe import Recipe
 from textvae.runs import VAE, not_a_checkpoint, open_run
 from textvae.text.labels import NONE
-from textvae.training import CaptionedLatents, TrainerConfig, Training
+from textvae.training.loop import CaptionedLatents, TrainerConfig, Training
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
 STRIDE_RATE = 0.25

@@ -3,7 +3,7 @@
 from textvae.models.classifier import Judge
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import DIGITS, FASHION
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 
 def judge_fashion() -> Recipe:

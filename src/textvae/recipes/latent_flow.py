@@ -12,7 +12,7 @@ from textvae.recipes.recipe import FlowStage, Recipe
 from textvae.text.caption_words import CaptionWords
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.labels import FASHION
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 
 def latent_flow_fashion() -> Recipe:

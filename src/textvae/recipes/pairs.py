@@ -6,7 +6,7 @@ from typing import Literal
 from textvae.models.dual_encoder import Pair
 from textvae.recipes.recipe import Recipe
 from textvae.text.sentence import SentenceText
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 Source = Literal["coco-mini", "flowers102", "products"]
 

@@ -7,7 +7,7 @@ from textvae.models.onehot_dense import OneHotDense
 from textvae.recipes.photographs import photograph_recipe
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import DIGITS, FASHION, NONE
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 
 def onehot_dense_mnist() -> Recipe:

@@ -9,7 +9,7 @@ from textvae.models.caption_slots import CaptionSlots
 from textvae.recipes.recipe import Recipe
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.scene_grammar import SceneCaptions
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 Family = Literal["label", "sentence", "logic", "arithmetic"]
 

@@ -15,7 +15,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.text.minilm import WIDTH
 from textvae.text.sentence import SentenceText
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 CLIP_WIDTH = 512
 """Of ViT-B/32, the papers' CLIP: of a caption's embedding, and of each token's."""

@@ -12,7 +12,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, reader_of
 from textvae.priors import FlowPrior
 from textvae.text.labels import NONE
-from textvae.training import TrainerConfig
+from textvae.training.loop import TrainerConfig
 
 
 @runtime_checkable

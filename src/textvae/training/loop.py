@@ -19,7 +19,7 @@ from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError
 from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms, step_is_finite
-from textvae.optimizers import OptimizerName, optimizer_of
+from textvae.training.optimizers import OptimizerName, optimizer_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from textvae import data
-from textvae.conditions import training_conditions, with_captions
+from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.utils.config import updated
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError

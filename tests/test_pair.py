@@ -19,7 +19,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_precision
 from textvae.experiment import carry_out
 from textvae.models.dual_encoder import Pair
-from textvae.recipes import pairs
+from textvae.recipes import dual_encoders as pairs
 from textvae.runs import open_run
 from textvae.text.labels import NONE
 from textvae.training.loop import TrainerConfig, Training

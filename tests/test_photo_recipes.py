@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from textvae import data, report, reproduce
-from textvae.conditions import image_conditions_of, training_conditions
+from textvae.recipes.conditions import image_conditions_of, training_conditions
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.evaluation import bounds, evaluate, judge

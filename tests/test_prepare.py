@@ -16,7 +16,7 @@ from PIL import Image
 from textvae import cli, data
 from textvae.preparation import builder as preparation
 from textvae.preparation import prepare
-from textvae.conditions import conditions_of
+from textvae.recipes.conditions import conditions_of
 from textvae.preparation.sources import Subset
 from textvae.data.prepared import prepared_root
 from textvae.utils.errors import UserError

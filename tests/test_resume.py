@@ -14,7 +14,7 @@ import tiny
 import torch
 
 from textvae import cli, experiment, runs
-from textvae.conditions import training_conditions
+from textvae.recipes.conditions import training_conditions
 from textvae.utils.errors import UserError
 from textvae.models.with_flow import WithFlow
 from textvae.utils.images import read_facts

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.card import write_card
-from textvae.conditions import training_conditions, with_captions
+from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.utils.config import to_dict
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution

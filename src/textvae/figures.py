@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
-from textvae.conditions import conditions_of, image_conditions_of
+from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
 from textvae.utils.images import INK, PAPER, grid, save_png, to_pil

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from textvae.conditions import Conditions
+from textvae.recipes.conditions import Conditions
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution, placed
 from textvae.utils.errors import UserError

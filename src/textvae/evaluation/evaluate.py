@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
-from textvae.conditions import conditions_of, image_conditions_of
+from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.data.download import data_root
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.digit_scenes import DIGIT_SCENES

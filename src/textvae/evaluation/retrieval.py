@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textvae.conditions import conditions_of
+from textvae.recipes.conditions import conditions_of
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.frozen_encoders import PairText
 from textvae.utils.errors import UserError
@@ -16,7 +16,7 @@ from textvae.pretrained.feature_nets import Unavailable
 from textvae.evaluation.metrics import Metrics
 from textvae.utils.files import sha256_of
 from textvae.models.dual_encoder import Pair
-from textvae.recipes import pairs
+from textvae.recipes import dual_encoders as pairs
 from textvae.recipes.recipe import Recipe
 from textvae.runs import CONFIG, MODEL, Run, open_run
 from textvae.text.sentence import SentenceText

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
-from textvae.conditions import conditions_of
+from textvae.recipes.conditions import conditions_of
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Arithmetic
 from textvae.evaluation.colour import ColourReader, colours_of, named_colour

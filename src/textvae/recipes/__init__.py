@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from textvae.utils.errors import UserError
-from textvae.recipes import judges, latent_flow, pairs, paper_a, paper_b, paper_c, paper_d
+from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d
+from textvae.recipes import classifiers as judges
+from textvae.recipes import dual_encoders as pairs
 from textvae.recipes.recipe import Recipe
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {

@@ -9,7 +9,7 @@ from textvae.data.frozen_encoders import TOKENS, PairText
 from textvae.utils.errors import UserError
 from textvae.models.with_flow import FlowConfig
 from textvae.models.dual_encoder import Pair
-from textvae.recipes import pairs
+from textvae.recipes import dual_encoders as pairs
 from textvae.recipes.recipe import Recipe, TextEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText

@@ -16,7 +16,7 @@ from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
-from textvae.runs import CONFIG, open_run
+from textvae.runs.run import CONFIG, open_run
 from textvae.stages import FLOW_STAGE, begin
 from textvae.text.caption_words import CaptionWords
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from textvae import card, cli, experiment, generator, reproduce, runs, sweep
+from textvae import cli, experiment, generator, reproduce, sweep
+from textvae.runs import card
+from textvae.runs import run as runs
 from textvae.preparation import prepare
 from textvae import data as textvae_data
 from textvae.data import describe

@@ -15,7 +15,7 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian
 from textvae.priors import StandardNormal
-from textvae.runs import Run, open_run
+from textvae.runs.run import Run, open_run
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from textvae.generator import CHUNK, seeded_noise
 from textvae.models.label_conv import LabelConv
 from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pil, to_uint8
 from textvae.recipes import RECIPES, recipe
-from textvae.runs import open_run, write_config
+from textvae.runs.run import open_run, write_config
 from textvae.text.labels import FASHION
 from textvae.training.loop import TrainerConfig
 
@@ -129,7 +129,7 @@ def test_what_can_t_be_drawn_is_refused(generator, prompt, num_images, seed, sai
 def test_a_judge_draws_nothing(tmp_path):
     judge = recipe("judge-fashion")
     judge = dataclasses.replace(judge, model=dataclasses.replace(judge.model, channels=(2, 2, 2), features=4))
-    from textvae.runs import write_weights
+    from textvae.runs.run import write_weights
 
     write_config(tmp_path, judge, "0", {})
     write_weights(tmp_path, judge.model.build().state_dict())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from textvae.utils.errors import UserError
-from textvae.evaluation.metrics import Metrics, _shown, table
+from textvae.runs.metrics import Metrics, _shown, table
 
 PROTOCOL = {"model": "label-dense", "data": "fashion-mnist", "split": "test", "num_samples": 10000}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from textvae.utils.errors import UserError
-from textvae.packing import SCALE, halved, packed, unpacked
-from textvae.runs import MODEL, open_run, write_weights
+from textvae.runs.quantize import SCALE, halved, packed, unpacked
+from textvae.runs.run import MODEL, open_run, write_weights
 
 WEIGHTS = {
     "conv.weight": torch.randn(96, 16, 3, 3, generator=torch.Generator().manual_seed(0)),

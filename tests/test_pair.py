@@ -20,7 +20,7 @@ from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_pr
 from textvae.experiment import carry_out
 from textvae.models.dual_encoder import Pair
 from textvae.recipes import dual_encoders as pairs
-from textvae.runs import open_run
+from textvae.runs.run import open_run
 from textvae.text.labels import NONE
 from textvae.training.loop import TrainerConfig, Training
 
@@ -126,7 +126,7 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
         trainer=TrainerConfig(epochs=3, batch_size=16, validation_images=4),
     )
     run = tmp_path / "runs" / "pair"
-    monkeypatch.setattr("textvae.runs.recipe_named", lambda _: recipe)
+    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
     assert carry_out(recipe, run, cpu)
     metrics = evaluate_run(open_run(run), torch.device("cpu"), 12, 1, 0)
     assert set(metrics.sections["retrieval_precision"]) == {"real", "shuffled"}
@@ -142,7 +142,7 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
     again = prepare.prepare(str(small_set), 16, "pair", "pair", pair=run, workers=1)
     monkeypatch.undo()
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("textvae.runs.recipe_named", lambda _: recipe)
+    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
     shared = data.load(again["name"], "test")
     assert shared.conditions.shape == (24, 8)
     assert torch.allclose(shared.image_conditions, images.embed(shared.images), atol=1e-4)

@@ -25,7 +25,7 @@ from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import FlowStage
-from textvae.runs import open_run, write_config, write_weights
+from textvae.runs.run import open_run, write_config, write_weights
 from textvae.text.clip import ClipImages, ClipText
 
 __all__ = ["toys"]

@@ -21,7 +21,7 @@ from textvae.models.with_flow import FlowConfig
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe
-from textvae.runs import open_run
+from textvae.runs.run import open_run
 from textvae.training.loop import TrainerConfig, Training
 
 D = 6

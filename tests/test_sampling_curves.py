@@ -14,7 +14,7 @@ from textvae.models.spatial_vae import LatentFlow
 from textvae.priors import FlowPrior
 from textvae.recipes import recipe
 from textvae.recipes.recipe import FlowStage
-from textvae.runs import open_run, write_config, write_weights
+from textvae.runs.run import open_run, write_config, write_weights
 
 CPU = torch.device("cpu")
 

@@ -10,11 +10,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from textvae.card import WHOLE, ship
+from textvae.runs.card import WHOLE, ship
 from textvae.utils.errors import UserError
 from textvae.evaluation import evaluate, judge
 from textvae.generator import TextToImage
-from textvae.runs import CARD, METRICS, MODEL, open_run, shipped_models, write_weights
+from textvae.runs.run import CARD, METRICS, MODEL, open_run, shipped_models, write_weights
 
 DRAWING = {name: path for name, path in shipped_models().items() if not name.startswith("judge")}
 
@@ -25,7 +25,7 @@ def refused(*arguments):
     raise OSError("no network here")
 
 socket.socket.connect = refused
-from textvae.runs import open_run
+from textvae.runs.run import open_run
 from textvae.generator import TextToImage
 
 for name in sys.argv[2:]:

@@ -12,7 +12,7 @@ from textvae.data.download import data_folders
 from textvae.preparation.sources import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_root
 from textvae.utils.device import choose_execution, cpu_features
-from textvae.runs import shipped_models
+from textvae.runs.run import shipped_models
 
 PACKAGES = (
     "torch",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from textvae import data
-from textvae.card import write_card
+from textvae.runs.card import write_card
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.utils.config import to_dict
 from textvae.data.captioned_images import CaptionedImages
@@ -24,7 +24,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.utils.images import grid, save_png
 from textvae.utils.progress import ProgressLine, say
 from textvae.recipes.recipe import Recipe
-from textvae.runs import (
+from textvae.runs.run import (
     CONFIG,
     SAMPLES,
     not_a_checkpoint,

@@ -14,7 +14,7 @@ from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.generator import TextToImage
 from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
 from textvae.play import complete, edit, interpolate
-from textvae.runs import Run, read_history
+from textvae.runs.run import Run, read_history
 from textvae.text.labels import NONE
 
 COLUMNS = 12

@@ -15,7 +15,7 @@ from textvae.models.base import TextVAE
 from textvae.utils.images import to_pil, to_uint8
 from textvae.priors import Sampling
 from textvae.recipes.recipe import TextEncoder
-from textvae.runs import Run, open_run
+from textvae.runs.run import Run, open_run
 
 CHUNK = 64
 """Pictures that are computed together: twice as fast as 8 at a time, and no more memory than any machine has."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from textvae import data, figures, report
-from textvae.card import write_card
+from textvae.runs.card import write_card
 from textvae.conclusions import SEEDED
 from textvae.utils.config import updated
 from textvae.utils.device import Precision, choose_execution
@@ -17,7 +17,7 @@ from textvae.utils.errors import UserError
 from textvae.evaluation.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
-from textvae.evaluation.metrics import Metrics
+from textvae.runs.metrics import Metrics
 from textvae.evaluation.sampling_curves import sampling_curves
 from textvae.experiment import Watch, carry_out
 from textvae.utils.files import sha256_of, write_text
@@ -25,7 +25,7 @@ from textvae.utils.progress import say
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow
-from textvae.runs import METRICS, MODEL, Run, open_run, read_config, read_history
+from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
 
 WATCHED_SAMPLES = 500
 """Pictures for each kind of captions, after each epoch."""

@@ -20,7 +20,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.utils.progress import say
 from textvae.recipes.recipe import Recipe
-from textvae.runs import VAE, not_a_checkpoint, open_run
+from textvae.runs.run import VAE, not_a_checkpoint, open_run
 from textvae.text.labels import NONE
 from textvae.training.loop import CaptionedLatents, TrainerConfig, Training
 

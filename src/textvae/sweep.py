@@ -12,7 +12,7 @@ from textvae.experiment import carry_out
 from textvae.utils.progress import say
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
-from textvae.runs import read_history
+from textvae.runs.run import read_history
 
 
 def sweep_setting(

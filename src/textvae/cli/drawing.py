@@ -49,7 +49,7 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
         from textvae.utils.images import grid, save_png
-        from textvae.runs import open_run
+        from textvae.runs.run import open_run
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device, precision)
@@ -100,7 +100,7 @@ def chat(arguments: list[str]) -> tuple[Result, str]:
         from textvae.chat import chat
         from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
-        from textvae.runs import open_run
+        from textvae.runs.run import open_run
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device)
@@ -135,7 +135,7 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         from textvae.utils.device import choose_execution
         from textvae.generator import TextToImage
         from textvae.utils.images import grid, read_picture, save_png, to_pil
-        from textvae.runs import open_run
+        from textvae.runs.run import open_run
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device)

@@ -35,10 +35,10 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
             precision: Of the drawing.
         """
-        from textvae.card import write_card
+        from textvae.runs.card import write_card
         from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import evaluate_run
-        from textvae.runs import METRICS, is_shipped, open_run
+        from textvae.runs.run import METRICS, is_shipped, open_run
 
         run = open_run(model)
         execution = choose_execution(device, precision)
@@ -52,7 +52,7 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
         return found
 
     found = parsed("evaluate", options, arguments)
-    from textvae.evaluation.metrics import table
+    from textvae.runs.metrics import table
 
     return found.to_dict(), rendered(table(found))
 

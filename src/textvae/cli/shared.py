@@ -33,7 +33,7 @@ def opened(model: str, device: str) -> tuple[Any, Any]:
     """The run of a model, and what draws with it."""
     from textvae.utils.device import choose_execution
     from textvae.generator import TextToImage
-    from textvae.runs import open_run
+    from textvae.runs.run import open_run
 
     run = open_run(model)
     return run, TextToImage.load(run, choose_execution(device).device)

@@ -20,7 +20,7 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
     parsed("recipes", options, arguments)
     from textvae.recipes import RECIPES
     from textvae.results import measured
-    from textvae.runs import read_config, shipped_models
+    from textvae.runs.run import read_config, shipped_models
 
     rows, lines = {}, []
     width = max(map(len, RECIPES)) + 2
@@ -93,7 +93,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     from textvae.experiment import carry_out
     from textvae.utils.progress import say
     from textvae.recipes.photographs import on
-    from textvae.runs import read_history
+    from textvae.runs.run import read_history
 
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
@@ -185,10 +185,10 @@ def ship(arguments: list[str]) -> tuple[Result, str]:
             repository: Root of the clone.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.card import ship, write_card
+        from textvae.runs.card import ship, write_card
         from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
-        from textvae.runs import METRICS, MODEL
+        from textvae.runs.run import METRICS, MODEL
 
         weights = repository / "src" / "textvae" / "weights"
         if not weights.is_dir():

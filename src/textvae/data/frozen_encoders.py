@@ -164,7 +164,7 @@ def _features() -> FeatureNet:
 @lru_cache(maxsize=4)
 def _pair(folder: str) -> tuple[Pair, str]:
     # Here and not above: recipes name these encoders, and runs know recipes.
-    from textvae.runs import MODEL, open_run
+    from textvae.runs.run import MODEL, open_run
 
     run = open_run(folder)
     model = run.load_model()

@@ -29,7 +29,7 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.kernel import kernel_distance
-from textvae.evaluation.metrics import Metrics
+from textvae.runs.metrics import Metrics
 from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.evaluation.word_sensitivity import word_sensitivity
@@ -40,7 +40,7 @@ from textvae.models.classifier import Judge
 from textvae.models.dual_encoder import Pair
 from textvae.priors import FlowPrior
 from textvae.utils.progress import ProgressLine
-from textvae.runs import MODEL, Run
+from textvae.runs.run import MODEL, Run
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""

@@ -9,7 +9,7 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.utils.files import sha256_of
 from textvae.generator import unit_interval
 from textvae.models.classifier import Judge
-from textvae.runs import MODEL, open_run, shipped_models
+from textvae.runs.run import MODEL, open_run, shipped_models
 
 JUDGES = {
     "fashion-mnist": "judge-fashion",

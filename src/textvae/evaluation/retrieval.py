@@ -13,12 +13,12 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.frozen_encoders import PairText
 from textvae.utils.errors import UserError
 from textvae.pretrained.feature_nets import Unavailable
-from textvae.evaluation.metrics import Metrics
+from textvae.runs.metrics import Metrics
 from textvae.utils.files import sha256_of
 from textvae.models.dual_encoder import Pair
 from textvae.recipes import dual_encoders as pairs
 from textvae.recipes.recipe import Recipe
-from textvae.runs import CONFIG, MODEL, Run, open_run
+from textvae.runs.run import CONFIG, MODEL, Run, open_run
 from textvae.text.sentence import SentenceText
 
 OTHERS = 99

@@ -22,7 +22,7 @@ from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_pr
 from textvae.generator import TextToImage
 from textvae.play import distance, inverted, redrawn
 from textvae.priors import FlowPrior, Sampling
-from textvae.runs import Run
+from textvae.runs.run import Run
 
 GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)

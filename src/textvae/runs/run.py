@@ -29,7 +29,7 @@ from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import WithFlow
-from textvae.packing import unpacked
+from textvae.runs.quantize import unpacked
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow

@@ -10,11 +10,11 @@ from textvae.utils.config import to_dict
 from textvae.data import source
 from textvae.utils.files import write_text
 from textvae.models.base import TextVAE
-from textvae.packing import SCALE, halved, packed
+from textvae.runs.quantize import SCALE, halved, packed
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
 from textvae.results import SHOWN, numbers
-from textvae.runs import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
+from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
 
 LIMITS = (
@@ -42,7 +42,7 @@ def write_card(run: Run) -> None:
     Raises:
         UserError: the folder's files can't be read.
     """
-    from textvae.evaluation.metrics import Metrics
+    from textvae.runs.metrics import Metrics
 
     recipe, data = run.recipe, source(run.recipe.data)
     lines = [f"# {run.name}", "", f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).", ""]
@@ -52,7 +52,7 @@ def write_card(run: Run) -> None:
         f"- Recipe: `{recipe.name}`, trained by `{_command(recipe)}`",
         f"- Data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
-        *(["- Weights: 8-bit matrices with a scale for each row (`textvae.packing`)"] if _is_packed(run) else []),
+        *(["- Weights: 8-bit matrices with a scale for each row (`textvae.runs.quantize`)"] if _is_packed(run) else []),
         "- Licence of the weights: MIT",
         f"- Use: {RESEARCH if data.terms.endswith('for research') else USE}",
         "",

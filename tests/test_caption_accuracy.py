@@ -10,7 +10,7 @@ from textvae import data
 from textvae.data.mnist import MNIST
 from textvae.evaluation.captions import caption_accuracy, scene_accuracy
 from textvae.evaluation.judge import TrainedJudge
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.scene_grammar import SceneCaptions
 

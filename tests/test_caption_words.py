@@ -11,7 +11,7 @@ from textvae.utils.config import updated
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.experiment import carry_out
-from textvae.generator import TextToImage, unit_interval
+from textvae.pipeline import TextToImage, unit_interval
 from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe

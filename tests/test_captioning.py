@@ -8,7 +8,7 @@ from textvae import data
 from textvae.utils.errors import UserError
 from textvae.evaluation.captioning import caption_bounds, rank_captions
 from textvae.evaluation.likelihood import importance_weighted_bound
-from textvae.generator import TextToImage, unit_interval
+from textvae.pipeline import TextToImage, unit_interval
 
 
 def test_a_trained_model_reads_what_it_was_shown(tiny_data, tiny_run):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli, experiment, generator, reproduce, sweep
+from textvae import cli, experiment, reproduce, sweep
+from textvae import pipeline as generator
 from textvae.runs import card
 from textvae.runs import run as runs
 from textvae.preparation import prepare

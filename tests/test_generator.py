@@ -12,7 +12,7 @@ from textvae import TextToImage
 from textvae.utils.config import to_dict, updated
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, written_whole
-from textvae.generator import CHUNK, seeded_noise
+from textvae.pipeline import CHUNK, seeded_noise
 from textvae.models.label_conv import LabelConv
 from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pil, to_uint8
 from textvae.recipes import RECIPES, recipe

@@ -18,7 +18,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.experiment import carry_out
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.models.dual_encoder import Pair
 from textvae.priors import FlowPrior

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from textvae import play
+from textvae import editing as play
 from textvae.utils.errors import UserError
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.models.spatial_vae import LatentFlow
 from textvae.utils.images import save_png, to_pil

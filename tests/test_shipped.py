@@ -13,7 +13,7 @@ from PIL import Image
 from textvae.runs.card import WHOLE, ship
 from textvae.utils.errors import UserError
 from textvae.evaluation import evaluate, judge
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.runs.run import CARD, METRICS, MODEL, open_run, shipped_models, write_weights
 
 DRAWING = {name: path for name, path in shipped_models().items() if not name.startswith("judge")}
@@ -26,7 +26,7 @@ def refused(*arguments):
 
 socket.socket.connect = refused
 from textvae.runs.run import open_run
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 
 for name in sys.argv[2:]:
     run = open_run(name)

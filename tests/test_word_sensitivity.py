@@ -6,7 +6,7 @@ from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.word_sensitivity import STATISTICS, image_statistics, word_sensitivity
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.models.base import TextVAE
 from textvae.models.distributions import Bernoulli, DiagonalGaussian
 from textvae.priors import StandardNormal

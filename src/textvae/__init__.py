@@ -8,9 +8,9 @@ __all__ = ["TextToImage", "UserError", "__version__"]
 
 if TYPE_CHECKING:
     from textvae.utils.errors import UserError
-    from textvae.generator import TextToImage
+    from textvae.pipeline import TextToImage
 
-_HOMES = {"TextToImage": "textvae.generator", "UserError": "textvae.utils.errors"}
+_HOMES = {"TextToImage": "textvae.pipeline", "UserError": "textvae.utils.errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from textvae.utils.config import to_dict
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.models.base import TextVAE, Trainable
 from textvae.utils.images import grid, save_png
 from textvae.utils.progress import ProgressLine, say

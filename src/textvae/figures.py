@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from textvae import data
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.evaluation.judge import TrainedJudge, judge_of
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
-from textvae.play import complete, edit, interpolate
+from textvae.editing import complete, edit, interpolate
 from textvae.runs.run import Run, read_history
 from textvae.text.labels import NONE
 

@@ -47,7 +47,7 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         if scale < 1:
             raise UserError(f"scale {scale} shows nothing", "use 1 or more")
         from textvae.utils.device import choose_execution
-        from textvae.generator import TextToImage
+        from textvae.pipeline import TextToImage
         from textvae.utils.images import grid, save_png
         from textvae.runs.run import open_run
 
@@ -99,7 +99,7 @@ def chat(arguments: list[str]) -> tuple[Result, str]:
         """
         from textvae.chat import chat
         from textvae.utils.device import choose_execution
-        from textvae.generator import TextToImage
+        from textvae.pipeline import TextToImage
         from textvae.runs.run import open_run
 
         run = open_run(model)
@@ -133,7 +133,7 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         if not images:
             raise UserError("there is nothing to reconstruct", "name one or more image files")
         from textvae.utils.device import choose_execution
-        from textvae.generator import TextToImage
+        from textvae.pipeline import TextToImage
         from textvae.utils.images import grid, read_picture, save_png, to_pil
         from textvae.runs.run import open_run
 
@@ -184,7 +184,7 @@ def interpolate(arguments: list[str]) -> tuple[Result, str]:
         if out.suffix.lower() not in (".png", ".gif"):
             raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
         from textvae.utils.images import grid, save_png
-        from textvae.play import interpolate, save_gif
+        from textvae.editing import interpolate, save_gif
 
         run, generator = opened(model, device)
         pictures = interpolate(generator, first, second, frames, seed, guidance)
@@ -225,7 +225,7 @@ def edit(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.utils.images import grid, read_picture, save_png
-        from textvae.play import edit
+        from textvae.editing import edit
 
         run, generator = opened(model, device)
         made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
@@ -267,7 +267,7 @@ def complete(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.utils.images import grid, read_picture, save_png, to_pil
-        from textvae.play import complete
+        from textvae.editing import complete
 
         run, generator = opened(model, device)
         shape = generator.model.image_shape

@@ -82,7 +82,7 @@ def caption(arguments: list[str]) -> tuple[Result, str]:
             raise UserError(f"{samples} draws bound nothing", "use 1 or more")
         from textvae.utils.device import choose_execution
         from textvae.evaluation.captioning import rank_captions
-        from textvae.generator import TextToImage
+        from textvae.pipeline import TextToImage
         from textvae.utils.images import read_picture
 
         generator = TextToImage.load(model, choose_execution(device).device)

@@ -32,7 +32,7 @@ class ExecutionOptions:
 def opened(model: str, device: str) -> tuple[Any, Any]:
     """The run of a model, and what draws with it."""
     from textvae.utils.device import choose_execution
-    from textvae.generator import TextToImage
+    from textvae.pipeline import TextToImage
     from textvae.runs.run import open_run
 
     run = open_run(model)

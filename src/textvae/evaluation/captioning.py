@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from textvae.evaluation.likelihood import importance_weighted_bound
-from textvae.generator import TextToImage, unit_interval
+from textvae.pipeline import TextToImage, unit_interval
 
 CHUNK = 128
 """Images decoded at once."""

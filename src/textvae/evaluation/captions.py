@@ -8,7 +8,7 @@ from textvae import data
 from textvae.data.digit_scenes import DIGIT_SCENES, halves
 from textvae.evaluation.confusion import judge_report
 from textvae.evaluation.judge import TrainedJudge
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 from textvae.text.scene_grammar import Scene, parse_scene
 
 

@@ -34,7 +34,7 @@ from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair
 from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
 from textvae.evaluation.word_sensitivity import word_sensitivity
 from textvae.utils.files import sha256_of, written_whole
-from textvae.generator import TextToImage, unit_interval
+from textvae.pipeline import TextToImage, unit_interval
 from textvae.models.base import TextVAE
 from textvae.models.classifier import Judge
 from textvae.models.dual_encoder import Pair

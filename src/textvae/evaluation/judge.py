@@ -7,7 +7,7 @@ from torch import Tensor
 from textvae.utils.errors import UserError
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.utils.files import sha256_of
-from textvae.generator import unit_interval
+from textvae.pipeline import unit_interval
 from textvae.models.classifier import Judge
 from textvae.runs.run import MODEL, open_run, shipped_models
 

@@ -19,8 +19,8 @@ from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.evaluation.frechet import frechet_from_features
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
-from textvae.generator import TextToImage
-from textvae.play import distance, inverted, redrawn
+from textvae.pipeline import TextToImage
+from textvae.editing import distance, inverted, redrawn
 from textvae.priors import FlowPrior, Sampling
 from textvae.runs.run import Run
 

@@ -16,7 +16,7 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.generator import TextToImage
+from textvae.pipeline import TextToImage
 
 WORDS = (
     *("grass", "sky", "snow", "beach", "ocean", "water", "field", "forest", "mountain", "street", "night", "sunset"),

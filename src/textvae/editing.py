@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
-from textvae.generator import TextToImage, unit_interval
+from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.images import to_pil, to_uint8
 from textvae.priors import FlowPrior, Sampling
 from textvae.priors.flow.prior import MAX_STEPS

@@ -10,14 +10,14 @@ from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.utils.config import updated
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
-from textvae.experiment import carry_out
+from textvae.experiment.train import carry_out
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.photographs import on
 from textvae.runs.run import CONFIG, open_run
-from textvae.stages import FLOW_STAGE, begin
+from textvae.experiment.stages import FLOW_STAGE, begin
 from textvae.text.caption_words import CaptionWords
 
 CAPTIONS = ["A red flower, red!", "a red rose", "the white flower's petals", "A white tulip"]

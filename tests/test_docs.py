@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli, experiment, reproduce, sweep
+from textvae import cli, reproduce
+from textvae.experiment import train as experiment
+from textvae.experiment import sweep
 from textvae import pipeline as generator
 from textvae.runs import card
 from textvae.runs import run as runs

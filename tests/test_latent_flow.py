@@ -14,7 +14,7 @@ from textvae.models.caption_encoders import DialReader
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES, recipe
 from textvae.recipes.recipe import fitting_flow
-from textvae.stages import check_flow, stages_of
+from textvae.experiment.stages import check_flow, stages_of
 from textvae.text.digit_captions import DigitCaptions
 
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)

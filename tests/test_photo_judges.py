@@ -17,7 +17,7 @@ from textvae.evaluation.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
-from textvae.experiment import carry_out
+from textvae.experiment.train import carry_out
 from textvae.pipeline import TextToImage
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.models.dual_encoder import Pair

@@ -14,7 +14,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
 from textvae.evaluation import bounds, evaluate, judge
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.experiment import carry_out
+from textvae.experiment.train import carry_out
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
 from textvae.models.with_flow import FlowConfig

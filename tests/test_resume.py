@@ -13,14 +13,15 @@ import pytest
 import tiny
 import torch
 
-from textvae import cli, experiment
+from textvae import cli
+from textvae.experiment import train as experiment
 from textvae.runs import run as runs
 from textvae.recipes.conditions import training_conditions
 from textvae.utils.errors import UserError
 from textvae.models.with_flow import WithFlow
 from textvae.utils.images import read_facts
 from textvae.runs.run import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
-from textvae.stages import begin
+from textvae.experiment.stages import begin
 
 EMA = (
     *("--trainer.epochs", "3", "--trainer.batch-size", "48"),

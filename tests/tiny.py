@@ -92,7 +92,7 @@ if __name__ == "__main__":
 
     data.SOURCES["fashion-mnist"] = source(Path(os.environ["TEXTVAE_CACHE"]))
     if wish := os.environ.get("TINY_CHECKPOINT_S"):
-        from textvae import experiment
+        from textvae.experiment import train as experiment
 
         experiment.CHECKPOINT_EVERY_S = float(wish)
     if wish := os.environ.get("TINY_STEP_S"):

@@ -19,7 +19,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.judge import TrainedJudge, judge_of
 from textvae.runs.metrics import Metrics
 from textvae.evaluation.sampling_curves import sampling_curves
-from textvae.experiment import Watch, carry_out
+from textvae.experiment.train import Watch, carry_out
 from textvae.utils.files import sha256_of, write_text
 from textvae.utils.progress import say
 from textvae.recipes import recipe

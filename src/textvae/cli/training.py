@@ -90,7 +90,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     asked = parsed(f"train {chosen.name}", options, rest)
 
     from textvae.utils.device import choose_execution
-    from textvae.experiment import carry_out
+    from textvae.experiment.train import carry_out
     from textvae.utils.progress import say
     from textvae.recipes.photographs import on
     from textvae.runs.run import read_history
@@ -157,7 +157,7 @@ def sweep(arguments: list[str]) -> tuple[Result, str]:
             validation_images: Training images held out to compare on; the test set stays untouched.
             out: Folder of the run folders.
         """
-        from textvae.sweep import sweep_setting
+        from textvae.experiment.sweep import sweep_setting
 
         return sweep_setting(recipe, setting, values, epochs, validation_images, out)
 

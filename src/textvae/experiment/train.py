@@ -35,7 +35,7 @@ from textvae.runs.run import (
     write_state,
     write_weights,
 )
-from textvae.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
+from textvae.experiment.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
 from textvae.training.loop import Step, Training
 
 CHECKPOINT_EVERY_S = 30.0

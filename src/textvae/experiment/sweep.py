@@ -8,7 +8,7 @@ from typing import Any
 from textvae.utils.config import to_dict, updated
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError
-from textvae.experiment import carry_out
+from textvae.experiment.train import carry_out
 from textvae.utils.progress import say
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe

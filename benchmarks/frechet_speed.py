@@ -18,7 +18,7 @@ import torch
 from common import Neighbours, machine, summary, write
 
 from textvae.utils.device import choose_execution
-from textvae.evaluation.frechet import frechet_distance, moments_of
+from textvae.evaluation.metrics.frechet import frechet_distance, moments_of
 
 TARGET = 8.0
 

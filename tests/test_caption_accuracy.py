@@ -8,8 +8,8 @@ from torch import Tensor
 
 from textvae import data
 from textvae.data.mnist import MNIST
-from textvae.evaluation.captions import caption_accuracy, scene_accuracy
-from textvae.evaluation.judge import TrainedJudge
+from textvae.evaluation.evaluators.captions import caption_accuracy, scene_accuracy
+from textvae.evaluation.judges import TrainedJudge
 from textvae.pipeline import TextToImage
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.scene_grammar import SceneCaptions

@@ -7,7 +7,7 @@ from PIL import Image
 from textvae import data
 from textvae.utils.errors import UserError
 from textvae.evaluation.captioning import caption_bounds, rank_captions
-from textvae.evaluation.likelihood import importance_weighted_bound
+from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.evaluation.colour import ColourReader, colour_features, colours_of, hue_saturation_value, named_colour
+from textvae.evaluation.metrics.colour import ColourReader, colour_features, colours_of, hue_saturation_value, named_colour
 
 PAINTS = {"red": (200, 20, 20), "yellow": (220, 210, 30), "blue": (30, 40, 200), "white": (235, 235, 235)}
 

@@ -3,9 +3,9 @@ import pytest
 import scipy.spatial.distance
 import torch
 
-from textvae.evaluation import diversity
-from textvae.evaluation.confusion import judge_report
-from textvae.evaluation.diversity import (
+from textvae.evaluation.metrics import diversity
+from textvae.evaluation.metrics.confusion import judge_report
+from textvae.evaluation.metrics.diversity import (
     mean_distance_within_classes,
     mean_pairwise_distance,
     nearest_neighbours,

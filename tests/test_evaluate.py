@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from textvae import data
 from textvae.utils.errors import UserError
-from textvae.evaluation import evaluate, judge
+from textvae.evaluation import evaluate
+from textvae.evaluation import judges as judge
 from textvae.pretrained import feature_nets as features
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textvae.evaluation.frechet import (
+from textvae.evaluation.metrics.frechet import (
     Moments,
     MomentsAccumulator,
     frechet_distance,

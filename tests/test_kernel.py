@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textvae.evaluation.kernel import kernel_distance
+from textvae.evaluation.metrics.kernel import kernel_distance
 
 
 def naive(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from textvae.evaluation.likelihood import (
+from textvae.evaluation.metrics.likelihood import (
     active_units,
     bits_per_dimension,
     importance_weighted_bound,

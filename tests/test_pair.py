@@ -16,7 +16,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.frozen_encoders import PairImages, PairText
 from textvae.utils.errors import UserError
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.retrieval import JudgingPair, pair_metrics, retrieval_precision
+from textvae.evaluation.evaluators.retrieval import JudgingPair, pair_metrics, retrieval_precision
 from textvae.experiment.train import carry_out
 from textvae.models.dual_encoder import Pair
 from textvae.recipes import dual_encoders as pairs

@@ -11,12 +11,13 @@ from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 from textvae import data, report
 from textvae.utils.device import Execution
 from textvae.data.frozen_encoders import PairText
-from textvae.evaluation import colour, sampling_curves
+from textvae.evaluation.metrics import colour
+from textvae.evaluation import curves as sampling_curves
 from textvae.pretrained import feature_nets as features
-from textvae.evaluation.clip_score import clip_judge, clip_score
+from textvae.evaluation.evaluators.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
-from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
+from textvae.evaluation.evaluators.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.experiment.train import carry_out
 from textvae.pipeline import TextToImage
 from textvae.models.with_flow import FlowConfig, WithFlow
@@ -50,7 +51,7 @@ def coco_toys(toys, tmp_path, monkeypatch) -> Path:
         pool = torch.nn.AdaptiveAvgPool2d((rows, 80))
         looks = FeatureNet(name, 80 * rows, "none", lambda images, pool=pool: pool(images.float().mean(1)).flatten(1))
         monkeypatch.setitem(features._NETS, name, lambda device, looks=looks: looks)
-    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", TRAIN)
+    monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", TRAIN)
     run = on(toy(), "coco-mini-32-sentence")
     execution = Execution(torch.device("cpu"), "fp32", 1, ())
     assert carry_out(run, tmp_path / "mine" / "run", execution)

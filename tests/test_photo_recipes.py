@@ -12,7 +12,9 @@ from textvae import data, report, reproduce
 from textvae.recipes.conditions import image_conditions_of, training_conditions
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError
-from textvae.evaluation import bounds, evaluate, judge
+from textvae.evaluation import evaluate
+from textvae.evaluation.evaluators import bounds
+from textvae.evaluation import judges as judge
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.train import carry_out
 from textvae.models.clip_dual import ClipDual
@@ -217,7 +219,7 @@ def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tm
     monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
     monkeypatch.setattr(bounds, "RETRIEVED", 8)
     monkeypatch.setattr(judge, "JUDGES", {})
-    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
+    monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", 5)
     chosen = on(toy("image"), "others-32-sentence")
     assert carry_out(chosen, tmp_path / "run", cpu)
     monkeypatch.setitem(RECIPES, "toy", lambda: toy("image"))
@@ -244,7 +246,7 @@ def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatc
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
     monkeypatch.setattr(judge, "JUDGES", {})
-    monkeypatch.setattr("textvae.evaluation.word_sensitivity.LEAST_IMAGES", 5)
+    monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", 5)
     name = "clip-dual-64-toy"
     mine = dataclasses.replace(
         toy("image", validation_images=8, patience=2), name=name, published={"training.best_validation_loss": 2376.0}

@@ -7,8 +7,8 @@ from PIL import Image, ImageFont
 from torch import nn
 
 from textvae import figures
-from textvae.evaluation import sampling_curves as module
-from textvae.evaluation.sampling_curves import sampling_curves
+from textvae.evaluation import curves as module
+from textvae.evaluation.curves import sampling_curves
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.models.spatial_vae import LatentFlow
 from textvae.priors import FlowPrior

@@ -12,7 +12,8 @@ from PIL import Image
 
 from textvae.runs.card import WHOLE, ship
 from textvae.utils.errors import UserError
-from textvae.evaluation import evaluate, judge
+from textvae.evaluation import evaluate
+from textvae.evaluation import judges as judge
 from textvae.pipeline import TextToImage
 from textvae.runs.run import CARD, METRICS, MODEL, open_run, shipped_models, write_weights
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
+from textvae.evaluation.metrics.similarity import mse, mse_sum, psnr, ssim
 
 
 def pairs(n: int, c: int, h: int, w: int, noise: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.evaluation.word_sensitivity import STATISTICS, image_statistics, word_sensitivity
+from textvae.evaluation.evaluators.word_sensitivity import STATISTICS, image_statistics, word_sensitivity
 from textvae.pipeline import TextToImage
 from textvae.models.base import TextVAE
 from textvae.models.distributions import Bernoulli, DiagonalGaussian

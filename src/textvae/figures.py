@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
 from textvae.recipes.conditions import conditions_of, image_conditions_of
-from textvae.evaluation.judge import TrainedJudge, judge_of
+from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.pipeline import TextToImage
 from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
 from textvae.editing import complete, edit, interpolate

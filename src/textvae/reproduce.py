@@ -14,11 +14,11 @@ from textvae.conclusions import SEEDED
 from textvae.utils.config import updated
 from textvae.utils.device import Precision, choose_execution
 from textvae.utils.errors import UserError
-from textvae.evaluation.captions import caption_accuracy, test_parts
+from textvae.evaluation.evaluators.captions import caption_accuracy, test_parts
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.judge import TrainedJudge, judge_of
+from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.runs.metrics import Metrics
-from textvae.evaluation.sampling_curves import sampling_curves
+from textvae.evaluation.curves import sampling_curves
 from textvae.experiment.train import Watch, carry_out
 from textvae.utils.files import sha256_of, write_text
 from textvae.utils.progress import say

@@ -19,20 +19,20 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.utils.device import Arithmetic
 from textvae.utils.errors import UserError
-from textvae.evaluation.bounds import likelihood, read_by_the_bound
-from textvae.evaluation.captions import caption_accuracy, scene_accuracy, test_parts
-from textvae.evaluation.clip_score import ClipJudge, clip_judge, clip_score
-from textvae.evaluation.colour import ColourReader, colours_of
-from textvae.evaluation.confusion import judge_report
-from textvae.evaluation.diversity import mean_distance_within_classes, nearest_neighbours
+from textvae.evaluation.evaluators.bounds import likelihood, read_by_the_bound
+from textvae.evaluation.evaluators.captions import caption_accuracy, scene_accuracy, test_parts
+from textvae.evaluation.evaluators.clip_score import ClipJudge, clip_judge, clip_score
+from textvae.evaluation.metrics.colour import ColourReader, colours_of
+from textvae.evaluation.metrics.confusion import judge_report
+from textvae.evaluation.metrics.diversity import mean_distance_within_classes, nearest_neighbours
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
-from textvae.evaluation.frechet import frechet_from_features
-from textvae.evaluation.judge import TrainedJudge, judge_of
-from textvae.evaluation.kernel import kernel_distance
+from textvae.evaluation.metrics.frechet import frechet_from_features
+from textvae.evaluation.judges import TrainedJudge, judge_of
+from textvae.evaluation.metrics.kernel import kernel_distance
 from textvae.runs.metrics import Metrics
-from textvae.evaluation.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
-from textvae.evaluation.similarity import mse, mse_sum, psnr, ssim
-from textvae.evaluation.word_sensitivity import word_sensitivity
+from textvae.evaluation.evaluators.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
+from textvae.evaluation.metrics.similarity import mse, mse_sum, psnr, ssim
+from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
 from textvae.utils.files import sha256_of, written_whole
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.models.base import TextVAE

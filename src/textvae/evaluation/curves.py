@@ -13,12 +13,12 @@ from textvae import data
 from textvae.recipes.conditions import conditions_of
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.device import Arithmetic
-from textvae.evaluation.colour import ColourReader, colours_of, named_colour
-from textvae.evaluation.diversity import mean_distance_within_classes
+from textvae.evaluation.metrics.colour import ColourReader, colours_of, named_colour
+from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
-from textvae.evaluation.frechet import frechet_from_features
-from textvae.evaluation.judge import TrainedJudge, judge_of
-from textvae.evaluation.retrieval import JudgingPair, judging_pair, retrieval_precision
+from textvae.evaluation.metrics.frechet import frechet_from_features
+from textvae.evaluation.judges import TrainedJudge, judge_of
+from textvae.evaluation.evaluators.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.pipeline import TextToImage
 from textvae.editing import distance, inverted, redrawn
 from textvae.priors import FlowPrior, Sampling

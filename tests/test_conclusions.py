@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
-from textvae import conclusions, report
-from textvae.report import claims
-from textvae.report.cells import protocol
+from textvae.papers import findings as conclusions
+from textvae.papers import tables as report
+from textvae.papers.tables import claims
+from textvae.papers.tables.cells import protocol
 
 
 def row(frechet: float, **more: float) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli, reproduce
+from textvae import cli
+from textvae.papers import reproduce
 from textvae.experiment import train as experiment
 from textvae.experiment import sweep
 from textvae import pipeline as generator

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from test_photo_recipes import TEST, TRAIN, D, Toys, toy, toys
 
-from textvae import data, report
+from textvae import data
+from textvae.papers import tables as report
 from textvae.utils.device import Execution
 from textvae.data.frozen_encoders import PairText
 from textvae.evaluation.metrics import colour

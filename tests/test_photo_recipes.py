@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from textvae import data, report, reproduce
+from textvae import data
+from textvae.papers import tables as report
+from textvae.papers import reproduce
 from textvae.recipes.conditions import image_conditions_of, training_conditions
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils.errors import UserError

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageFont
 from torch import nn
 
-from textvae import figures
+from textvae.papers import figures
 from textvae.evaluation import curves as module
 from textvae.evaluation.curves import sampling_curves
 from textvae.models.with_flow import FlowConfig, WithFlow

@@ -127,7 +127,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
             num_samples: Test images, and samples, of each measurement.
             repository: Root of a clone, to renew what it ships; else the results go to RUNS/results.
         """
-        from textvae.reproduce import Places, reproduce_paper
+        from textvae.papers.reproduce import Places, reproduce_paper
 
         places = Places.of_repository(repository) if repository else Places.under(runs / "results")
         return reproduce_paper(paper, runs, places, num_samples, only)

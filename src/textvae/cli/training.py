@@ -19,7 +19,7 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
 
     parsed("recipes", options, arguments)
     from textvae.recipes import RECIPES
-    from textvae.results import measured
+    from textvae.papers.stored import measured
     from textvae.runs.run import read_config, shipped_models
 
     rows, lines = {}, []

@@ -13,7 +13,7 @@ from textvae.models.base import TextVAE
 from textvae.runs.quantize import SCALE, halved, packed
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
-from textvae.results import SHOWN, numbers
+from textvae.papers.stored import SHOWN, numbers
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
 

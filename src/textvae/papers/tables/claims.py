@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from textvae.conclusions import FRECHET, INCEPTION, RETRIEVED, Stored
-from textvae.report.cells import getter, images_of, number
+from textvae.papers.findings import FRECHET, INCEPTION, RETRIEVED, Stored
+from textvae.papers.tables.cells import getter, images_of, number
 
 JUDGED = "generation.frechet.judge"
 PAPERS = ("clip-", "flowers102-clip-", "products-clip-")

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textvae.conclusions import INCEPTION, SEEDED, Stored
+from textvae.papers.findings import INCEPTION, SEEDED, Stored
 from textvae.recipes import RECIPES
-from textvae.report.cells import getter, images_of, number, pair, protocol, table
+from textvae.papers.tables.cells import getter, images_of, number, pair, protocol, table
 
 CLIP_SCORE = "generation.clip_score.samples"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from textvae.conclusions import Stored
+from textvae.papers.findings import Stored
 from textvae.recipes import RECIPES
-from textvae.report.cells import KINDS, getter, number, pair, protocol, table
+from textvae.papers.tables.cells import KINDS, getter, number, pair, protocol, table
 
 UNSEEN = ("unseen", "longer", "within", "beyond", "held out")
 """Kinds of test captions that were never trained on, as paper d's table names them."""

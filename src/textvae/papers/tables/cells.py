@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from textvae.conclusions import Stored
+from textvae.papers.findings import Stored
 
 KINDS = {"8-bit images": "8-bit", "binary images drawn from the grey values": "binary"}
 """What bits per dimension are of: comparable only among the same."""

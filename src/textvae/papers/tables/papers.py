@@ -1,11 +1,11 @@
 """The sections of papers a, b and c."""
 
-from textvae import conclusions
-from textvae.conclusions import Stored
+from textvae.papers import findings as conclusions
+from textvae.papers.findings import Stored
 from textvae.recipes import RECIPES
-from textvae.report.cells import getter, number, pair, protocol, table
-from textvae.report.drawings import generation
-from textvae.report.photographs import photographs_table
+from textvae.papers.tables.cells import getter, number, pair, protocol, table
+from textvae.papers.tables.drawings import generation
+from textvae.papers.tables.photographs import photographs_table
 
 
 def paper_a(stored: Stored) -> str:

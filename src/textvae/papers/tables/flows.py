@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from textvae.conclusions import SEEDED, Stored
-from textvae.figures import NEAREST
-from textvae.report import claims
-from textvae.report.cells import KINDS, getter, number, protocol, table
-from textvae.report.photographs import photographs_table
+from textvae.papers.findings import SEEDED, Stored
+from textvae.papers.figures import NEAREST
+from textvae.papers.tables import claims
+from textvae.papers.tables.cells import KINDS, getter, number, protocol, table
+from textvae.papers.tables.photographs import photographs_table
 
 
 def flow(stored: Stored) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from textvae.conclusions import Stored
-from textvae.report.cells import number, table
-from textvae.report.drawings import paper_d
-from textvae.report.flows import flow, likelihood
-from textvae.report.papers import paper_a, paper_b, paper_c
+from textvae.papers.findings import Stored
+from textvae.papers.tables.cells import number, table
+from textvae.papers.tables.drawings import paper_d
+from textvae.papers.tables.flows import flow, likelihood
+from textvae.papers.tables.papers import paper_a, paper_b, paper_c
 
 PREFACE = """# Results
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
-from textvae import data, figures, report
+from textvae import data
+from textvae.papers import figures
+from textvae.papers import tables as report
 from textvae.runs.card import write_card
-from textvae.conclusions import SEEDED
+from textvae.papers.findings import SEEDED
 from textvae.utils.config import updated
 from textvae.utils.device import Precision, choose_execution
 from textvae.utils.errors import UserError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from textvae.chat import HELP, Chat, chat, history_file
+from textvae.cli.chat import HELP, Chat, chat, history_file
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_facts
 
@@ -83,7 +83,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from PIL import Image
-from textvae.chat import chat
+from textvae.cli.chat import chat
 def draw(prompt, num_images, seed):
     if prompt == "interrupt":
         raise KeyboardInterrupt

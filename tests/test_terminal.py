@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from textvae.terminal import best_graphics, half_blocks, kitty, says_sixel, show, sixel
+from textvae.cli.terminal import best_graphics, half_blocks, kitty, says_sixel, show, sixel
 
 pictures = (
     st.tuples(st.integers(1, 14), st.integers(1, 14))

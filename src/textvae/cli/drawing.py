@@ -97,7 +97,7 @@ def chat(arguments: list[str]) -> tuple[Result, str]:
             seed: Of the first picture of each caption.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.chat import chat
+        from textvae.cli.chat import chat
         from textvae.utils.device import choose_execution
         from textvae.pipeline import TextToImage
         from textvae.runs.run import open_run

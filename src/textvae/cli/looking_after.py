@@ -100,7 +100,7 @@ def doctor(arguments: list[str]) -> tuple[Result, str]:
 
     def options() -> Result:
         """Show device, precision and why, packages, and the data and models found."""
-        from textvae.doctor import examine
+        from textvae.cli.doctor import examine
 
         return examine()
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_png
-from textvae.terminal import Graphics, best_graphics, show
+from textvae.cli.terminal import Graphics, best_graphics, show
 
 HELP = """\
 Type what to draw. Also:

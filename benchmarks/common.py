@@ -13,7 +13,7 @@ from typing import Any
 from textvae.utils.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-MEASURED = ROOT / "src" / "textvae" / "measured"
+MEASURED = ROOT / "src" / "textvae" / "papers" / "measured"
 
 
 def machine() -> dict[str, Any]:

@@ -17,8 +17,8 @@ import scipy.linalg
 import torch
 from common import Neighbours, machine, summary, write
 
-from textvae.utils.device import choose_execution
 from textvae.evaluation.metrics.frechet import frechet_distance, moments_of
+from textvae.utils.device import choose_execution
 
 TARGET = 8.0
 

@@ -9,8 +9,8 @@ from command_line import times_of
 from common import Neighbours, machine, summary, write
 
 from textvae import TextToImage
+from textvae.priors import SamplingOptions
 from textvae.utils.device import Arithmetic, choose_execution
-from textvae.priors import Sampling
 
 GARMENTS, PHOTOGRAPHS = 2048, 128
 TARGETS = {"fashion": 400, "photographs": 40, "one": 0.030}
@@ -63,7 +63,7 @@ def main() -> None:
 def rates_of(generator: TextToImage, phrase: str, count: int, steps: int, repeats: int) -> list[float]:
     """Images a second of each repeat."""
     conditions = generator.text.encode([phrase]).expand(count, -1)
-    sampling = Sampling(steps=steps)
+    sampling = SamplingOptions(steps=steps)
     return [
         count / seconds for seconds in times_of(lambda: generator.draw(conditions, range(count), sampling), repeats)
     ]

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.utils.device import choose_execution
 from textvae.models.label_conv import LabelConv
-from textvae.training.loop import TrainerConfig, Training
+from textvae.training.config import TrainerConfig
+from textvae.training.loop import Training
+from textvae.utils.device import choose_execution
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
-import tiny
 import torch
+from helpers import tiny
 
 from textvae import cli, data
 from textvae.data.captioned_images import CaptionedImages

@@ -7,8 +7,8 @@ __version__ = "0.1.0"
 __all__ = ["TextToImage", "UserError", "__version__"]
 
 if TYPE_CHECKING:
-    from textvae.utils.errors import UserError
     from textvae.pipeline import TextToImage
+    from textvae.utils.errors import UserError
 
 _HOMES = {"TextToImage": "textvae.pipeline", "UserError": "textvae.utils.errors"}
 

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from textvae.pipeline import TextToImage, unit_interval
+from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors.flow.solvers import MAX_STEPS
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
-from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.images import to_pil, to_uint8
-from textvae.priors import FlowPrior, Sampling
-from textvae.priors.flow.prior import MAX_STEPS
 
 FRESH = 8
 """Pictures of the new words that an edit is compared with."""
@@ -39,9 +39,9 @@ def interpolate(
     share = torch.linspace(0, 1, frames)
     if start.is_floating_point():
         blend = share.view(-1, *(1 for _ in start.shape[1:]))
-        return to_pil(generator.draw(torch.lerp(start, end, blend), seeds, Sampling(guidance)))
+        return to_pil(generator.draw(torch.lerp(start, end, blend), seeds, SamplingOptions(guidance)))
     flow_of(generator)
-    drawn = [generator.draw(start, [seed], Sampling(guidance, towards=end, share=float(a))) for a in share]
+    drawn = [generator.draw(start, [seed], SamplingOptions(guidance, towards=end, share=float(a))) for a in share]
     return to_pil(torch.cat(drawn))
 
 
@@ -76,7 +76,7 @@ def edit(
     old, new = conditions[:1], conditions[1:]
     seen, noise = inverted(generator, image[None], old)
     changed = redrawn(generator, noise, new, guidance)
-    fresh = generator.draw(new.repeat_interleave(FRESH, 0), range(FRESH), Sampling(guidance))
+    fresh = generator.draw(new.repeat_interleave(FRESH, 0), range(FRESH), SamplingOptions(guidance))
     return Edit(to_pil(seen)[0], to_pil(changed)[0], distance(seen, changed), distance(seen, fresh))
 
 
@@ -102,11 +102,11 @@ def redrawn(
     """What the flow makes of the noise of ``inverted`` under other conditions."""
     with torch.no_grad():
         return to_uint8(
-            generator.model.sample(condition.to(generator.device), noise, Sampling(guidance, steps=MAX_STEPS))
+            generator.model.sample(condition.to(generator.device), noise, SamplingOptions(guidance, steps=MAX_STEPS))
         )
 
 
-def complete(
+def inpaint(
     generator: TextToImage,
     image: UInt8[Tensor, "c h w"],
     hole: Bool[Tensor, "rows columns"],
@@ -143,7 +143,7 @@ def complete(
         latent = model.posterior(pixels, condition[:1]).mean.expand(num_images, *flow.latent_shape)
         known = ~missing.to(generator.device).expand(num_images, -1, -1, -1)
         filled = to_uint8(
-            model.decode(flow.complete(latent, known, condition, noise, Sampling(guidance)), condition).mean
+            model.decode(flow.inpaint(latent, known, condition, noise, SamplingOptions(guidance)), condition).mean
         )
     return to_pil(torch.where(hole, filled, image))
 

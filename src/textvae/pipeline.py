@@ -9,13 +9,13 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from textvae.utils.device import Arithmetic, autocast, placed
-from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE
-from textvae.utils.images import to_pil, to_uint8
-from textvae.priors import Sampling
-from textvae.recipes.recipe import TextEncoder
+from textvae.priors import SamplingOptions
 from textvae.runs.run import Run, open_run
+from textvae.text.base import TextEncoder
+from textvae.utils.device import Arithmetic, autocast, to_device
+from textvae.utils.errors import UserError
+from textvae.utils.images import to_pil, to_uint8
 
 CHUNK = 64
 """Pictures that are computed together: twice as fast as 8 at a time, and no more memory than any machine has."""
@@ -39,7 +39,7 @@ class TextToImage:
         seed's picture by some grey levels.
         """
         self.device, self.precision = torch.device(device), precision
-        placed(model, self.device)
+        to_device(model, self.device)
         self.model = model.eval()
         self.text = text
 
@@ -90,10 +90,10 @@ class TextToImage:
         conditions = self.text.encode(prompts).repeat_interleave(num_images, dim=0)
         seeds = [seed + i for _ in prompts for i in range(num_images)]
         against = None if negative is None else self.text.encode([negative])
-        return to_pil(self.draw(conditions, seeds, Sampling(guidance, steps, against)))
+        return to_pil(self.draw(conditions, seeds, SamplingOptions(guidance, steps, against)))
 
     def draw(
-        self, conditions: Tensor, seeds: Sequence[int], sampling: Sampling | None = None
+        self, conditions: Tensor, seeds: Sequence[int], sampling: SamplingOptions | None = None
     ) -> UInt8[Tensor, "n c h w"]:
         """One image for each condition and seed.
 
@@ -109,7 +109,7 @@ class TextToImage:
             images.append(to_uint8(drawn.float()))
         return torch.cat(images)
 
-    def _for(self, sampling: Sampling | None, count: int) -> Sampling | None:
+    def _for(self, sampling: SamplingOptions | None, count: int) -> SamplingOptions | None:
         """What is asked, its conditions once for each of ``count`` pictures."""
         if sampling is None:
             return None

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from textvae.cli.drawing import chat, complete, edit, generate, interpolate, reconstruct
+from textvae.cli.drawing import chat, edit, generate, inpaint, interpolate, reconstruct
 from textvae.cli.looking_after import data, doctor
 from textvae.cli.measuring import caption, evaluate, reproduce
 from textvae.cli.shared import Result
@@ -74,7 +74,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
     "caption": caption,
     "interpolate": interpolate,
     "edit": edit,
-    "complete": complete,
+    "inpaint": inpaint,
     "evaluate": evaluate,
     "ship": ship,
     "reproduce": reproduce,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from textvae.cli.terminal import Graphics, best_graphics, show
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_png
-from textvae.cli.terminal import Graphics, best_graphics, show
 
 HELP = """\
 Type what to draw. Also:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from textvae.data import SOURCES
-from textvae.data.download import data_folders
+from textvae.data.prepared import prepared_names
 from textvae.preparation.sources import PHOTOS
-from textvae.data.prepared import prepared_names, prepared_root
-from textvae.utils.device import choose_execution, cpu_features
 from textvae.runs.run import shipped_models
+from textvae.utils.device import choose_execution, cpu_features
+from textvae.utils.paths import data_folders, prepared_root
 
 PACKAGES = (
     "torch",

@@ -1,4 +1,4 @@
-"""Verbs that draw: generate, chat, reconstruct, interpolate, edit, complete."""
+"""Verbs that draw: generate, chat, reconstruct, interpolate, edit, inpaint."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -46,10 +46,10 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
             raise UserError("there is nothing to draw", 'give a phrase, such as "a dress"')
         if scale < 1:
             raise UserError(f"scale {scale} shows nothing", "use 1 or more")
-        from textvae.utils.device import choose_execution
         from textvae.pipeline import TextToImage
-        from textvae.utils.images import grid, save_png
         from textvae.runs.run import open_run
+        from textvae.utils.device import choose_execution
+        from textvae.utils.images import grid, save_png
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device, precision)
@@ -70,7 +70,7 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
 
 
 def _literal_label(text: Any, name: str) -> str:
-    from textvae.text.labels import NONE
+    from textvae.text.base import NONE
 
     known = [*getattr(text, "class_names", ()), NONE]
     if name not in known:
@@ -98,9 +98,9 @@ def chat(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.cli.chat import chat
-        from textvae.utils.device import choose_execution
         from textvae.pipeline import TextToImage
         from textvae.runs.run import open_run
+        from textvae.utils.device import choose_execution
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device)
@@ -132,10 +132,10 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         """
         if not images:
             raise UserError("there is nothing to reconstruct", "name one or more image files")
-        from textvae.utils.device import choose_execution
         from textvae.pipeline import TextToImage
-        from textvae.utils.images import grid, read_picture, save_png, to_pil
         from textvae.runs.run import open_run
+        from textvae.utils.device import choose_execution
+        from textvae.utils.images import grid, read_picture, save_png, to_pil
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device)
@@ -183,8 +183,8 @@ def interpolate(arguments: list[str]) -> tuple[Result, str]:
         """
         if out.suffix.lower() not in (".png", ".gif"):
             raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
-        from textvae.utils.images import grid, save_png
         from textvae.editing import interpolate, save_gif
+        from textvae.utils.images import grid, save_png
 
         run, generator = opened(model, device)
         pictures = interpolate(generator, first, second, frames, seed, guidance)
@@ -224,8 +224,8 @@ def edit(arguments: list[str]) -> tuple[Result, str]:
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.utils.images import grid, read_picture, save_png
         from textvae.editing import edit
+        from textvae.utils.images import grid, read_picture, save_png
 
         run, generator = opened(model, device)
         made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
@@ -237,7 +237,7 @@ def edit(arguments: list[str]) -> tuple[Result, str]:
     return result, f"{result['out']}: changed by {result['change']:.3f}, kept {result['kept']:.0%}"
 
 
-def complete(arguments: list[str]) -> tuple[Result, str]:
+def inpaint(arguments: list[str]) -> tuple[Result, str]:
     """Fill in the part of a picture that a mask leaves open."""
 
     def options(
@@ -266,17 +266,17 @@ def complete(arguments: list[str]) -> tuple[Result, str]:
             scale: Enlargement of each pixel.
             device: auto, cpu, cuda or cuda:N.
         """
+        from textvae.editing import inpaint
         from textvae.utils.images import grid, read_picture, save_png, to_pil
-        from textvae.editing import complete
 
         run, generator = opened(model, device)
         shape = generator.model.image_shape
         given, hole = read_picture(image, shape), read_picture(mask, (1, *shape[1:]))[0] > 127
-        pictures = complete(generator, given, hole, prompt, num_images, seed, guidance)
+        pictures = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
         shown = to_pil(given.masked_fill(hole, 127)[None])
         facts = {"prompt": prompt, "seed": str(seed), "model": run.name}
         save_png(grid([[*shown, *pictures]], None, scale), out, facts)
         return {"out": str(out), "prompt": prompt, "num_images": num_images, "filled": float(hole.float().mean())}
 
-    result = parsed("complete", options, arguments)
+    result = parsed("inpaint", options, arguments)
     return result, f"{result['out']}: {result['num_images']} fillings of {result['filled']:.0%} of the picture"

@@ -77,8 +77,8 @@ def _prepare(arguments: list[str]) -> tuple[Result, str]:
             pair: The run folder of a trained pair.
             workers: Processes; 0 takes the cores this process may use.
         """
-        from textvae.preparation.sources import Subset
         from textvae.preparation.prepare import prepare
+        from textvae.preparation.sources import Subset
 
         words = tuple(word.strip() for word in theme.split(",") if word.strip())
         return prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)

@@ -35,10 +35,10 @@ def evaluate(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
             precision: Of the drawing.
         """
-        from textvae.runs.card import write_card
-        from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import evaluate_run
+        from textvae.runs.card import write_card
         from textvae.runs.run import METRICS, is_shipped, open_run
+        from textvae.utils.device import choose_execution
 
         run = open_run(model)
         execution = choose_execution(device, precision)
@@ -80,9 +80,9 @@ def caption(arguments: list[str]) -> tuple[Result, str]:
         """
         if samples < 1:
             raise UserError(f"{samples} draws bound nothing", "use 1 or more")
-        from textvae.utils.device import choose_execution
         from textvae.evaluation.captioning import rank_captions
         from textvae.pipeline import TextToImage
+        from textvae.utils.device import choose_execution
         from textvae.utils.images import read_picture
 
         generator = TextToImage.load(model, choose_execution(device).device)

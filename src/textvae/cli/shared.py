@@ -31,9 +31,9 @@ class ExecutionOptions:
 
 def opened(model: str, device: str) -> tuple[Any, Any]:
     """The run of a model, and what draws with it."""
-    from textvae.utils.device import choose_execution
     from textvae.pipeline import TextToImage
     from textvae.runs.run import open_run
+    from textvae.utils.device import choose_execution
 
     run = open_run(model)
     return run, TextToImage.load(run, choose_execution(device).device)

@@ -18,8 +18,8 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
         """List what can be trained: name, source, and published | measured numbers."""
 
     parsed("recipes", options, arguments)
-    from textvae.recipes import RECIPES
     from textvae.papers.stored import measured
+    from textvae.recipes import RECIPES
     from textvae.runs.run import read_config, shipped_models
 
     rows, lines = {}, []
@@ -89,11 +89,11 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     """
     asked = parsed(f"train {chosen.name}", options, rest)
 
-    from textvae.utils.device import choose_execution
-    from textvae.experiment.train import carry_out
-    from textvae.utils.progress import say
+    from textvae.experiment.train import train_recipe
     from textvae.recipes.photographs import on
     from textvae.runs.run import read_history
+    from textvae.utils.device import choose_execution
+    from textvae.utils.progress import say
 
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
@@ -105,7 +105,7 @@ def train(arguments: list[str]) -> tuple[Result, str]:
             # The length of a condition is the set's, whatever the recipe's own set had.
             asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
     settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
-    complete = carry_out(settings, asked.out, how, asked.sample_every, asked.limit)
+    complete = train_recipe(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
     last = history[-1] if history else {}
     result: Result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}
@@ -185,10 +185,10 @@ def ship(arguments: list[str]) -> tuple[Result, str]:
             repository: Root of the clone.
             device: auto, cpu, cuda or cuda:N.
         """
-        from textvae.runs.card import ship, write_card
-        from textvae.utils.device import choose_execution
         from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
+        from textvae.runs.card import ship, write_card
         from textvae.runs.run import METRICS, MODEL
+        from textvae.utils.device import choose_execution
 
         weights = repository / "src" / "textvae" / "weights"
         if not weights.is_dir():

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
-from textvae.data.mirrors import RemoteFile, Say
-from textvae.data.download import to_stderr
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.digit_scenes import DIGIT_SCENES
+from textvae.data.download import to_stderr
+from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import FASHION_MNIST, MNIST
-from textvae.preparation.sources import PHOTOS
 from textvae.data.prepared import prepared_names, prepared_set
 from textvae.preparation.records import Described
-from textvae.data.digit_scenes import DIGIT_SCENES
+from textvae.preparation.sources import PHOTOS
 from textvae.utils.errors import UserError
 
 

@@ -1,7 +1,8 @@
 """Which captions a model is trained, validated and tested on, and the digit that each means.
 
 The four families of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on
-Captions", section 3.1; how they are read is ``textvae.text.digit_grammar``, which knows nothing of these lists. Everything
+Captions", section 3.1; how they are read is ``textvae.text.digit_grammar``, which knows nothing of these lists.
+Everything
 drawn at random is drawn from a fixed seed.
 """
 

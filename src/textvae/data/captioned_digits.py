@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.caption_splits import FAMILIES, Family
-from textvae.data.download import to_stderr
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.download import to_stderr
+from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import MNIST
 
 TRAIN_IMAGES = 55_000

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from textvae.utils import images as pictures
 from textvae.data import source
 from textvae.data.captioned_images import CaptionedImages
+from textvae.utils import images as pictures
 
 
 def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:

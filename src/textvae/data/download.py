@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import sys
 import tarfile
 import tempfile
@@ -12,31 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
-from textvae.data.mirrors import Carrier, RemoteFile, Say, Unavailable
+from textvae.data.mirrors import Mirror, RemoteFile, Say, Unavailable
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
+from textvae.utils.paths import data_folders, data_root
 
 
 def to_stderr(line: str) -> None:
     """Progress for people: stdout is for results."""
     print(line, file=sys.stderr, flush=True)
-
-
-def data_root() -> Path:
-    """Where fetched data is written: ``$TEXTVAE_CACHE/data``, or else in the platform's cache folder."""
-    chosen = os.environ.get("TEXTVAE_CACHE")
-    return (Path(chosen).expanduser() if chosen else Path(pooch.os_cache("textvae"))) / "data"
-
-
-def data_folders(name: str) -> list[Path]:
-    """Where the data set ``name`` may lie, the first place first.
-
-    ``$TEXTVAE_DATA/NAME`` is the user's own and only ever read; ``data_root()/NAME`` is ours.
-    """
-    own = os.environ.get("TEXTVAE_DATA")
-    return [*([Path(own).expanduser() / name] if own else []), data_root() / name]
 
 
 @dataclass(frozen=True)
@@ -45,7 +28,7 @@ class Download:
 
     name: str
     files: tuple[RemoteFile, ...]
-    carriers: tuple[Carrier, ...]
+    carriers: tuple[Mirror, ...]
 
     def find(self) -> Path | None:
         """The first folder that holds every file, unverified; None if there is none."""

@@ -4,68 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.utils.errors import UserError
+from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained import efficientnet
+from textvae.pretrained.base import FrozenImages
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
-from textvae.utils.files import sha256_of
-from textvae.models.dual_encoder import Pair
+from textvae.text.base import FrozenText
 from textvae.text.clip import ClipImages, ClipText
 from textvae.text.sentence import SentenceText
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 
 TextName = Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"]
 ImageName = Literal["efficientnet", "pair", "clip"]
 
 TOKENS = 32
 """Token vectors kept of a caption: 99 % of COCO's captions are shorter."""
-
-
-@runtime_checkable
-class FrozenText(Protocol):
-    """A text encoder whose output can be computed once and kept."""
-
-    @property
-    def name(self) -> str:
-        """As ``--text`` calls it."""
-
-    @property
-    def identity(self) -> str:
-        """Name, form and version of the weights."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one condition."""
-
-    def embed(self, captions: Sequence[str]) -> Tensor:
-        """One condition a caption."""
-
-    def remarks(self, captions: Sequence[str]) -> list[str]:
-        """What is to be reported of each caption; empty where nothing is."""
-
-
-@runtime_checkable
-class FrozenImages(Protocol):
-    """An image encoder whose output can be computed once and kept."""
-
-    @property
-    def name(self) -> str:
-        """As ``--image-encoder`` calls it."""
-
-    @property
-    def identity(self) -> str:
-        """Name and version of the weights."""
-
-    @property
-    def side(self) -> int | None:
-        """Pixels a side that it wants of the photograph; None: it sees the prepared picture, as if it were drawn."""
-
-    def embed(self, images: UInt8[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
-        """One vector an image."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +49,7 @@ class EfficientNetImages:
 
 
 @dataclass(frozen=True)
-class PairText:
+class DualEncoderText:
     """The text side of a trained ``pair``: MiniLM's sentence vector, projected to the space shared with images."""
 
     run: str
@@ -129,7 +88,7 @@ class PairText:
 
 
 @dataclass(frozen=True)
-class PairImages:
+class DualEncoderImages:
     """The image side of a trained ``pair``: EfficientNet-Lite0's features, projected to the space shared with texts."""
 
     run: str
@@ -162,13 +121,13 @@ def _features() -> FeatureNet:
 
 
 @lru_cache(maxsize=4)
-def _pair(folder: str) -> tuple[Pair, str]:
+def _pair(folder: str) -> tuple[DualEncoder, str]:
     # Here and not above: recipes name these encoders, and runs know recipes.
     from textvae.runs.run import MODEL, open_run
 
     run = open_run(folder)
     model = run.load_model()
-    if not isinstance(model, Pair):
+    if not isinstance(model, DualEncoder):
         raise UserError(f"{folder} is a {type(model).__name__}, no pair", "textvae train pair-coco-mini makes one")
     return model, sha256_of(run.path / MODEL)[:8]
 
@@ -184,7 +143,7 @@ def text_encoder(name: TextName, clip: str, pair: Path | None) -> FrozenText | N
     if name == "words":
         return None
     if name == "pair":
-        return PairText(_needed(pair))
+        return DualEncoderText(_needed(pair))
     if name in ("clip", "clip-tokens"):
         return ClipText(clip, tokens=name == "clip-tokens")
     return SentenceText(TOKENS if name == "sentence-tokens" else 0)
@@ -193,7 +152,7 @@ def text_encoder(name: TextName, clip: str, pair: Path | None) -> FrozenText | N
 def image_encoder(name: ImageName, clip: str, pair: Path | None) -> FrozenImages:
     """The encoder of that name; see ``text_encoder``."""
     if name == "pair":
-        return PairImages(_needed(pair))
+        return DualEncoderImages(_needed(pair))
     return ClipImages(clip) if name == "clip" else EfficientNetImages()
 
 

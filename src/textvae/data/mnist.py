@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from textvae.data.mirrors import DebianPackage, NpmPackage, RemoteFile, Say, Web
+from textvae.data.captioned_images import CaptionedImages, labelled_images
 from textvae.data.download import Download, stored, to_stderr
 from textvae.data.idx import read_idx
-from textvae.data.captioned_images import CaptionedImages, labelled_images
+from textvae.data.mirrors import DebianPackage, NpmPackage, RemoteFile, Say, Web
 
 
 @dataclass(frozen=True)

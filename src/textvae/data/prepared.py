@@ -20,22 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.mirrors import RemoteFile, Say
-from textvae.data.download import data_root, to_stderr
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.download import to_stderr
+from textvae.data.mirrors import RemoteFile, Say
 from textvae.preparation.sources import PHOTOS
 from textvae.utils.errors import UserError
+from textvae.utils.paths import prepared_root
 
 MANIFEST, REPORT = "manifest.json", "report.jsonl"
 
 TEXT_ENCODERS = ("words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair")
 """What ``--text`` takes: the last part of a set's name. ``words`` leaves the captions as they are, for models that
 learn to read."""
-
-
-def prepared_root() -> Path:
-    """Where prepared sets are written: beside the fetched data."""
-    return data_root().parent / "prepared"
 
 
 FEATURES = "-features"

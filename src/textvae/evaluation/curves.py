@@ -10,19 +10,19 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
-from textvae.recipes.conditions import conditions_of
 from textvae.data.captioned_images import CaptionedImages
-from textvae.utils.device import Arithmetic
+from textvae.editing import distance, inverted, redrawn
+from textvae.evaluation.evaluators.retrieval import RetrievalJudge, retrieval_judge, retrieval_precision
+from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.evaluation.metrics.colour import ColourReader, colours_of, named_colour
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes
-from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.evaluation.metrics.frechet import frechet_from_features
-from textvae.evaluation.judges import TrainedJudge, judge_of
-from textvae.evaluation.evaluators.retrieval import JudgingPair, judging_pair, retrieval_precision
 from textvae.pipeline import TextToImage
-from textvae.editing import distance, inverted, redrawn
-from textvae.priors import FlowPrior, Sampling
+from textvae.pretrained.feature_nets import FeatureNet, feature_net
+from textvae.priors import FlowPrior, SamplingOptions
+from textvae.recipes.conditions import conditions_of
 from textvae.runs.run import Run
+from textvae.utils.device import Arithmetic
 
 GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
@@ -64,25 +64,25 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     if classes:
         seen = _by_judge(classes, images)
     else:
-        net, pair = feature_net(JudgingPair.features, device), judging_pair(run)
-        if not isinstance(net, FeatureNet) or not isinstance(pair, JudgingPair):
+        net, pair = feature_net(RetrievalJudge.features, device), retrieval_judge(run)
+        if not isinstance(net, FeatureNet) or not isinstance(pair, RetrievalJudge):
             return {}
         seen = _by_pair(net, pair, images, seed)
     conditions = conditions_of(images, run.recipe.text)[images.caption_range[:, 0]]
 
-    def row(sampling: Sampling) -> dict[str, float]:
+    def row(sampling: SamplingOptions) -> dict[str, float]:
         return seen(generator.draw(conditions, range(seed, seed + len(images)), sampling))
 
     evaluations = 1 if prior.config.solver == "multistep" else 2
     found: dict[str, Any] = {
         "samples": len(images),
         "precision": precision,
-        "guidance": [{"guidance": g} | row(Sampling(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
-        "solver": [{"evaluations": evaluations * n} | row(Sampling(steps=n, strides=False)) for n in STEPS],
+        "guidance": [{"guidance": g} | row(SamplingOptions(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
+        "solver": [{"evaluations": evaluations * n} | row(SamplingOptions(steps=n, strides=False)) for n in STEPS],
     }
     if bool(prior.strides):
         short = [n for n in STEPS if n <= prior.config.steps]
-        found["strides"] = [{"evaluations": n} | row(Sampling(steps=n)) for n in short]
+        found["strides"] = [{"evaluations": n} | row(SamplingOptions(steps=n)) for n in short]
     other = _other_classes(classes, images, conditions) if classes else _other_colours(run, images)
     if other is not None:
         found["edits"] = _edits(generator, images, conditions, other, seed)
@@ -106,7 +106,7 @@ def _by_judge(judge: TrainedJudge, images: CaptionedImages) -> Seen:
     return seen
 
 
-def _by_pair(net: FeatureNet, pair: JudgingPair, images: CaptionedImages, seed: int) -> Seen:
+def _by_pair(net: FeatureNet, pair: RetrievalJudge, images: CaptionedImages, seed: int) -> Seen:
     real = net(images.images)
     captions = [images.captions[number] for number in images.caption_range[:, 0].tolist()]
     texts = pair.embed_captions(captions)
@@ -173,7 +173,7 @@ def _edits(
     rows: list[dict[str, int | float]] = []
     for guidance in GUIDANCE:
         after = redrawn(generator, noise, other.asked, guidance)
-        fresh = generator.draw(other.asked, range(seed, seed + len(few)), Sampling(guidance, strides=False))
+        fresh = generator.draw(other.asked, range(seed, seed + len(few)), SamplingOptions(guidance, strides=False))
         rows.append(
             {
                 "guidance": guidance,

@@ -13,34 +13,40 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from textvae import data
-from textvae.recipes.conditions import conditions_of, image_conditions_of
-from textvae.data.download import data_root
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.digit_scenes import DIGIT_SCENES
-from textvae.utils.device import Arithmetic
-from textvae.utils.errors import UserError
 from textvae.evaluation.evaluators.bounds import likelihood, read_by_the_bound
 from textvae.evaluation.evaluators.captions import caption_accuracy, scene_accuracy, test_parts
 from textvae.evaluation.evaluators.clip_score import ClipJudge, clip_judge, clip_score
+from textvae.evaluation.evaluators.retrieval import (
+    OTHERS,
+    RetrievalJudge,
+    dual_encoder_metrics,
+    retrieval_judge,
+    retrieval_precision,
+)
+from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
+from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.evaluation.metrics.colour import ColourReader, colours_of
 from textvae.evaluation.metrics.confusion import judge_report
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes, nearest_neighbours
-from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.evaluation.metrics.frechet import frechet_from_features
-from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.evaluation.metrics.kernel import kernel_distance
-from textvae.runs.metrics import Metrics
-from textvae.evaluation.evaluators.retrieval import OTHERS, JudgingPair, judging_pair, pair_metrics, retrieval_precision
 from textvae.evaluation.metrics.similarity import mse, mse_sum, psnr, ssim
-from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
-from textvae.utils.files import sha256_of, written_whole
-from textvae.pipeline import TextToImage, unit_interval
 from textvae.models.base import TextVAE
-from textvae.models.classifier import Judge
-from textvae.models.dual_encoder import Pair
+from textvae.models.classifier import Classifier
+from textvae.models.dual_encoder import DualEncoder
+from textvae.pipeline import TextToImage, unit_interval
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.priors import FlowPrior
-from textvae.utils.progress import ProgressLine
+from textvae.recipes.conditions import conditions_of, image_conditions_of
+from textvae.runs.metrics import Metrics
 from textvae.runs.run import MODEL, Run
+from textvae.utils.device import Arithmetic
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of, written_whole
+from textvae.utils.paths import data_root
+from textvae.utils.progress import ProgressLine
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Besides the judge's features, where there is a judge."""
@@ -105,10 +111,10 @@ def evaluate_run(
         "seed": seed,
         "device": str(device),
     }
-    if isinstance(model, Judge):
+    if isinstance(model, Classifier):
         return _judge_metrics(model.to(device), images, protocol)
-    if isinstance(model, Pair):
-        return pair_metrics(model, run.recipe, images, protocol)
+    if isinstance(model, DualEncoder):
+        return dual_encoder_metrics(model, run.recipe, images, protocol)
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is neither a VAE nor a judge", "evaluate another model")
     protocol["precision"] = precision
@@ -119,7 +125,7 @@ def evaluate_run(
     )
 
 
-def _judge_metrics(model: Judge, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
+def _judge_metrics(model: Classifier, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
     assert images.labels is not None
     device = next(model.parameters()).device
     with torch.no_grad():
@@ -306,10 +312,10 @@ class _Evaluation:
         """Of photographs: is a sample's own caption nearer to it than 99 others, in the eyes of a pair that judges?"""
         if not self._photographs:
             return {}
-        judge = judging_pair(self.run)
-        net = next((net for net in self.nets if net.name == JudgingPair.features), None)
+        judge = retrieval_judge(self.run)
+        net = next((net for net in self.nets if net.name == RetrievalJudge.features), None)
         if isinstance(judge, Unavailable) or net is None:
-            missing = f"{JudgingPair.features}, through which the judge sees, is not here"
+            missing = f"{RetrievalJudge.features}, through which the judge sees, is not here"
             self.absent["generation.retrieval_precision"] = judge.reason if isinstance(judge, Unavailable) else missing
             return {}
         self.protocol["retrieval"] = {"judge": judge.name, "others": min(OTHERS, len(self.images) - 1)}

@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from textvae.utils.errors import UserError
-from textvae.pretrained.feature_nets import FeatureNet, Unavailable
-from textvae.utils.files import sha256_of
+from textvae.models.classifier import Classifier
 from textvae.pipeline import unit_interval
-from textvae.models.classifier import Judge
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.runs.run import MODEL, open_run, shipped_models
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 
 JUDGES = {
     "fashion-mnist": "judge-fashion",
@@ -29,7 +29,7 @@ class TrainedJudge:
         # Never a folder of that name that happens to lie about.
         run = open_run(shipped_models()[name])
         network = run.load_model()
-        if not isinstance(network, Judge):
+        if not isinstance(network, Classifier):
             raise UserError(f"{name} is no judge", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))
         self.network = network.to(device)
         self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"

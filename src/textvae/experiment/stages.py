@@ -12,17 +12,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from textvae.recipes.conditions import Conditions
 from textvae.data.captioned_images import CaptionedImages
-from textvae.utils.device import Execution, placed
-from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
-from textvae.utils.progress import say
+from textvae.recipes.conditions import Conditions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import VAE, not_a_checkpoint, open_run
-from textvae.text.labels import NONE
-from textvae.training.loop import CaptionedLatents, TrainerConfig, Training
+from textvae.text.base import NONE
+from textvae.training.config import TrainerConfig
+from textvae.training.loop import CaptionedLatents, Training
+from textvae.utils.device import Execution, to_device
+from textvae.utils.errors import UserError
+from textvae.utils.progress import say
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
 STRIDE_RATE = 0.25
@@ -112,7 +113,7 @@ def begin(
         return Stage(name, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
     model = open_run(out).load_model()
     vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
-    placed(vae, execution.device)
+    to_device(vae, execution.device)
     say(f"stage {name}: latents of {len(images)} images")
     # Of a second or two of work: less than a file of the training set's size is worth.
     trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)

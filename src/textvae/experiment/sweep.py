@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.utils.config import to_dict, updated
-from textvae.utils.device import choose_execution
-from textvae.utils.errors import UserError
-from textvae.experiment.train import carry_out
-from textvae.utils.progress import say
+from textvae.experiment.train import train_recipe
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import read_history
+from textvae.utils.config import to_dict, updated
+from textvae.utils.device import choose_execution
+from textvae.utils.errors import UserError
+from textvae.utils.progress import say
 
 
 def sweep_setting(
@@ -47,7 +47,7 @@ def sweep_setting(
     for value, variant in variants:
         run = out / f"{name}-{setting}-{value}"
         say(f"{setting} = {value}")
-        if not carry_out(variant, run, execution):
+        if not train_recipe(variant, run, execution):
             raise KeyboardInterrupt
         rows.append({"value": value, "run": str(run)} | read_history(run)[-1]["validation"])
     best = min(rows, key=lambda row: row["loss"])

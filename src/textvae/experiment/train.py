@@ -13,17 +13,13 @@ import torch
 from torch import Tensor
 
 from textvae import data
-from textvae.runs.card import write_card
-from textvae.recipes.conditions import training_conditions, with_captions
-from textvae.utils.config import to_dict
 from textvae.data.captioned_images import CaptionedImages
-from textvae.utils.device import Execution
-from textvae.utils.errors import UserError
-from textvae.pipeline import TextToImage
+from textvae.experiment.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
 from textvae.models.base import TextVAE, Trainable
-from textvae.utils.images import grid, save_png
-from textvae.utils.progress import ProgressLine, say
+from textvae.pipeline import TextToImage
+from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
+from textvae.runs.card import write_card
 from textvae.runs.run import (
     CONFIG,
     SAMPLES,
@@ -35,8 +31,12 @@ from textvae.runs.run import (
     write_state,
     write_weights,
 )
-from textvae.experiment.stages import MODEL_STAGE, Stage, begin, check_flow, stages_of
 from textvae.training.loop import Step, Training
+from textvae.utils.config import to_dict
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
+from textvae.utils.images import grid, save_png
+from textvae.utils.progress import ProgressLine, say
 
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100
@@ -72,7 +72,7 @@ Watch = Callable[[TextToImage], dict[str, float]]
 """Numbers about the model as it is, for the history."""
 
 
-def carry_out(
+def train_recipe(
     recipe: Recipe,
     out: Path,
     execution: Execution,

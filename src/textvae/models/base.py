@@ -1,16 +1,16 @@
 """TextVAE: what every family says, and what follows from it once for all."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textvae.utils.errors import UserError
 from textvae.models.distributions import Likelihood, Posterior
 from textvae.models.losses import LossTerms, negative_elbo
-from textvae.priors import FlowPrior, Sampling
+from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors.base import Prior
+from textvae.utils.errors import UserError
 
 
 class Trainable(nn.Module, ABC):
@@ -19,25 +19,6 @@ class Trainable(nn.Module, ABC):
     @abstractmethod
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
         """The loss terms of a batch of images in [0, 1] and their conditions."""
-
-
-@runtime_checkable
-class Prior(Protocol):
-    """p(z|c), as ``priors/`` offers it."""
-
-    latent_shape: tuple[int, ...]
-
-    def kl(self, mean: Tensor, log_variance: Tensor, condition: Tensor) -> Tensor:
-        """KL from a diagonal Gaussian posterior, per latent dimension, in nats."""
-        ...
-
-    def log_prob(self, latent: Tensor, condition: Tensor) -> Tensor:
-        """Log density in nats."""
-        ...
-
-    def sample(self, condition: Tensor, noise: Tensor) -> Tensor:
-        """Latents made from standard normal noise of the latents' shape."""
-        ...
 
 
 class TextVAE(Trainable):
@@ -79,7 +60,7 @@ class TextVAE(Trainable):
 
     @torch.no_grad()
     def sample(
-        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: Sampling | None = None
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n c h w"]:
         """The expected image, in [0, 1], at latents that the prior makes of standard normal noise.
 
@@ -89,7 +70,7 @@ class TextVAE(Trainable):
         return self.decode(self.latents(condition, noise, sampling), condition).mean
 
     def latents(
-        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: Sampling | None = None
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n *latent"]:
         """What the prior makes of standard normal noise, led as ``sampling`` asks."""
         if isinstance(self.prior, FlowPrior):

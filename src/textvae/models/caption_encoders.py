@@ -1,15 +1,17 @@
 """Token ids to features: how a model that learns to read does it."""
 
+import math
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Reader = Literal["rnn", "gru", "lstm", "dial"]
 
 
-class RecurrentReader(nn.Module):
+class RecurrentEncoder(nn.Module):
     """Word embeddings through a recurrent network; its state after the last word, or attention over all of them.
 
     Source: paper d, section 3.2 (fixed embeddings of dimension 5, a unidirectional GRU); attention over the words is
@@ -57,7 +59,7 @@ class RecurrentReader(nn.Module):
         return state
 
 
-class DialReader(nn.Module):
+class AngleSumEncoder(nn.Module):
     """Words two by two: each pair turns a dial by some angle, and only where the hand ends up is read.
 
     "<start> nine minus two plus one <end>" is (<start> nine), (minus two), (plus one), (<end>): a convolution over the
@@ -87,13 +89,13 @@ class DialReader(nn.Module):
         self.noise = noise
         self.num_features = hidden
 
-    def forward(self, tokens: Int64[Tensor, "n length"], rehearsed: bool = False) -> Float[Tensor, "n features"]:
-        """Features of each caption; pairs of padding turn nothing. ``rehearsed`` adds the noise of the lessons."""
+    def forward(self, tokens: Int64[Tensor, "n length"], add_noise: bool = False) -> Float[Tensor, "n features"]:
+        """Features of each caption; pairs of padding turn nothing. ``add_noise`` adds the noise of the lessons."""
         tokens = nn.functional.pad(tokens, (0, tokens.shape[1] % 2))
         pairs = self.embedding(tokens).unflatten(1, (-1, 2)).flatten(2)
         read = (tokens[:, ::2] != 0).unsqueeze(2)
         angle = (self.turn(pairs) * read).sum(1)
-        if rehearsed:
+        if add_noise:
             angle = angle + self.noise * torch.randn_like(angle)
         # Where nothing was said, the dial has no hand.
         hand = torch.cat([angle.cos(), angle.sin()], dim=1) * read.any(1)
@@ -101,7 +103,7 @@ class DialReader(nn.Module):
         return features
 
 
-class SlotReader(nn.Module):
+class SlotEncoder(nn.Module):
     """What is said of each of several things: for each slot, the few words that a query of its own looks up.
 
     Where to look is decided by a recurrent network that has read the whole caption; what is found there is the bare
@@ -135,7 +137,7 @@ class SlotReader(nn.Module):
         return features
 
 
-class TaughtReader(nn.Module):
+class AuxiliaryEncoder(nn.Module):
     """A reader with lessons of its own: it learns from drawing, straight from the caption, what its images look like.
 
     The variational model uses its features without teaching it. Measured with the model as the teacher: beside a latent
@@ -143,7 +145,7 @@ class TaughtReader(nn.Module):
     were read right; by lessons alone all of them after four (the loss of a lesson sees nothing but the caption).
     """
 
-    def __init__(self, reader: RecurrentReader | DialReader, num_pixels: int) -> None:
+    def __init__(self, reader: RecurrentEncoder | AngleSumEncoder, num_pixels: int) -> None:
         super().__init__()
         self.reader = reader
         self.num_features = reader.num_features
@@ -155,14 +157,16 @@ class TaughtReader(nn.Module):
         features: Tensor = self.reader(tokens)
         return features
 
-    def lesson(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    def auxiliary_loss(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """Cross-entropy of the images given nothing but their captions, in nats per image."""
-        features = self.reader(tokens, rehearsed=True) if isinstance(self.reader, DialReader) else self.reader(tokens)
+        features = (
+            self.reader(tokens, add_noise=True) if isinstance(self.reader, AngleSumEncoder) else self.reader(tokens)
+        )
         logits = self.drawing(features)
         return nn.functional.binary_cross_entropy_with_logits(logits, images.flatten(1), reduction="sum") / len(images)
 
 
-class MatchedReader(nn.Module):
+class ContrastiveEncoder(nn.Module):
     """A reader of slots that learns by telling which of a batch's images a caption belongs to (Radford et al. 2021).
 
     Each slot is matched with a glimpse of its own thing. Matched with whole images, one slot looked up both digits, the
@@ -174,7 +178,7 @@ class MatchedReader(nn.Module):
     unseen pairs by then, and its loss fell on.
     """
 
-    def __init__(self, reader: SlotReader, glimpse_size: int, channels: int = 16, width: int = 64) -> None:
+    def __init__(self, reader: SlotEncoder, glimpse_size: int, channels: int = 16, width: int = 64) -> None:
         """Lessons have eyes of their own: in a shared encoder the gradient of the ELBO, some hundred times as large,
         leaves Adam nothing of theirs. ``glimpse_size`` is in pixels, a multiple of 4.
         """
@@ -200,7 +204,7 @@ class MatchedReader(nn.Module):
         features: Tensor = self.reader(tokens)
         return features
 
-    def lesson(
+    def auxiliary_loss(
         self,
         tokens: Int64[Tensor, "n length"],
         glimpses: Float[Tensor, "n slots h w"],
@@ -220,3 +224,42 @@ class MatchedReader(nn.Module):
         similarity = similarity.masked_fill(same, -torch.inf)
         right = torch.arange(len(tokens), device=tokens.device)
         return (nn.functional.cross_entropy(similarity, right) + nn.functional.cross_entropy(similarity.T, right)) / 2
+
+
+class WordTransformer(nn.Module):
+    """Embeddings and places of the words, through layers of attention and two linear layers (Vaswani et al. 2017).
+
+    Places are sines and cosines, so that a caption may be longer than any seen in training.
+    """
+
+    def __init__(self, num_tokens: int, width: int, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_tokens, width, padding_idx=0)
+        nn.init.normal_(self.embedding.weight[1:], std=0.5)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def forward(self, tokens: Int64[Tensor, "n l"]) -> Float[Tensor, "n words width"]:
+        """Features of each token, zeros for the padding at the end of a caption; once trained, they are as many as the
+        longest caption has.
+        """
+        if not self.training:
+            tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
+        padding = tokens == 0
+        # A caption of nothing but padding has nothing to attend to: it attends to its padding, and is zeroed below.
+        silent = padding & ~padding.all(1, keepdim=True)
+        x = self.embedding(tokens)
+        mask = torch.zeros_like(silent, dtype=x.dtype).masked_fill(silent, -torch.inf)
+        # torch's fused attention is slow backwards on a processor, in bf16 most of all.
+        with sdpa_kernel(SDPBackend.MATH):
+            read: Tensor = self.layers(x + _places(x), src_key_padding_mask=mask)
+        return read * ~padding[:, :, None]
+
+
+def _places(x: Tensor) -> Float[Tensor, "l width"]:
+    length, width = x.shape[1:]
+    rates = torch.exp(torch.arange(0, width, 2, device=x.device) * (-math.log(100.0) / width))
+    angles = torch.arange(length, device=x.device)[:, None] * rates
+    return 0.5 * torch.cat([angles.sin(), angles.cos()], dim=1)

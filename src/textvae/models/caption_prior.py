@@ -7,10 +7,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
+from textvae.models.caption_encoders import AngleSumEncoder, AuxiliaryEncoder, Reader, RecurrentEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.models.losses import LossTerms
-from textvae.models.caption_encoders import DialReader, Reader, RecurrentReader, TaughtReader
 from textvae.priors import LearnedGaussian
 
 
@@ -60,7 +60,7 @@ class CaptionPrior(TextVAE):
             nn.SiLU(),
             nn.Flatten(),
         )
-        reader = TaughtReader(_reader(config), config.image_size**2)
+        reader = AuxiliaryEncoder(_reader(config), config.image_size**2)
         self.prior = LearnedGaussian(reader, reader.num_features, (config.latent_dim,))
         self.posterior_head = nn.Sequential(
             nn.Linear(flat + reader.num_features, 256), nn.SiLU(), GaussianHead(256, config.latent_dim)
@@ -83,8 +83,8 @@ class CaptionPrior(TextVAE):
         if not self.training:
             return elbo
         reader = self.prior.features
-        assert isinstance(reader, TaughtReader)
-        lesson = reader.lesson(condition, images)
+        assert isinstance(reader, AuxiliaryEncoder)
+        lesson = reader.auxiliary_loss(condition, images)
         return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
@@ -100,10 +100,10 @@ class CaptionPrior(TextVAE):
         return likelihood
 
 
-def _reader(config: CaptionPrior.Config) -> RecurrentReader | DialReader:
+def _reader(config: CaptionPrior.Config) -> RecurrentEncoder | AngleSumEncoder:
     if config.reader == "dial":
-        return DialReader(config.num_tokens, config.embedding_dim, config.hidden, config.dial_noise)
-    return RecurrentReader(
+        return AngleSumEncoder(config.num_tokens, config.embedding_dim, config.hidden, config.dial_noise)
+    return RecurrentEncoder(
         config.reader,
         config.num_tokens,
         config.embedding_dim,

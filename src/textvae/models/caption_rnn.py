@@ -9,10 +9,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
+from textvae.models.caption_encoders import RecurrentEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.layers import PixelLikelihood
-from textvae.models.caption_encoders import RecurrentReader
-from textvae.priors import Sampling, StandardNormal
+from textvae.priors import SamplingOptions, StandardNormal
 
 
 class CaptionRNN(TextVAE):
@@ -61,7 +61,7 @@ class CaptionRNN(TextVAE):
         k, d = config.gaussians, config.gaussian_dim
         self.image_shape = (1, 28, 28)
         self.latent_grid = (k, d)
-        self.reader = RecurrentReader(
+        self.reader = RecurrentEncoder(
             config.cell,
             config.num_tokens,
             config.embedding_dim,
@@ -104,7 +104,10 @@ class CaptionRNN(TextVAE):
         return super().divergence(posterior, condition)
 
     def latents(
-        self, condition: Int64[Tensor, "n length"], noise: Float[Tensor, "n latent"], sampling: Sampling | None = None
+        self,
+        condition: Int64[Tensor, "n length"],
+        noise: Float[Tensor, "n latent"],
+        sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n latent"]:
         """Drawn from q(z|caption), as the paper generates."""
         if sampling:

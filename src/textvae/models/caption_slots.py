@@ -8,10 +8,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
+from textvae.models.caption_encoders import ContrastiveEncoder, SlotEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.losses import LossTerms
-from textvae.models.caption_encoders import MatchedReader, SlotReader
 from textvae.priors import LearnedGaussian
 
 BACKGROUND = -8.0
@@ -73,8 +73,8 @@ class CaptionSlots(TextVAE):
             nn.Linear(second * (config.image_size // 4) ** 2, config.width),
             nn.SiLU(),
         )
-        reader = SlotReader(config.num_tokens, config.embedding_dim, config.slots, config.looks, config.hidden)
-        matched = MatchedReader(reader, config.patch_size)
+        reader = SlotEncoder(config.num_tokens, config.embedding_dim, config.slots, config.looks, config.hidden)
+        matched = ContrastiveEncoder(reader, config.patch_size)
         self.prior = LearnedGaussian(matched, matched.num_features, (config.slots, 2 + config.shape_dim))
         self.place_head = nn.Sequential(
             nn.Linear(config.width + config.hidden, config.width), nn.SiLU(), GaussianHead(config.width, 2)
@@ -103,9 +103,9 @@ class CaptionSlots(TextVAE):
         if not self.training:
             return elbo
         reader = self.prior.features
-        assert isinstance(reader, MatchedReader)
+        assert isinstance(reader, ContrastiveEncoder)
         place = posterior.mean[..., :2].detach()
-        lesson = reader.lesson(condition, self._glimpses(images, place), place.float().tanh())
+        lesson = reader.auxiliary_loss(condition, self._glimpses(images, place), place.float().tanh())
         return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:

@@ -12,12 +12,12 @@ from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms
 
 
-class Judge(Trainable):
+class Classifier(Trainable):
     """Three stages of convolutions with batch norm, then 128 features, then the classes."""
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a Judge and how its training images are varied."""
+        """Sizes of a Classifier and how its training images are varied."""
 
         num_classes: int = 10
         """Classes to tell apart."""
@@ -32,9 +32,9 @@ class Judge(Trainable):
         label_smoothing: float = 0.05
         """Share of the target spread over all classes."""
 
-        def build(self) -> "Judge":
+        def build(self) -> "Classifier":
             """The judge with fresh weights."""
-            return Judge(self)
+            return Classifier(self)
 
     def __init__(self, config: Config) -> None:
         super().__init__()

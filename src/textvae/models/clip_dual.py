@@ -13,8 +13,8 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood, RowBatchNorm
 from textvae.models.losses import LossTerms, weighted_objective
-from textvae.priors import StandardNormal
 from textvae.models.ssim import structural_similarity
+from textvae.priors import StandardNormal
 
 _SLOPE = 0.3
 """Of LeakyReLU: the default of Keras, in which the paper's model was written."""

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, GridAttention, LikelihoodName, PixelLikelihood, TiledConv2d
 from textvae.priors import StandardNormal
+from textvae.utils.errors import UserError
 
 CHANNELS = (32, 64, 128, 256, 512)
 """After each stride-2 convolution; the decoder mirrors them."""

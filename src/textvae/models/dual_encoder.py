@@ -11,7 +11,7 @@ from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms
 
 
-class Pair(Trainable):
+class DualEncoder(Trainable):
     """Two projections of frozen features, trained so that a caption is nearest to its own image.
 
     Source: the loss of Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021),
@@ -20,7 +20,7 @@ class Pair(Trainable):
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a Pair."""
+        """Sizes of a DualEncoder."""
 
         text_features: int = 384
         """Of MiniLM's sentence vector."""
@@ -35,7 +35,7 @@ class Pair(Trainable):
 
         def build(self) -> "Pair":
             """The pair with fresh weights."""
-            return Pair(self)
+            return DualEncoder(self)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Pair(Trainable):
         return LossTerms(contrastive, {"contrastive": contrastive.detach(), "error_rate": errors.detach()})
 
 
-def _projection(features: int, config: Pair.Config) -> nn.Sequential:
+def _projection(features: int, config: DualEncoder.Config) -> nn.Sequential:
     # EfficientNet's features are all positive and of very different scales; a sentence vector takes it without harm.
     layers: list[nn.Module] = [nn.LayerNorm(features), nn.Dropout(config.dropout)]
     if config.hidden:

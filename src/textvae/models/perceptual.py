@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from textvae.utils.errors import UserError
 from textvae.pretrained import efficientnet
+from textvae.utils.errors import UserError
 
 TAPS = (0, 2, 4)
 """The blocks of EfficientNet-Lite0 whose outputs are compared: halved once, twice and three times."""

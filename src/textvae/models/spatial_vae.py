@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
+from textvae.models.caption_encoders import AngleSumEncoder, AuxiliaryEncoder
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.losses import LossTerms, negative_elbo
 from textvae.models.perceptual import perceptual_distance
-from textvae.models.caption_encoders import DialReader, TaughtReader
 from textvae.priors import StandardNormal
 
 
-class LatentFlow(TextVAE):
+class SpatialVAE(TextVAE):
     """Stage one: what is seen becomes a small grid of latents, and comes back, whatever the words.
 
     The words decide in stage two, where a flow prior learns p(z|c); nothing is left for them to say to the decoder, as
@@ -26,7 +26,7 @@ class LatentFlow(TextVAE):
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a LatentFlow's first stage."""
+        """Sizes of a SpatialVAE's first stage."""
 
         image_shape: tuple[int, int, int] = (1, 28, 28)
         """Channels, height, width; the sides are multiples of two to the number of ``channels``."""
@@ -41,8 +41,8 @@ class LatentFlow(TextVAE):
         finest_blocks: int = 0
         """Residual blocks on it."""
         num_tokens: int = 0
-        """Rows of the embedding table of a reader of sums (``DialReader``) that is taught here, for the flow to use; 0
-        has no reader."""
+        """Rows of the embedding table of a reader of sums (``AngleSumEncoder``) trained here, for the flow to use; 0
+        has none."""
         beta: float = 1.0
         """Weight of the KL. With the learned noise scale, 1 is the bound itself; less keeps more detail."""
         contrast: float = 4.0
@@ -54,7 +54,7 @@ class LatentFlow(TextVAE):
 
         def build(self) -> "LatentFlow":
             """The model with fresh weights."""
-            return LatentFlow(self)
+            return SpatialVAE(self)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class LatentFlow(TextVAE):
         self.decoder = nn.Sequential(*decoder, nn.SiLU(), nn.Conv2d(config.finest, colours, 3, padding=1))
         self.reader = None
         if config.num_tokens:
-            dial = DialReader(config.num_tokens, embedding_dim=32, hidden=128, noise=0.2)
-            self.reader = TaughtReader(dial, colours * height * width)
+            dial = AngleSumEncoder(config.num_tokens, embedding_dim=32, hidden=128, noise=0.2)
+            self.reader = AuxiliaryEncoder(dial, colours * height * width)
         self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
         for name, parameter in self.named_parameters():
             if parameter.dim() == 4:
@@ -120,7 +120,7 @@ class LatentFlow(TextVAE):
             looks = perceptual_distance(images[some], shown).mean()
             total, terms["perceptual"] = total + self.config.perceptual * looks, looks.detach()
         if self.training and self.reader is not None:
-            lesson = self.reader.lesson(condition, images)
+            lesson = self.reader.auxiliary_loss(condition, images)
             total, terms["reading"] = total + lesson, lesson.detach()
         return LossTerms(total, terms)
 

@@ -8,13 +8,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
+from textvae.models.caption_encoders import AuxiliaryEncoder, WordTransformer
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.losses import LossTerms
-from textvae.models.word_transformer import WordTransformer
-from textvae.models.caption_encoders import TaughtReader
 from textvae.priors import FlowPrior
+from textvae.utils.errors import UserError
 
 
 class WithFlow(TextVAE):
@@ -45,7 +44,7 @@ class FlowConfig:
     reader: Literal["none", "vectors", "words", "taught"] = "none"
     """none: conditions are numbers; vectors: numbers for each word, each attended to; words: token ids by a transformer
     that is trained with the flow, each word attended to; taught: token ids by the reader that the first stage has
-    taught (``TaughtReader``)."""
+    taught (``AuxiliaryEncoder``)."""
     size: int = 10
     """Numbers of a condition (or of each of its words); for a reader of words, the number of different tokens."""
 
@@ -68,9 +67,9 @@ class FlowConfig:
         return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size, words=self.reader == "vectors")
 
 
-def reader_of(vae: TextVAE) -> TaughtReader | None:
+def reader_of(vae: TextVAE) -> AuxiliaryEncoder | None:
     """The reader that a VAE has taught to read its captions; None where there is none."""
-    return next((module for module in vae.modules() if isinstance(module, TaughtReader)), None)
+    return next((module for module in vae.modules() if isinstance(module, AuxiliaryEncoder)), None)
 
 
 class FlowMatching(Trainable):

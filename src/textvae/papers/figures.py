@@ -9,13 +9,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
-from textvae.recipes.conditions import conditions_of, image_conditions_of
+from textvae.editing import edit, inpaint, interpolate
 from textvae.evaluation.judges import TrainedJudge, judge_of
 from textvae.pipeline import TextToImage
-from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
-from textvae.editing import complete, edit, interpolate
+from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run, read_history
-from textvae.text.labels import NONE
+from textvae.text.base import NONE
+from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
 
 COLUMNS = 12
 CURVES = (
@@ -307,7 +307,7 @@ def play_figures(run: Run, folder: Path) -> None:
     hole[hole.shape[0] // 2 :] = True
     filled = []
     for name in ("shirt", "ankle boot", "bag"):
-        pictures = complete(generator, first_of[name], hole, name, 8)
+        pictures = inpaint(generator, first_of[name], hole, name, 8)
         filled.append([*to_pil(torch.stack([first_of[name], first_of[name].masked_fill(hole, 127)])), *pictures])
     save_png(grid(filled, ["shirt", "ankle boot", "bag"]), folder / "flow-complete.png", facts)
 

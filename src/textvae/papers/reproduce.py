@@ -9,25 +9,25 @@ from typing import Any
 import torch
 
 from textvae import data
+from textvae.evaluation.curves import sampling_curves
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.evaluators.captions import caption_accuracy, test_parts
+from textvae.evaluation.judges import TrainedJudge, judge_of
+from textvae.experiment.train import Watch, train_recipe
 from textvae.papers import figures
 from textvae.papers import tables as report
-from textvae.runs.card import write_card
 from textvae.papers.findings import SEEDED
-from textvae.utils.config import updated
-from textvae.utils.device import Precision, choose_execution
-from textvae.utils.errors import UserError
-from textvae.evaluation.evaluators.captions import caption_accuracy, test_parts
-from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.judges import TrainedJudge, judge_of
-from textvae.runs.metrics import Metrics
-from textvae.evaluation.curves import sampling_curves
-from textvae.experiment.train import Watch, carry_out
-from textvae.utils.files import sha256_of, write_text
-from textvae.utils.progress import say
 from textvae.recipes import recipe
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow
+from textvae.runs.card import write_card
+from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
+from textvae.utils.config import updated
+from textvae.utils.device import Precision, choose_execution
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of, write_text
+from textvae.utils.progress import say
 
 WATCHED_SAMPLES = 500
 """Pictures for each kind of captions, after each epoch."""
@@ -223,7 +223,7 @@ class Places:
     @classmethod
     def of_repository(cls, root: Path) -> "Places":
         """A clone of textvae: the numbers it ships, the pictures of its docs, its RESULTS.md."""
-        return cls(root / "src" / "textvae" / "measured", root / "docs" / "figures", root / "RESULTS.md")
+        return cls(root / "src" / "textvae" / "papers" / "measured", root / "docs" / "figures", root / "RESULTS.md")
 
 
 def reproduce_paper(
@@ -254,7 +254,7 @@ def reproduce_paper(
         say(f"== {row.name}")
         execution = choose_execution(precision=row.precision)
         out = runs / row.name
-        if not carry_out(row.settings(), out, execution, watch=_watch(row.settings())):
+        if not train_recipe(row.settings(), out, execution, watch=_watch(row.settings())):
             raise KeyboardInterrupt
         run = open_run(out)
         samples = min(num_samples, len(data.load(run.recipe.data, "test")))

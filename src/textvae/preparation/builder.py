@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from textvae.preparation.workers import ImageTask, TextTask, carried_out, embed_captions, embed_images
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.frozen_encoders import DualEncoderImages
 from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, read_manifest
-from textvae.preparation.records import PhotoSource, Record, clean
 from textvae.preparation.decode import DecodeTask, Place, decode_chunk
-from textvae.data.frozen_encoders import FrozenImages, FrozenText, PairImages
+from textvae.preparation.records import PhotoSource, Record, clean
+from textvae.preparation.workers import ImageTask, TextTask, carried_out, embed_captions, embed_images
+from textvae.pretrained.base import FrozenImages
+from textvae.text.base import FrozenText
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole
 from textvae.utils.progress import ProgressLine, say
@@ -51,7 +53,7 @@ class Preparation:
         """The folder that is worked in, renamed at the end."""
         return self.folder.with_name(f".{self.folder.name}.unfinished")
 
-    def carry_out(self, command: str) -> dict[str, Any]:
+    def build(self, command: str) -> dict[str, Any]:
         """Makes the set, or goes on where the last attempt stopped; returns its manifest, in which ``command`` stands.
 
         Raises:
@@ -175,7 +177,7 @@ class Preparation:
 
     def _features_elsewhere(self, split: str) -> Path | None:
         """A pair projects features; where another set has those of the very same pictures, they are not made again."""
-        if not isinstance(self.viewer, PairImages):
+        if not isinstance(self.viewer, DualEncoderImages):
             return None
         wanted = {key: self.plan[key] for key in ("source", "subset", "records", "side", "fit")}
         for manifest in self.folder.parent.glob(f"*/{MANIFEST}"):

@@ -9,16 +9,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from textvae.utils.config import to_dict
-from textvae.preparation.sources import Subset, photo_source, splits_of
-from textvae.data.prepared import MANIFEST, prepared_root, read_manifest
+from textvae.data.frozen_encoders import ImageName, TextName, image_encoder, text_encoder
+from textvae.data.prepared import MANIFEST, read_manifest
+from textvae.preparation.builder import Preparation, refuse_difference
 from textvae.preparation.records import PhotoSource, Record, digest
-from textvae.data.frozen_encoders import FrozenImages, FrozenText, ImageName, TextName, image_encoder, text_encoder
+from textvae.preparation.sources import Subset, photo_source, splits_of
+from textvae.pretrained.base import FrozenImages
+from textvae.text.base import FrozenText
+from textvae.text.clip import VIT_B_32
+from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
-from textvae.preparation.builder import Preparation, refuse_difference
+from textvae.utils.paths import prepared_root
 from textvae.utils.progress import say
-from textvae.text.clip import VIT_B_32
 
 
 def prepare(
@@ -75,7 +78,7 @@ def prepare(
                 say(f"{folder} is prepared already")
             else:
                 command = _command(source, side, text, images, subset, out)
-                made = Preparation(chosen, side, splits, plan, reader, viewer, folder, workers or _cores()).carry_out(
+                made = Preparation(chosen, side, splits, plan, reader, viewer, folder, workers or _cores()).build(
                     command
                 )
     except OSError as error:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textvae.preparation.layouts.coco import CocoCaptions
-from textvae.data.download import data_folders
 from textvae.preparation.layouts.image_folder import ImageFolder
-from textvae.preparation.records import PhotoSource, Record
 from textvae.preparation.layouts.webdataset import Shards
+from textvae.preparation.records import PhotoSource, Record
 from textvae.utils.errors import UserError
+from textvae.utils.paths import data_folders
 
 Layout = type[CocoCaptions] | type[ImageFolder] | type[Shards]
 

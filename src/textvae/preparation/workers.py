@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from textvae.data.frozen_encoders import DualEncoderImages
 from textvae.preparation.decode import Fit, Place, decode, decode_chunk, start_worker
+from textvae.pretrained.base import FrozenImages
+from textvae.text.base import FrozenText
 from textvae.utils.device import keep_freed_memory
-from textvae.data.frozen_encoders import FrozenImages, FrozenText, PairImages
 from textvae.utils.files import written_whole
 
 Task = TypeVar("Task")
@@ -66,7 +68,7 @@ def embed_images(task: ImageTask) -> None:
     else:
         pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
     rows = torch.from_numpy(pixels)
-    if isinstance(task.viewer, PairImages) and task.projects:
+    if isinstance(task.viewer, DualEncoderImages) and task.projects:
         found = task.viewer.project(rows)
     else:
         found = task.viewer.embed(rows.permute(0, 3, 1, 2))

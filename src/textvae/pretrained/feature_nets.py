@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from textvae.pretrained import efficientnet, inception
 from textvae.utils.errors import UserError
-from textvae.pretrained import efficientnet
-from textvae.pretrained import inception
 from textvae.utils.files import sha256_of
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from textvae.data.download import data_folders, data_root
+from textvae.utils.paths import data_folders, data_root
 
 RESIZE = (
     "bilinear without antialiasing to 299x299, half-pixel centres (as pytorch-fid; aspect not kept); "

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Sampling:
+class SamplingOptions:
     """How to draw; what is None is the prior's own."""
 
     guidance: float | None = None

@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from textvae.utils.errors import UserError
-from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes import classifiers as judges
 from textvae.recipes import dual_encoders as pairs
+from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d
 from textvae.recipes.recipe import Recipe
+from textvae.utils.errors import UserError
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "onehot-dense-mnist": paper_a.onehot_dense_mnist,

@@ -1,9 +1,9 @@
 """The judges: classifiers of real images that score generated ones. Trained by the same loop, shipped with textvae."""
 
-from textvae.models.classifier import Judge
+from textvae.models.classifier import Classifier
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import DIGITS, FASHION
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 
 def judge_fashion() -> Recipe:
@@ -17,7 +17,7 @@ def judge_fashion() -> Recipe:
         source="ours",
         data="fashion-mnist",
         text=FASHION,
-        model=Judge.Config(shift=2),
+        model=Classifier.Config(shift=2),
         trainer=TrainerConfig(
             epochs=16,
             batch_size=128,
@@ -42,7 +42,7 @@ def judge_digits() -> Recipe:
         source="ours",
         data="mnist",
         text=DIGITS,
-        model=Judge.Config(shift=2),
+        model=Classifier.Config(shift=2),
         trainer=TrainerConfig(
             epochs=10,
             batch_size=128,

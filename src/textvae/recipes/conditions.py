@@ -7,9 +7,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.utils.errors import UserError
-from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.recipes.recipe import Recipe
+from textvae.text.base import TextEncoder
 from textvae.text.caption_words import CaptionWords
+from textvae.utils.errors import UserError
 
 PROMPTS = 5
 """Captions that are drawn while a recipe without prompts of its own is trained, at most."""

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Literal
 
-from textvae.models.dual_encoder import Pair
+from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes.recipe import Recipe
 from textvae.text.sentence import SentenceText
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 Source = Literal["coco-mini", "flowers102", "products"]
 
@@ -34,7 +34,7 @@ def pair(source: Source) -> Recipe:
         source="ours, after Radford et al. 2021",
         data=f"{source}-64-sentence-features",
         text=SentenceText(),
-        model=Pair.Config(),
+        model=DualEncoder.Config(),
         trainer=TrainerConfig(
             epochs=40,
             batch_size=256,
@@ -59,6 +59,6 @@ def pair_judge(source: Source) -> Recipe:
         other,
         name=f"pair-judge-{source}",
         summary=f"captions and images of {source} in one space: judges drawn pictures by retrieval",
-        model=Pair.Config(width=192, hidden=384, dropout=0.4),
+        model=DualEncoder.Config(width=192, hidden=384, dropout=0.4),
         trainer=dataclasses.replace(other.trainer, seed=1),
     )

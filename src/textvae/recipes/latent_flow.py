@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig
-from textvae.models.spatial_vae import LatentFlow
 from textvae.priors import FlowPrior
 from textvae.recipes.paper_d import PROMPTS
 from textvae.recipes.photographs import prompts_of
@@ -12,7 +12,7 @@ from textvae.recipes.recipe import FlowStage, Recipe
 from textvae.text.caption_words import CaptionWords
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.labels import FASHION
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 
 def latent_flow_fashion() -> Recipe:
@@ -54,7 +54,7 @@ def latent_flow_fashion() -> Recipe:
     With ``--preset tiny`` three minutes on one core (five on a slower one), and a judge accuracy of 0.895 at a distance
     of 50: the row ``latent-flow-fashion-tiny``.
     """
-    model = LatentFlow.Config(latent_channels=4, beta=0.3)
+    model = SpatialVAE.Config(latent_channels=4, beta=0.3)
     trainer = TrainerConfig(epochs=8, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)
     flow = FlowStage(
         FlowConfig(FlowPrior.Config(width=128, guidance=1.3), "none", size=10),
@@ -84,8 +84,8 @@ def latent_flow_fashion() -> Recipe:
 def latent_flow_digits() -> Recipe:
     """Digits from sums in words, those longer than any in training included.
 
-    ``latent_flow_fashion`` with the reader of paper d's captions (``DialReader``), taught in the first stage, and a
-    narrower flow. The learning rate is a third of that of garments, and the last layer's contrast a quarter: four
+    ``latent_flow_fashion`` with the reader of paper d's captions (``AngleSumEncoder``), taught in the first stage, and
+    a narrower flow. The learning rate is a third of that of garments, and the last layer's contrast a quarter: four
     fifths of these pixels are black, and at 3e-3 (or at 1e-3 with the contrast of 4) all of them went black within 50
     steps, where a sigmoid has no slope to come back by; nothing was left for the latents to tell.
 
@@ -105,7 +105,7 @@ def latent_flow_digits() -> Recipe:
         summary="digits from arithmetic captions, spatial latents and a flow prior",
         data="digits-arithmetic",
         text=text,
-        model=LatentFlow.Config(latent_channels=4, beta=0.3, contrast=1.0, num_tokens=text.num_tokens),
+        model=SpatialVAE.Config(latent_channels=4, beta=0.3, contrast=1.0, num_tokens=text.num_tokens),
         trainer=dataclasses.replace(fashion.trainer, epochs=5, learning_rate=1e-3),
         flow=dataclasses.replace(
             fashion.flow,
@@ -223,7 +223,7 @@ def latent_flow_photographs(source: Photographs) -> Recipe:
         source="ours",
         data=of.data,
         text=CaptionWords(length=of.length, most=1500),
-        model=LatentFlow.Config(
+        model=SpatialVAE.Config(
             (3, 64, 64),
             channels=(32, 64),
             latent_channels=of.latents,

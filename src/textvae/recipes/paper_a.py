@@ -6,8 +6,9 @@ from textvae.models.clip_grid import ClipGrid
 from textvae.models.onehot_dense import OneHotDense
 from textvae.recipes.photographs import photograph_recipe
 from textvae.recipes.recipe import Recipe
-from textvae.text.labels import DIGITS, FASHION, NONE
-from textvae.training.loop import TrainerConfig
+from textvae.text.base import NONE
+from textvae.text.labels import DIGITS, FASHION
+from textvae.training.config import TrainerConfig
 
 
 def onehot_dense_mnist() -> Recipe:

@@ -8,7 +8,7 @@ from textvae.models.label_dense import LabelDense
 from textvae.recipes.photographs import photograph_recipe
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import FASHION
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 
 def label_dense() -> Recipe:

@@ -6,7 +6,7 @@ from typing import Literal
 from textvae.models.clip_dual import ClipDual
 from textvae.recipes.photographs import photograph_recipe
 from textvae.recipes.recipe import Recipe
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 _FIGURE_2 = {
     (64, "image", 0.2): 2376.0,

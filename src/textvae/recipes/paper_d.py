@@ -9,7 +9,7 @@ from textvae.models.caption_slots import CaptionSlots
 from textvae.recipes.recipe import Recipe
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.scene_grammar import SceneCaptions
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
 
 Family = Literal["label", "sentence", "logic", "arithmetic"]
 
@@ -56,8 +56,8 @@ def caption_rnn(family: Family) -> Recipe:
 def caption_prior(family: Family) -> Recipe:
     """``caption_rnn`` with the cure for its flaw: a posterior that sees the image, a learned prior p(z|caption).
 
-    Arithmetic is read by a dial that pairs of words turn (``DialReader``), since its test captions are longer than any
-    that is trained on; the others by a GRU.
+    Arithmetic is read by a dial that pairs of words turn (``AngleSumEncoder``), since its test captions are longer
+    than any that is trained on; the others by a GRU.
 
     Command: ``textvae train caption-prior-arithmetic``; measured: see RESULTS.md.
     """

@@ -5,17 +5,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textvae.data.frozen_encoders import TOKENS, PairText
-from textvae.utils.errors import UserError
+from textvae.data.frozen_encoders import TOKENS, DualEncoderText
+from textvae.models.dual_encoder import DualEncoder
 from textvae.models.with_flow import FlowConfig
-from textvae.models.dual_encoder import Pair
 from textvae.recipes import dual_encoders as pairs
-from textvae.recipes.recipe import Recipe, TextEncoder
+from textvae.recipes.recipe import Recipe
+from textvae.text.base import TextEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.text.minilm import WIDTH
 from textvae.text.sentence import SentenceText
-from textvae.training.loop import TrainerConfig
+from textvae.training.config import TrainerConfig
+from textvae.utils.errors import UserError
 
 CLIP_WIDTH = 512
 """Of ViT-B/32, the papers' CLIP: of a caption's embedding, and of each token's."""
@@ -128,7 +129,7 @@ def encoder_of(data: str) -> tuple[TextEncoder, int]:
     if name == "clip":
         return ClipText(), CLIP_WIDTH
     if name == "pair":
-        return PairText(f"runs/pair-{pairs.source_of(source) or source}"), Pair.Config().width
+        return DualEncoderText(f"runs/pair-{pairs.source_of(source) or source}"), DualEncoder.Config().width
     raise UserError(f"{data} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair")
 
 

@@ -1,18 +1,17 @@
 """What a recipe is: one experiment, whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
 
-from textvae.utils.errors import UserError
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, reader_of
 from textvae.priors import FlowPrior
-from textvae.text.labels import NONE
-from textvae.training.loop import TrainerConfig
+from textvae.text.base import NONE, TextEncoder
+from textvae.training.config import TrainerConfig
+from textvae.utils.errors import UserError
 
 
 @runtime_checkable
@@ -21,15 +20,6 @@ class ModelConfig(Protocol):
 
     def build(self) -> Trainable:
         """The model with fresh weights."""
-        ...
-
-
-@runtime_checkable
-class TextEncoder(Protocol):
-    """Strings to conditions. A condition whose every number is zero says nothing."""
-
-    def encode(self, captions: Sequence[str]) -> Tensor:
-        """One condition a caption, first axis; a caption it can't read is a ``UserError``."""
         ...
 
 

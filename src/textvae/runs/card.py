@@ -6,16 +6,16 @@ from typing import Any
 
 import safetensors
 
-from textvae.utils.config import to_dict
 from textvae.data import source
-from textvae.utils.files import write_text
 from textvae.models.base import TextVAE
-from textvae.runs.quantize import SCALE, halved, packed
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
-from textvae.papers.stored import SHOWN, numbers
+from textvae.runs.metrics import SHOWN, numbers
+from textvae.runs.quantize import SCALE, half_precision, quantized
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
+from textvae.utils.config import to_dict
+from textvae.utils.files import write_text
 
 LIMITS = (
     "It draws what its data shows, with its data's biases and nothing else. The numbers above hold for that data and "
@@ -117,7 +117,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> l
 
 
 def ship(run: str, folder: Path) -> Run:
-    """Copies a finished run, its weights packed, to a folder of the package; measure it there anew.
+    """Copies a finished run, its weights quantized, to a folder of the package; measure it there anew.
 
     A judge's are in half precision, as what all others are measured by.
 
@@ -126,7 +126,7 @@ def ship(run: str, folder: Path) -> Run:
     """
     shipped = open_run(run)
     config, model = read_config(shipped.path), shipped.load_model()
-    narrowed = packed if isinstance(model, TextVAE) else halved
+    narrowed = quantized if isinstance(model, TextVAE) else half_precision
     write_weights(folder, narrowed(model.state_dict()))
     write_config(folder, shipped.recipe, config["data"]["fingerprint"], config["execution"])
     return open_run(folder)

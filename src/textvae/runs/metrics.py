@@ -141,3 +141,25 @@ def _shown(value: int | float) -> str:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
+
+
+SHOWN = (
+    "reconstruction.mse_sum",
+    "reconstruction.ssim",
+    "generation.judge_accuracy",
+    "generation.frechet.judge",
+    "generation.retrieval_precision.samples",
+)
+"""What the list of recipes shows of a metrics.json."""
+
+
+def numbers(metrics: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, float]:
+    """Numbers by their dotted path; those that are absent are left out."""
+    found = {}
+    for key in keys:
+        value: Any = metrics
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, int | float):
+            found[key] = float(value)
+    return found

@@ -19,7 +19,7 @@ SMALL = 4096
 """A matrix of fewer numbers saves nothing that anybody would see."""
 
 
-def packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def quantized(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Matrices as int8 [rows, ...] and, under ``name|scale``, fp16 [rows]; the rest of the floating point as fp16.
 
     Raises:
@@ -34,10 +34,10 @@ def packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         steps = torch.where(scale > 0, scale.float(), torch.inf)[:, None]
         stored[name] = (rows / steps).round().clamp(-127, 127).to(torch.int8).view(weight.shape)
         stored[name + SCALE] = scale
-    return stored | halved({name: weight for name, weight in weights.items() if name not in matrices})
+    return stored | half_precision({name: weight for name, weight in weights.items() if name not in matrices})
 
 
-def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def half_precision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All floating point as fp16: for a judge, by which others are measured.
 
     Raises:
@@ -46,8 +46,8 @@ def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _half(name, weight) if weight.is_floating_point() else weight for name, weight in weights.items()}
 
 
-def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What was packed, halved or never narrowed, as fp32; integers and flags as they are."""
+def dequantized(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was quantized, in half precision or unchanged, as fp32; integers and flags as they are."""
     weights = {}
     for name, weight in stored.items():
         if name.endswith(SCALE):

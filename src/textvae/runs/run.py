@@ -24,16 +24,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from textvae.utils.config import to_dict, updated
-from textvae.utils.errors import UserError
-from textvae.utils.files import write_json, write_text, written_whole
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import WithFlow
-from textvae.runs.quantize import unpacked
 from textvae.recipes import recipe as recipe_named
 from textvae.recipes.photographs import on
 from textvae.recipes.recipe import Recipe, fitting_flow
+from textvae.runs.quantize import dequantized
 from textvae.text.caption_words import CaptionWords
+from textvae.utils.config import to_dict, updated
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json, write_text, written_whole
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
 VAE = "vae"
@@ -66,7 +66,7 @@ class Run:
         try:
             weights = safetensors.torch.load_file(file)
             model = self._built(with_flow=any(name.startswith(f"{VAE}.") for name in weights))
-            model.load_state_dict(unpacked(weights))
+            model.load_state_dict(dequantized(weights))
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(

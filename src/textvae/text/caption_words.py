@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from textvae.text.base import NONE
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
-from textvae.text.labels import NONE
 
 REPEATED = 30
 """Images of a word that is learned though few different captions have it: labels are captions too."""

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from textvae.text.base import NONE
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
-from textvae.text.labels import NONE
 
 VIT_B_32 = "openai/clip-vit-base-patch32"
 

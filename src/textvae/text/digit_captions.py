@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Int64
 from torch import Tensor
 
+from textvae.text.base import NONE
 from textvae.text.digit_grammar import digit_of, longest, normalised, vocabulary
-from textvae.text.labels import NONE
 from textvae.text.vocabulary import Vocabulary
 
 

@@ -12,8 +12,8 @@ is trained and tested on is a matter of data (``textvae.data.caption_splits``).
 
 import re
 
-from textvae.utils.errors import UserError
 from textvae.text.vocabulary import require_known
+from textvae.utils.errors import UserError
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -15,10 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from textvae.text.base import NONE
 from textvae.utils.errors import UserError
-
-NONE = "none"
-"""The one caption that encodes to the zero row."""
 
 Words = tuple[str, ...]
 

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, get_args
 from jaxtyping import Int64
 from torch import Tensor
 
-from textvae.utils.errors import UserError
+from textvae.text.base import NONE
 from textvae.text.digit_grammar import DIGIT_WORDS, normalised
-from textvae.text.labels import NONE
 from textvae.text.vocabulary import Vocabulary, require_known
+from textvae.utils.errors import UserError
 
 Relation = Literal["left", "right", "above", "below"]
 """Where the first digit is, seen from the second."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from textvae.text import minilm
-from textvae.text.labels import NONE
+from textvae.text.base import NONE
 
 _BATCH = 32
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from textvae.text.base import NONE
 from textvae.utils.errors import UserError
-from textvae.text.labels import NONE
 
 PADDING, START, END = 0, 1, 2
 """Token ids that are no words; padding is zero so that a condition of nothing but zeros says nothing."""

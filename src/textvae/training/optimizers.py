@@ -77,7 +77,7 @@ class MuonAndAdam:
         self._weights = list(mine.values())
         self._matrices = [nn.Parameter(_matrix(weight.data)) for weight in self._weights]
         if any(m.data_ptr() != w.data_ptr() for m, w in zip(self._matrices, self._weights, strict=True)):
-            raise ValueError("a convolution's weights are not channels last: call placed() on the model first")
+            raise ValueError("a convolution's weights are not channels last: call to_device() on the model first")
         self._muon = torch.optim.Muon(
             self._matrices, lr=MUON_RATE * learning_rate, weight_decay=weight_decay, adjust_lr_fn="original"
         )

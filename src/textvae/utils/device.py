@@ -117,7 +117,7 @@ def _available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def placed(model: nn.Module, device: torch.device) -> None:
+def to_device(model: nn.Module, device: torch.device) -> None:
     """Moves a model to a device, convolution weights in channels-last layout: the fastest on all we measured."""
     model.to(device)
     for parameter in model.parameters():

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.captioning import caption_bounds
-from textvae.evaluation.metrics.likelihood import active_units, bits_per_dimension, importance_weighted_bound, kl_per_dimension
+from textvae.evaluation.metrics.likelihood import (
+    active_units,
+    bits_per_dimension,
+    importance_weighted_bound,
+    kl_per_dimension,
+)
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.priors import FlowPrior
 from textvae.utils.progress import ProgressLine

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from textvae import data
 from textvae.data.digit_scenes import DIGIT_SCENES, halves
-from textvae.evaluation.metrics.confusion import judge_report
 from textvae.evaluation.judges import TrainedJudge
+from textvae.evaluation.metrics.confusion import judge_report
 from textvae.pipeline import TextToImage
 from textvae.text.scene_grammar import Scene, parse_scene
 

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.data.download import data_folders
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.text.clip import ClipImages, ClipText
+from textvae.utils.paths import data_folders
 
 FOLDER, WEIGHTS = "clip", "model.safetensors"
 PREFIX = "A photo depicts "

@@ -8,23 +8,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from textvae.recipes.conditions import conditions_of
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.frozen_encoders import PairText
-from textvae.utils.errors import UserError
+from textvae.data.frozen_encoders import DualEncoderText
+from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained.feature_nets import Unavailable
-from textvae.runs.metrics import Metrics
-from textvae.utils.files import sha256_of
-from textvae.models.dual_encoder import Pair
 from textvae.recipes import dual_encoders as pairs
+from textvae.recipes.conditions import conditions_of
 from textvae.recipes.recipe import Recipe
+from textvae.runs.metrics import Metrics
 from textvae.runs.run import CONFIG, MODEL, Run, open_run
 from textvae.text.sentence import SentenceText
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 
 OTHERS = 99
 
 
-class JudgingPair:
+class RetrievalJudge:
     """A trained pair that looks at drawn pictures. It is another than the one that conditioned the model."""
 
     features = "efficientnet-lite0"
@@ -37,7 +37,7 @@ class JudgingPair:
             UserError: the run is no pair's.
         """
         network = run.load_model()
-        if not isinstance(network, Pair):
+        if not isinstance(network, DualEncoder):
             raise UserError(f"{run.name} is no pair", "textvae train pair-judge-coco-mini makes one")
         self.network = network
         self.version = sha256_of(run.path / MODEL)[:8]
@@ -59,7 +59,7 @@ class JudgingPair:
         return self.network.embed_text(SentenceText().embed(captions))
 
 
-def judging_pair(run: Run) -> JudgingPair | Unavailable:
+def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
     """The pair that judges what a model draws, or why there is none.
 
     It is the run folder ``pair-judge-SOURCE`` beside the model's own; for a model that ships with textvae, or lies
@@ -77,9 +77,9 @@ def judging_pair(run: Run) -> JudgingPair | Unavailable:
     if found is None:
         prepare = f"textvae data prepare {source} --size 64 --text sentence --image-encoder efficientnet"
         return Unavailable(f"no judge has been trained: {prepare}, then textvae train {name} --out {places[0]}")
-    judge = JudgingPair(open_run(found))
+    judge = RetrievalJudge(open_run(found))
     text = run.recipe.text
-    if isinstance(text, PairText) and text.identity == f"pair {judge.version}":
+    if isinstance(text, DualEncoderText) and text.identity == f"pair {judge.version}":
         return Unavailable(f"{judge.name} conditioned the model, and is no judge of it")
     return judge
 
@@ -122,7 +122,9 @@ def retrieval_precision(
 
 
 @torch.no_grad()
-def pair_metrics(model: Pair, recipe: Recipe, images: CaptionedImages, protocol: dict[str, Any]) -> Metrics:
+def dual_encoder_metrics(
+    model: DualEncoder, recipe: Recipe, images: CaptionedImages, protocol: dict[str, Any]
+) -> Metrics:
     """A pair's own precision on real test images, and, as the floor, with the captions dealt to the wrong images."""
     seed = protocol["seed"]
     generator = torch.Generator().manual_seed(seed)

@@ -15,8 +15,9 @@ from textvae.papers.tables.papers import paper_a, paper_b, paper_c
 PREFACE = """# Results
 
 Every number here was written by `textvae reproduce` or a script in `benchmarks/` from a stored metrics file
-(`src/textvae/measured/`), which holds the protocol. *published | measured*; a dash means that the source gives no
-number, or that ours is absent (its metrics file says why). What the metrics mean: [docs/metrics.md](docs/metrics.md).
+(`src/textvae/papers/measured/`), which holds the protocol. *published | measured*; a dash means that the source gives
+no number, or that ours is absent (its metrics file says why). What the metrics mean:
+[docs/metrics.md](docs/metrics.md).
 """
 
 

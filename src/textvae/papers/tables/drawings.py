@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from textvae.papers.findings import Stored
-from textvae.recipes import RECIPES
 from textvae.papers.tables.cells import KINDS, getter, number, pair, protocol, table
+from textvae.recipes import RECIPES
 
 UNSEEN = ("unseen", "longer", "within", "beyond", "held out")
 """Kinds of test captions that were never trained on, as paper d's table names them."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from textvae.papers.findings import SEEDED, Stored
 from textvae.papers.figures import NEAREST
+from textvae.papers.findings import SEEDED, Stored
 from textvae.papers.tables import claims
 from textvae.papers.tables.cells import KINDS, getter, number, protocol, table
 from textvae.papers.tables.photographs import photographs_table

@@ -2,10 +2,10 @@
 
 from textvae.papers import findings as conclusions
 from textvae.papers.findings import Stored
-from textvae.recipes import RECIPES
 from textvae.papers.tables.cells import getter, number, pair, protocol, table
 from textvae.papers.tables.drawings import generation
 from textvae.papers.tables.photographs import photographs_table
+from textvae.recipes import RECIPES
 
 
 def paper_a(stored: Stored) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textvae.papers.findings import INCEPTION, SEEDED, Stored
-from textvae.recipes import RECIPES
 from textvae.papers.tables.cells import getter, images_of, number, pair, protocol, table
+from textvae.recipes import RECIPES
 
 CLIP_SCORE = "generation.clip_score.samples"
 

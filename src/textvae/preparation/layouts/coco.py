@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textvae.preparation.records import Record, inside
 from textvae.preparation.decode import Fit
+from textvae.preparation.records import Record, inside
 from textvae.utils.errors import UserError
 
 ANNOTATIONS = re.compile(r"captions_(train|val)(\d{4})\.json")

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from textvae.preparation.records import Record, inside
 from textvae.preparation.decode import Fit
+from textvae.preparation.records import Record, inside
 from textvae.utils.errors import UserError
 
 METADATA = "metadata.jsonl"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from textvae.preparation.records import Record
 from textvae.preparation.decode import Fit, Place
+from textvae.preparation.records import Record
 from textvae.utils.errors import UserError
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")

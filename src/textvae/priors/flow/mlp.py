@@ -5,10 +5,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from textvae.priors.flow.velocity import Velocity, normed, silenced
+from textvae.priors.flow.velocity import Velocity, modulated_norm, zero_init
 
 
-class VectorVelocity(Velocity):
+class MLPVelocity(Velocity):
     """Layers that are added to what they read, each norm adapted to time and condition.
 
     Source: DiT's block (Peebles & Xie 2023, section 3.2, "adaLN-Zero"), less its attention: a vector is one place.
@@ -22,23 +22,23 @@ class VectorVelocity(Velocity):
         size = math.prod(latent_shape)
         self.into = nn.Linear(size, width)
         self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
-        self.adapt = silenced(nn.Linear(width, 2 * width))
-        self.out = silenced(nn.Linear(width, size))
+        self.adapt = zero_init(nn.Linear(width, 2 * width))
+        self.out = zero_init(nn.Linear(width, size))
 
     def _velocity(self, latent: Tensor, told: Tensor, words: Tensor | None, known: Tensor | None) -> Tensor:
         x = self.into(latent.flatten(1))
         for layer in self.layers:
             x = layer(x, told)
         shift, scale = self.adapt(told).chunk(2, dim=1)
-        return cast(Tensor, self.out(normed(x, shift, scale)).reshape(-1, *self.latent_shape))
+        return cast(Tensor, self.out(modulated_norm(x, shift, scale)).reshape(-1, *self.latent_shape))
 
 
 class _Layer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
-        self.adapt = silenced(nn.Linear(width, 3 * width))
+        self.adapt = zero_init(nn.Linear(width, 3 * width))
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         shift, scale, gate = self.adapt(told).chunk(3, dim=1)
-        return x + cast(Tensor, gate * self.mix(normed(x, shift, scale)))
+        return x + cast(Tensor, gate * self.mix(modulated_norm(x, shift, scale)))

@@ -3,24 +3,21 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from textvae.utils.errors import UserError
-from textvae.priors.flow.unet import GridVelocity
-from textvae.priors.options import Sampling
-from textvae.priors.flow.mlp import VectorVelocity
+from textvae.priors.flow.mlp import MLPVelocity
+from textvae.priors.flow.solvers import MAX_STEPS, Solver, check_sampling, solve
+from textvae.priors.flow.unet import UNetVelocity
 from textvae.priors.flow.velocity import Velocity
+from textvae.priors.options import SamplingOptions
 
-Solver = Literal["heun", "midpoint", "multistep"]
-MAX_STEPS = 50
 COMPLETING_STEPS, COMPLETING_ROUNDS = 16, 8
 """Of a completion, and how often it goes each of them."""
-MAX_GUIDANCE = 20.0
 
 
 class FlowPrior(nn.Module):
@@ -80,12 +77,12 @@ class FlowPrior(nn.Module):
         self.features = features
         if len(latent_shape) == 3:
             heads = config.heads if words else 0
-            self.velocity: Velocity = GridVelocity(
+            self.velocity: Velocity = UNetVelocity(
                 latent_shape, num_features, config.width, config.depth, config.sides, config.patch, heads
             )
             each: tuple[int, ...] = (latent_shape[0], 1, 1)
         else:
-            self.velocity = VectorVelocity(latent_shape, num_features, config.width, config.depth)
+            self.velocity = MLPVelocity(latent_shape, num_features, config.width, config.depth)
             each = latent_shape
         self.register_buffer("mean", torch.zeros(each))
         self.register_buffer("scale", torch.ones(each))
@@ -164,7 +161,7 @@ class FlowPrior(nn.Module):
         self,
         condition: Tensor,
         noise: Float[Tensor, "n *latent"],
-        sampling: Sampling | None = None,
+        sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n *latent"]:
         """Latents made of standard normal noise.
 
@@ -183,20 +180,20 @@ class FlowPrior(nn.Module):
         return self._unstandard(solve(velocity, noise, 0.0, 1.0, steps, self.config.solver))
 
     def noise_of(
-        self, latent: Float[Tensor, "n *latent"], condition: Tensor, sampling: Sampling | None = None
+        self, latent: Float[Tensor, "n *latent"], condition: Tensor, sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n *latent"]:
         """The noise that the solver would carry to these latents: the flow backwards."""
         sampling, guidance, steps = _asked(sampling, 1.0, MAX_STEPS)
         velocity = self.guided(condition, guidance, sampling.negative)
         return solve(velocity, self._standard(latent), 1.0, 0.0, steps, self.config.solver)
 
-    def complete(
+    def inpaint(
         self,
         latent: Float[Tensor, "n c h w"],
         known: Bool[Tensor, "n 1 h w"],
         condition: Tensor,
         noise: Callable[[], Float[Tensor, "n c h w"]],
-        sampling: Sampling | None = None,
+        sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n c h w"]:
         """Latents that are ``latent`` where it is known, and elsewhere what fits it and the condition.
 
@@ -244,7 +241,9 @@ class FlowPrior(nn.Module):
 
         return velocity
 
-    def _between(self, condition: Tensor, guidance: float, sampling: Sampling) -> Callable[[Tensor, Tensor], Tensor]:
+    def _between(
+        self, condition: Tensor, guidance: float, sampling: SamplingOptions
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         """Led, with the same guidance, in the direction that lies between those of two conditions."""
         assert sampling.towards is not None
         first = self.guided(condition, guidance, sampling.negative)
@@ -311,44 +310,13 @@ class FlowPrior(nn.Module):
         return latent * self.scale + self.mean
 
 
-def solve(
-    velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, start: float, end: float, steps: int, solver: Solver
-) -> Tensor:
-    """Follows dx/dt = velocity(x, t) from one time to another in equal steps of second order."""
-    h = (end - start) / steps
-    before = None
-    for step in range(steps):
-        now = x.new_full((len(x),), start + step * h)
-        first = velocity(x, now)
-        if solver == "multistep":
-            x = x + h * (first if before is None else 1.5 * first - 0.5 * before)
-            before = first
-        elif solver == "midpoint":
-            x = x + h * velocity(x + 0.5 * h * first, now + 0.5 * h)
-        else:
-            x = x + 0.5 * h * (first + velocity(x + h * first, now + h))
-    return x
-
-
-def _asked(sampling: Sampling | None, guidance: float, steps: int) -> tuple[Sampling, float, int]:
+def _asked(sampling: SamplingOptions | None, guidance: float, steps: int) -> tuple[SamplingOptions, float, int]:
     """What is asked, and its guidance and steps, with others for those that are left open."""
-    sampling = sampling or Sampling()
+    sampling = sampling or SamplingOptions()
     guidance = guidance if sampling.guidance is None else sampling.guidance
     steps = steps if sampling.steps is None else sampling.steps
     check_sampling(guidance, steps)
     return sampling, guidance, steps
-
-
-def check_sampling(guidance: float, steps: int) -> None:
-    """Refuses what draws nothing sensible.
-
-    Raises:
-        UserError: out of range.
-    """
-    if not 0 <= guidance <= MAX_GUIDANCE:
-        raise UserError(f"guidance {guidance:g} is out of range", f"choose a number from 0 to {MAX_GUIDANCE:g}")
-    if not 1 <= steps <= MAX_STEPS:
-        raise UserError(f"{steps} steps are out of range", f"choose a whole number from 1 to {MAX_STEPS}")
 
 
 def _as(numbers: Tensor, x: Tensor) -> Tensor:

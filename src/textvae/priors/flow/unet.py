@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from textvae.priors.flow.velocity import Velocity, normed, silenced
+from textvae.priors.flow.velocity import Velocity, modulated_norm, zero_init
 
 
-class GridVelocity(Velocity):
+class UNetVelocity(Velocity):
     """Convolutions over the grid, then over one of half the sides, then over the grid again.
 
     Each convolution is told time and condition by the shift, scale and gate of its norm (as in Dhariwal & Nichol 2021,
@@ -55,7 +55,7 @@ class GridVelocity(Velocity):
         self.attention = nn.ModuleList(_Attention(width, heads) for _ in range(depth if heads else 0))
         self.grow = nn.Conv2d(width, 4 * fine, 1)
         self.after = nn.ModuleList(_Residual(fine, width) for _ in range(sides))
-        self.out = silenced(nn.Conv2d(fine, each, 3, padding=1))
+        self.out = zero_init(nn.Conv2d(fine, each, 3, padding=1))
 
     def _velocity(self, latent: Tensor, told: Tensor, words: Tensor | None, known: Tensor | None) -> Tensor:
         x = self.into(_squares(latent, self.patch))
@@ -85,8 +85,8 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = silenced(nn.Conv2d(channels, channels, 3, padding=1))
-        self.adapt = silenced(nn.Linear(width, 3 * channels))
+        self.second = zero_init(nn.Conv2d(channels, channels, 3, padding=1))
+        self.adapt = zero_init(nn.Linear(width, 3 * channels))
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         shift, scale, gate = self.adapt(told)[:, :, None, None].chunk(3, dim=1)
@@ -103,13 +103,13 @@ class _Attention(nn.Module):
         self.queries = nn.Linear(width, width)
         self.keys_values = nn.Linear(width, 2 * width)
         self.gather = nn.Linear(width, width)
-        self.adapt = silenced(nn.Linear(width, 3 * width))
+        self.adapt = zero_init(nn.Linear(width, 3 * width))
 
     def forward(
         self, grid: Float[Tensor, "n c h w"], told: Tensor, words: Float[Tensor, "n l c"], known: Bool[Tensor, "n l"]
     ) -> Float[Tensor, "n c h w"]:
         shift, scale, gate = self.adapt(told).unsqueeze(1).chunk(3, dim=2)
-        places = normed(grid.flatten(2).transpose(1, 2), shift, scale)
+        places = modulated_norm(grid.flatten(2).transpose(1, 2), shift, scale)
         seen = torch.cat([places, F.layer_norm(words, words.shape[-1:])], dim=1)
         asked = (self.queries(places), *self.keys_values(seen).chunk(2, dim=2))
         queries, keys, values = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in asked)

@@ -53,14 +53,14 @@ class Velocity(nn.Module):
         raise NotImplementedError
 
 
-def silenced(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
+def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     """The layer with weights of zero: what it adds to begins as the identity."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(cast(Tensor, layer.bias))
     return layer
 
 
-def normed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Layer norm over the last dimension, then shifted and scaled."""
     return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
 

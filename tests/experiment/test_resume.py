@@ -1,0 +1,430 @@
+"""A training that is cut off at any moment, and goes on by the same command, ends in the same bits."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import tiny
+
+from textvae import cli
+from textvae.experiment import train as experiment
+from textvae.experiment.stages import begin
+from textvae.models.with_flow import WithFlow
+from textvae.recipes.conditions import training_conditions
+from textvae.runs import run as runs
+from textvae.runs.run import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
+from textvae.utils.errors import UserError
+from textvae.utils.images import read_facts
+
+EMA = (
+    *("--trainer.epochs", "3", "--trainer.batch-size", "48"),
+    *("--trainer.ema-decay", "0.9", "--trainer.schedule", "cosine"),
+)
+"""3 x 6 steps."""
+MUON = (*EMA, "--trainer.optimizer", "muon", "--model.channels", "4", "32", "32")
+EARLY = (
+    *("--trainer.epochs", "30", "--trainer.batch-size", "48", "--trainer.learning-rate", "3e-2"),
+    *("--trainer.validation-images", "64", "--trainer.patience", "2"),
+)
+"""4 steps an epoch; the rate is so high that patience runs out after a few."""
+
+
+def words(out: Path, *settings: str) -> list[str]:
+    """The training that is cut off here."""
+    return ["train", "label-conv", "--out", str(out), *tiny.HOW, *tiny.SMALL_CONV, *settings]
+
+
+def step_of(out: Path) -> int:
+    """Where the checkpoint stands; 0 before there is one."""
+    state = read_state(out)
+    return state["training"]["step"] if state else 0
+
+
+def stopped(out: Path, settings: tuple[str, ...], number: signal.Signals, at: int) -> tuple[int, str, str]:
+    """Runs the command in a process, with a checkpoint each step, until step ``at``; then sends it a signal."""
+    process = tiny.start(*words(out, *settings), TINY_CHECKPOINT_S="0", TINY_STEP_S="0.05")
+    deadline = time.monotonic() + 240
+    while step_of(out) < at:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    return tiny.finished(process)
+
+
+def test_killed_twice_ends_in_the_same_bits(tmp_path, textvae):
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    for at in (2, 9):
+        code, out, _ = stopped(cut, EMA, signal.SIGKILL, at)
+        assert (code, out) == (-signal.SIGKILL, "")
+        assert at <= step_of(cut) < 18
+    code, _, err = tiny.finished(tiny.start(*words(cut, *EMA)))
+    assert code == 0, err
+    assert f"{cut}: going on from step" in err
+    assert textvae(*words(whole, *EMA))[0] == 0
+    assert step_of(whole) == 18
+    assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
+    assert [row["step"] for row in read_history(cut)] == [6, 12, 18]
+
+
+def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_path, textvae):
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    for number, at in ((signal.SIGINT, 1), (signal.SIGTERM, 6)):
+        code, out, err = stopped(cut, EARLY, number, at)
+        assert code == 130, err
+        assert out == f"{cut}: interrupted, resumable\n"
+        assert "the same command goes on from there" in err
+        assert "Traceback" not in err
+        assert not read_state(cut)["complete"]
+    assert textvae(*words(cut, *EARLY))[0] == 0
+    assert textvae(*words(whole, *EARLY))[0] == 0
+    # Stopped early, with the weights of the best epoch.
+    losses = [row["validation"]["loss"] for row in read_history(whole)]
+    assert len(losses) < 30
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert read_state(whole)["best"]["loss"] == min(losses)
+    assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
+    assert [row["validation"] for row in read_history(cut)] == [row["validation"] for row in read_history(whole)]
+
+
+@pytest.mark.parametrize("settings", [EMA, EARLY, MUON], ids=["ema", "early-stopping", "muon"])
+def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, monkeypatch, settings):
+    monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert textvae(*words(whole, *settings))[0] == 0
+    for writer in ("write_weights", "write_history", "write_state"):
+        plain = getattr(experiment, writer)
+        for survives in (0, 1, 4):
+            left = [survives]
+
+            def write(*arguments, plain=plain, left=left):
+                if left[0] == 0:
+                    raise OSError(errno.ENOSPC, "the disk is full")
+                left[0] -= 1
+                plain(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(experiment, writer, write)
+                with pytest.raises(OSError, match="the disk is full"):
+                    cli.main(words(cut, *settings))
+    assert textvae(*words(cut, *settings))[0] == 0
+    assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
+
+
+def test_the_same_command_after_the_end_does_nothing(tmp_path, textvae):
+    out = tmp_path / "run"
+    assert textvae(*words(out, *EMA))[0] == 0
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    code, text, err = textvae(*words(out, *EMA))
+    assert code == 0
+    assert "trained already: 18 steps" in err
+    assert text.startswith(f"{out}: trained in ")
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path) -> Path:
+    """A copy of the finished run, to break."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+
+
+def again(out: Path) -> list[str]:
+    """The command that made the finished run."""
+    from conftest import TINY_RUN
+
+    return words(out, *TINY_RUN)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (("--trainer.seed", "1"), "trainer.seed was 0, now 1"),
+        (("--model.latent-dim", "5"), "model.latent_dim was 4, now 5"),
+        (("--limit", "100"), "data.fingerprint was"),
+        (("--precision", "bf16"), "was trained in fp32, not bf16"),
+    ],
+)
+def test_other_settings_are_refused_and_nothing_is_lost(copied_run, textvae, other, said):
+    before = {path.name: path.read_bytes() for path in copied_run.iterdir()}
+    code, out, err = textvae(*again(copied_run), *other)
+    assert code == 2
+    assert out == ""
+    assert said in err
+    assert {path.name: path.read_bytes() for path in copied_run.iterdir()} == before
+
+
+def test_another_recipe_is_refused(copied_run, textvae):
+    code, _, err = textvae("train", "label-dense", "--out", copied_run)
+    assert code == 2
+    assert "recipe was 'label-conv', now 'label-dense'" in err
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path, textvae):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        code, _, err = textvae(*words(out))
+        assert code == 2
+        assert "exists and is no run" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_welcome(tmp_path, textvae):
+    assert textvae(*words(tmp_path, "--trainer.epochs", "1"))[0] == 0
+    assert {CONFIG, MODEL, STATE, HISTORY} <= {path.name for path in tmp_path.iterdir()}
+
+
+class Payload:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(copied_run, tmp_path, textvae):
+    torch.save({"training": Payload(tmp_path / "owned")}, copied_run / STATE)
+    code, _, err = textvae(*again(copied_run))
+    assert code == 2
+    assert "can't be read as a checkpoint" in err
+    assert not (tmp_path / "owned").exists()
+    # The file is dangerous indeed.
+    torch.load(copied_run / STATE, weights_only=False)
+    assert (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.99])
+def test_a_truncated_checkpoint_is_refused(copied_run, textvae, share):
+    content = (copied_run / STATE).read_bytes()
+    (copied_run / STATE).write_bytes(content[: int(share * len(content))])
+    code, _, err = textvae(*again(copied_run))
+    assert code == 2, err
+    assert "can't be read as a checkpoint" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("state", [{}, [], {"training": 3}, {"training": {"step": 1}, "best": {}, "complete": False}])
+def test_a_checkpoint_of_something_else_is_refused(copied_run, textvae, state):
+    torch.save(state, copied_run / STATE)
+    code, _, err = textvae(*again(copied_run))
+    assert code == 2, err
+    assert "can't be read as a checkpoint" in err
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.99])
+def test_truncated_weights_are_refused(copied_run, share):
+    content = (copied_run / MODEL).read_bytes()
+    (copied_run / MODEL).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match="does not hold this model"):
+        open_run(copied_run).load_model()
+
+
+def test_weights_of_another_model_are_refused(copied_run):
+    runs.write_weights(copied_run, {"weight": torch.zeros(2)})
+    with pytest.raises(UserError, match="does not hold this model"):
+        open_run(copied_run).load_model()
+
+
+def test_missing_weights_are_explained(copied_run):
+    (copied_run / MODEL).unlink()
+    with pytest.raises(UserError, match=f"has no {MODEL}"):
+        open_run(copied_run).load_model()
+
+
+def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
+    monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    plain = experiment.Training._update
+
+    def update(self) -> None:
+        plain(self)
+        if self.step == 6:  # the seventh step ruins the weights, behind a loss that is finite
+            with torch.no_grad():
+                self.model.to_grid.weight.fill_(torch.inf)
+
+    monkeypatch.setattr(experiment.Training, "_update", update)
+    code, out, err = textvae(*words(tmp_path / "run", *EMA))
+    assert (code, out) == (2, "")
+    assert "step 7: the term 'weights' is not finite" in err
+    assert step_of(tmp_path / "run") == 6
+    weights = open_run(tmp_path / "run").load_model().state_dict()
+    assert all(weight.isfinite().all() for weight in weights.values())
+    monkeypatch.setattr(experiment.Training, "_update", plain)
+    assert textvae(*words(tmp_path / "run", *EMA))[0] == 0
+
+
+def test_config_json_says_how_it_was_carried_out(tiny_run):
+    config = json.loads((tiny_run / CONFIG).read_text())
+    assert config["recipe"] == "label-conv"
+    assert config["model"]["channels"] == [4, 8, 8]
+    assert config["data"]["name"] == "fashion-mnist"
+    assert config["execution"]["precision"] == "fp32"
+    assert open_run(tiny_run).recipe.model.channels == (4, 8, 8)
+    assert open_run(tiny_run).recipe.trainer.epochs == 40
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("recipe", "label-conf", "there is no recipe 'label-conf'"),
+        ("recipe", 3, "it names no recipe"),
+        ("model", {"chanels": [4, 8, 8]}, "there is no setting 'chanels'"),
+        ("model", {"latent_dim": "4"}, "'4' is a str, not a int"),
+        ("model", {"latent_dim": True}, "True is a bool, not a int"),
+        ("model", {"channels": [4, 8]}, "channels"),
+        ("model", {"likelihood": "poisson"}, "likelihood"),
+        ("model", [], "model"),
+        ("trainer", {"epochs": 0}, "0 epochs"),
+    ],
+)
+def test_a_config_json_that_makes_no_sense_is_refused(copied_run, part, value, said):
+    config = json.loads((copied_run / CONFIG).read_text())
+    (copied_run / CONFIG).write_text(json.dumps(config | {part: value}))
+    with pytest.raises(UserError, match=said):
+        open_run(copied_run)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
+def test_a_config_json_that_is_no_json_object_is_refused(copied_run, content):
+    (copied_run / CONFIG).write_text(content)
+    with pytest.raises(UserError, match="can't be read"):
+        open_run(copied_run)
+
+
+FLOW = (
+    *("--prior", "flow", "--trainer.epochs", "1", "--trainer.batch-size", "48"),
+    *("--flow.trainer.epochs", "2", "--flow.trainer.batch-size", "64", "--flow.stride-epochs", "1"),
+    *("--flow.model.prior.width", "16", "--flow.model.prior.depth", "1", "--flow.model.prior.heads", "2"),
+)
+"""6 steps of the model, 8 of its flow, 4 of the flow's strides."""
+STAGES = [("model", 6), ("flow", 4), ("flow", 8), ("strides", 4)]
+
+
+def standing(out: Path) -> tuple[str, int]:
+    """The stage and the step of the checkpoint."""
+    state = read_state(out)
+    return (state["stage"], state["training"]["step"]) if state else ("", 0)
+
+
+@pytest.fixture(scope="module")
+def flow_run(tiny_cache, tmp_path_factory) -> Path:
+    """A run of three stages that was never cut off; read it, don't write into it."""
+    out = tmp_path_factory.mktemp("runs") / "flow"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXTVAE_CACHE", str(tiny_cache))
+        patch.delenv("TEXTVAE_DATA", raising=False)
+        code, _, err = tiny.finished(tiny.start(*words(out, *FLOW)))
+    assert code == 0, err
+    assert "stage flow: latents of 256 images" in err
+    assert "stage strides: latents of 256 images" in err
+    return out
+
+
+def test_stages_follow_each_other_and_history_names_them(flow_run):
+    history = read_history(flow_run)
+    assert [(row["stage"], row["step"]) for row in history] == STAGES
+    assert [sorted(row["loss"]) for row in history] == [
+        ["kl", "reconstruction", "total"],
+        ["total", "velocity"],
+        ["total", "velocity"],
+        ["stride", "total", "velocity"],
+    ]
+    seconds = [row["seconds"] for row in history]
+    assert seconds == sorted(seconds)
+    model = open_run(flow_run).load_model()
+    assert isinstance(model, WithFlow)
+    assert bool(model.prior.strides)
+    assert json.loads((flow_run / CONFIG).read_text())["flow"]["stride_epochs"] == 1
+
+
+def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(flow_run, tiny_data, cpu):
+    recipe, images = open_run(flow_run).recipe, tiny_data
+    before = read_state(flow_run)["training"]
+    conditions = training_conditions(images, recipe)
+    stage = begin("strides", recipe, images, conditions, cpu, flow_run, before)
+    assert stage.config.learning_rate == pytest.approx(recipe.flow.trainer.learning_rate / 4)
+    assert stage.config.epochs == 1
+    model = stage.training.model
+    assert model.strides
+    kept = before["averaged" if recipe.flow.trainer.ema_decay else "model"]
+    assert all(weight.equal(kept[f"prior.{name}"]) for name, weight in model.prior.named_parameters())
+    assert begin("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
+
+
+def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_run):
+    cut = tmp_path / "cut"
+    for at in (("model", 3), ("flow", 5), ("strides", 2)):
+        process = tiny.start(*words(cut, *FLOW), TINY_CHECKPOINT_S="0", TINY_STEP_S="0.05")
+        deadline = time.monotonic() + 240
+        while standing(cut) < at if standing(cut)[0] == at[0] else standing(cut)[0] != at[0]:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        assert tiny.finished(process)[0] == -signal.SIGKILL
+    code, _, err = tiny.finished(tiny.start(*words(cut, *FLOW)))
+    assert code == 0, err
+    assert "going on from step" in err
+    assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+    assert [(row["stage"], row["step"]) for row in read_history(cut)] == STAGES
+
+
+def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, monkeypatch, flow_run):
+    monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    cut = tmp_path / "cut"
+    for survives in (5, 2, 3, 0, 4, 1):
+        for writer in ("write_weights", "write_state"):
+            plain, left = getattr(experiment, writer), [survives]
+
+            def write(*arguments, plain=plain, left=left):
+                if left[0] == 0:
+                    raise OSError(errno.ENOSPC, "the disk is full")
+                left[0] -= 1
+                plain(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(experiment, writer, write)
+                with contextlib.suppress(OSError):
+                    textvae(*words(cut, *FLOW))
+    assert textvae(*words(cut, *FLOW))[0] == 0
+    assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+
+
+def test_a_finished_run_gets_a_flow_and_keeps_its_model(tmp_path, textvae, flow_run):
+    out = tmp_path / "run"
+    assert textvae(*words(out, *FLOW[2:6]))[0] == 0
+    before = open_run(out).load_model().state_dict()
+    assert textvae(*words(out, *FLOW))[0] == 0
+    assert (out / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+    after = open_run(out).load_model()
+    assert all(weight.equal(after.vae.state_dict()[name]) for name, weight in before.items())
+    # It has one now; the command without it would be another training.
+    code, _, err = textvae(*words(out, *FLOW[2:6]))
+    assert code == 2
+    assert "it has a flow prior (add --prior flow)" in err
+
+
+def test_a_judge_has_no_prior_to_exchange(tmp_path, textvae):
+    code, _, err = textvae("train", "judge-fashion", "--prior", "flow", "--out", tmp_path)
+    assert code == 2
+    assert "judge-fashion trains no VAE" in err
+
+
+def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tiny_run):
+    led = ("--guidance", "3", "--steps", "2", "--negative", "a bag", "--num-images", "2")
+    code, _, err = textvae("generate", flow_run, "a dress", *led, "--out", tmp_path / "led.png")
+    assert code == 0, err
+    facts = read_facts(tmp_path / "led.png")
+    assert (facts["guidance"], facts["steps"], facts["negative"]) == ("3.0", "2", "a bag")
+    code, _, err = textvae("generate", tiny_run, "a dress", *led, "--out", tmp_path / "refused.png")
+    assert code == 2
+    assert "neither guidance nor steps nor a negative prompt" in err
+    assert not (tmp_path / "refused.png").exists()

@@ -1,0 +1,101 @@
+"""The pages tell no lies that a machine can find: links lead somewhere, commands are understood."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from textvae import cli
+from textvae import data as textvae_data
+from textvae import pipeline as generator
+from textvae.data import describe
+from textvae.evaluation import evaluate
+from textvae.experiment import sweep
+from textvae.experiment import train as experiment
+from textvae.papers import reproduce
+from textvae.preparation import prepare
+from textvae.recipes import RECIPES
+from textvae.runs import card
+from textvae.runs import run as runs
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+MADE_LATER = {"RESULTS.md", "docs/figures/label-conv.png"}
+"""Written by ``textvae reproduce``: a fresh clone has them, a house under construction need not."""
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def commands() -> list[str]:
+    """Every ``textvae ...`` of the pages, the recipes' docstrings and the Makefile, without those that have PLACES."""
+    found: dict[str, None] = {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        fenced = re.findall(r"^```(?:bash|sh)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        lines = [line.strip() for block in fenced for line in block.splitlines()]
+        inline = re.findall(r"`(textvae [^`]+)`", text)
+        found |= dict.fromkeys(line.split(" #")[0] for line in [*lines, *inline] if line.startswith("textvae "))
+    for make in RECIPES.values():
+        found |= dict.fromkeys(re.findall(r"``(textvae [^`]+)``", make.__doc__ or ""))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found |= dict.fromkeys(re.findall(r"\$\(BIN\)/(textvae (?:[^\n|>\"&]|\"[^\"]*\")+)", makefile))
+    return [command.strip() for command in found if not re.search(r"\.\.\.|[A-Z]{3,}|\||^textvae -", command)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path = (page.parent / target.split("#")[0]).resolve()
+        if str(path.relative_to(ROOT)) not in MADE_LATER:
+            assert path.exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+class Understood(Exception):
+    """The command line understood its arguments and called the library."""
+
+
+def understood(*arguments: object, **settings: object) -> None:
+    raise Understood
+
+
+def test_there_are_commands_to_check() -> None:
+    verbs = {shlex.split(command)[1] for command in commands()}
+    assert verbs == set(cli.VERBS), "every verb stands in a page, and no other"
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_are_understood(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(experiment, "train_recipe", understood)
+    monkeypatch.setattr(evaluate, "evaluate_run", understood)
+    monkeypatch.setattr(reproduce, "reproduce_paper", understood)
+    monkeypatch.setattr(card, "ship", understood)
+    monkeypatch.setattr(sweep, "sweep_setting", understood)
+    monkeypatch.setattr(describe, "describe", understood)
+    monkeypatch.setattr(prepare, "prepare", understood)
+    monkeypatch.setattr(textvae_data, "source", understood)
+    monkeypatch.setattr(generator.TextToImage, "load", understood)
+    monkeypatch.setattr(runs, "open_run", lambda model: _Anything())
+    words = shlex.split(command)[1:]
+    if len(words) == 1:
+        assert words[0] in cli.VERBS  # a verb's name, not a whole command
+        return
+    with pytest.raises((Understood, SystemExit)) as left:
+        cli.main(words)
+    assert left.type is Understood or left.value.args[0] == 0, f"{command}: {capsys.readouterr().err}"
+
+
+class _Anything:
+    """A run whose attributes nobody looks at before the library is called."""
+
+    path = Path("run")

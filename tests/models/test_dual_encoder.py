@@ -1,0 +1,166 @@
+"""The pairs, and the retrieval that they judge by."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import photos
+
+from textvae import data
+from textvae.data import frozen_encoders as encoders
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.frozen_encoders import DualEncoderImages, DualEncoderText
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.evaluators.retrieval import RetrievalJudge, dual_encoder_metrics, retrieval_precision
+from textvae.experiment.train import train_recipe
+from textvae.models.dual_encoder import DualEncoder
+from textvae.preparation import prepare
+from textvae.recipes import dual_encoders as pairs
+from textvae.runs.run import open_run
+from textvae.text.base import NONE
+from textvae.training.config import TrainerConfig
+from textvae.training.loop import Training
+from textvae.utils.config import to_dict
+from textvae.utils.errors import UserError
+
+SMALL = DualEncoder.Config(text_features=6, image_features=9, width=4, dropout=0.0)
+
+
+def twins(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Text and image features of the same hidden thing, each mixed in its own way."""
+    hidden = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
+    mixing = torch.Generator().manual_seed(9)
+    return hidden @ torch.randn(4, 6, generator=mixing), hidden @ torch.randn(4, 9, generator=mixing)
+
+
+def paired(count: int, seed: int, split: str = "train") -> CaptionedImages:
+    texts, features = twins(count, seed)
+    stretches = torch.stack([torch.arange(count), torch.arange(count) + 1], dim=1)
+    captions = [f"thing {number} of {seed}" for number in range(count)]
+    return CaptionedImages("twins", split, features[:, :, None, None], captions, stretches, conditions=texts)
+
+
+def test_retrieval_has_its_closed_forms() -> None:
+    names = [f"caption {number}" for number in range(150)]
+    own = torch.eye(150)
+    assert retrieval_precision(own, own, names) == 1.0
+    assert retrieval_precision(own, own.roll(1, 0), names) == 0.0
+    # Of 100 equal chances one wins.
+    random = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    other = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(1)), dim=1)
+    precision = retrieval_precision(random, other, [str(number) for number in range(2000)])
+    assert precision == pytest.approx(0.01, abs=0.008)
+    assert precision == retrieval_precision(random, other, [str(number) for number in range(2000)])
+
+
+def test_a_caption_is_no_rival_of_itself() -> None:
+    images = F.normalize(torch.tensor([[1.0, 0.1], [1.0, -0.1], [0.0, 1.0]]), dim=1)
+    texts = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert retrieval_precision(images, texts, ["a shirt", "a shirt", "a shoe"]) == 1.0
+    with pytest.raises(ValueError, match="two different"):
+        retrieval_precision(images, texts, ["a shirt"] * 3)
+
+
+@torch.no_grad()
+def test_the_loss_is_clips() -> None:
+    torch.manual_seed(0)
+    model = SMALL.build().eval()
+    texts, features = twins(5, 0)
+    loss = model.loss(features[:, :, None, None], texts)
+    logits = torch.exp(model.log_factor) * model.embed_image(features) @ model.embed_text(texts).T
+    rows = [-torch.log_softmax(logits, dim)[range(5), range(5)].mean() for dim in (0, 1)]
+    assert float(loss.total) == pytest.approx(float(sum(rows) / 2), rel=1e-5)
+    assert float(model.log_factor.exp()) == pytest.approx(1 / 0.07, rel=1e-5)
+
+
+def test_a_pair_learns_to_retrieve_what_it_has_not_seen(cpu) -> None:
+    torch.manual_seed(0)
+    train, test = paired(400, 1), paired(120, 2, "test")
+    config = TrainerConfig(epochs=30, batch_size=50, learning_rate=1e-2, schedule="cosine")
+    assert train.conditions is not None
+    training = Training(SMALL.build(), train, train.conditions, config, cpu)
+    for _ in training.steps():
+        pass
+    recipe = pairs.pair("coco-mini")
+    assert isinstance(training.model, DualEncoder)
+    found = dual_encoder_metrics(training.model.eval(), recipe, test, {"seed": 0, "model": "x", "data": "twins"})
+    precision = found.sections["retrieval_precision"]
+    assert precision["real"] > 0.5
+    assert precision["shuffled"] < 0.05
+
+
+def test_the_judge_is_built_otherwise_than_the_pair() -> None:
+    for source in pairs.SOURCES:
+        one, other = pairs.pair(source), pairs.pair_judge(source)
+        assert one.trainer.seed != other.trainer.seed
+        assert to_dict(one.model) != to_dict(other.model)
+        assert one.data == other.data == f"{source}-64-sentence-features"
+
+
+@pytest.fixture
+def small_set(tmp_path, monkeypatch) -> Path:
+    """A prepared set whose text and image features are of toy sizes, made by the real encoders' stand-ins."""
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TEXTVAE_DATA", raising=False)
+    return photos.coco_folder(tmp_path / "mine", 40, 12)
+
+
+def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
+    try:
+        made = prepare.prepare(str(small_set), 16, "sentence", "efficientnet", workers=1)
+    except UserError as error:
+        pytest.skip(f"{error.cause}: {error.cure}")
+    assert made["splits"]["train"]["text"] == [80, 384]
+    assert made["splits"]["train"]["image"] == [40, 1280]
+    name = made["name"]
+    whole, features = data.load(name, "train"), data.load(f"{name}-features", "train")
+    assert features.images.shape == (40, 1280, 1, 1)
+    assert torch.equal(features.images.flatten(1), whole.image_conditions)
+    assert whole.encoder == pairs.pair("coco-mini").text.identity
+
+    recipe = dataclasses.replace(
+        pairs.pair("coco-mini"),
+        data=f"{name}-features",
+        model=DualEncoder.Config(width=8),
+        trainer=TrainerConfig(epochs=3, batch_size=16, validation_images=4),
+    )
+    run = tmp_path / "runs" / "pair"
+    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
+    assert train_recipe(recipe, run, cpu)
+    metrics = evaluate_run(open_run(run), torch.device("cpu"), 12, 1, 0)
+    assert set(metrics.sections["retrieval_precision"]) == {"real", "shuffled"}
+
+    encoders._pair.cache_clear()
+    text, images = DualEncoderText(str(run)), DualEncoderImages(str(run))
+    assert text.shape == (8,)
+    rows = text.encode(["a red block", NONE])
+    assert rows.norm(dim=1).tolist() == pytest.approx([1, 0], abs=1e-5)
+
+    # The pair's own set takes the features from the set beside it: no image is looked at again.
+    monkeypatch.setattr(encoders.EfficientNetImages, "embed", None)
+    again = prepare.prepare(str(small_set), 16, "pair", "pair", pair=run, workers=1)
+    monkeypatch.undo()
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
+    shared = data.load(again["name"], "test")
+    assert shared.conditions.shape == (24, 8)
+    assert torch.allclose(shared.image_conditions, images.embed(shared.images), atol=1e-4)
+    assert shared.encoder == text.identity == images.identity
+
+    judge = RetrievalJudge(open_run(run))
+    captions = [shared.captions[start] for start in shared.caption_range[:, 0].tolist()]
+    expected = retrieval_precision(shared.image_conditions, shared.conditions[shared.caption_range[:, 0]], captions)
+    pictures = judge.embed_images(encoders.EfficientNetImages().embed(shared.images))
+    assert retrieval_precision(pictures, judge.embed_captions(captions), captions) == pytest.approx(expected, abs=0.1)
+
+
+def test_pairs_of_other_models_are_refused(tmp_path) -> None:
+    encoders._pair.cache_clear()
+    with pytest.raises(UserError, match="no run folder"):
+        _ = DualEncoderText(str(tmp_path / "nothing")).shape
+    with pytest.raises(UserError, match="no pair"):
+        _ = DualEncoderText("judge-digits").shape
+    with pytest.raises(UserError, match="trained before"):
+        encoders.text_encoder("pair", "", None)

@@ -1,0 +1,197 @@
+"""COCO's layout, image folders and shards: the same records from each."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from helpers import photos
+
+from textvae.preparation.layouts.coco import CocoCaptions
+from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.layouts.webdataset import Shards, read_shard
+from textvae.preparation.records import Record, clean
+from textvae.preparation.sources import PHOTOS, Subset, photo_source, splits_of
+from textvae.utils.errors import UserError
+
+
+def told(records: list[Record]) -> list[tuple[list[str], bytes]]:
+    return [(sorted(record.captions), record.image.read()) for record in records if record.image]
+
+
+def expected(numbers: range) -> list[tuple[list[str], bytes]]:
+    return [(sorted(photos.captions(n)), photos.encoded(photos.picture(n))) for n in numbers]
+
+
+def test_coco_2017_and_2014(tmp_path) -> None:
+    source = photo_source(str(photos.coco_folder(tmp_path / "Photos of me", 5, 3)))
+    assert isinstance(source, CocoCaptions)
+    assert source.name == "photos-of-me"
+    splits = splits_of(source, Subset())
+    assert told(splits["train"]) == expected(range(5))
+    # What COCO calls val is what papers test on.
+    assert told(splits["test"]) == expected(range(5, 8))
+    for kind in ("train", "val"):
+        (tmp_path / "Photos of me" / f"{kind}2017").rename(tmp_path / "Photos of me" / f"{kind}2014")
+        old = tmp_path / "Photos of me" / "annotations" / f"captions_{kind}2017.json"
+        old.rename(old.with_name(f"captions_{kind}2014.json"))
+    assert told(splits_of(source, Subset())["train"]) == expected(range(5))
+
+
+def test_coco_with_gaps(tmp_path) -> None:
+    folder = photos.coco_folder(tmp_path, 3, 1)
+    path = folder / "annotations" / "captions_train2017.json"
+    content = json.loads(path.read_text())
+    content["images"] += [{"id": 0, "file_name": "again.jpg"}, {"id": 77, "file_name": "../../etc/passwd"}]
+    content["annotations"].append({"id": 9, "image_id": 12345, "caption": "of nothing"})
+    path.write_text(json.dumps(content))
+    problems = [record.problem for record in splits_of(CocoCaptions("x", folder), Subset())["train"] if record.problem]
+    assert [problem.split(":")[0] for problem in problems] == [
+        "this image id stands twice",
+        "its file name leads elsewhere",
+        "1 captions belong to no image of this file",
+    ]
+    path.write_text('{"images": [{"id": 3}]')
+    with pytest.raises(UserError, match="can't be read as COCO captions"):
+        splits_of(CocoCaptions("x", folder), Subset())
+
+
+def test_image_folders(tmp_path) -> None:
+    source = photo_source(str(photos.image_folder(tmp_path, {"train": 4, "validation": 1, "test": 2})))
+    assert isinstance(source, ImageFolder)
+    splits = splits_of(source, Subset())
+    assert told(splits["train"]) == expected(range(4))
+    assert told(splits["val"]) == expected(range(4, 5))
+    assert told(splits["test"]) == expected(range(5, 7))
+
+
+def test_metadata_lines_of_one_file_are_its_captions_and_bad_lines_are_told(tmp_path) -> None:
+    lines = [
+        '{"file_name": "a.jpg", "text": "one"}',
+        "",
+        "not json",
+        '{"file_name": "a.jpg", "text": ["two", "three"]}',
+        '{"file_name": "/etc/passwd", "text": "x"}',
+        '{"text": "x"}',
+        '{"file_name": "b.jpg", "text": 7}',
+        "[]",
+        "[" * 100_000,
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    records = list(ImageFolder("x", tmp_path).splits()["train"])
+    assert [record.captions for record in records if not record.problem] == [("one", "two", "three")]
+    assert [record.key for record in records if record.problem] == [
+        "/etc/passwd",
+        *(f"line {number}" for number in (3, 6, 7, 8, 9)),
+    ]
+
+
+def test_one_folder_gives_a_tenth_to_test(tmp_path) -> None:
+    folder = photos.image_folder(tmp_path, {"train": 30}) / "train"
+    splits = splits_of(photo_source(str(folder)), Subset())
+    assert (len(splits["train"]), len(splits["test"])) == (27, 3)
+    assert not {r.key for r in splits["train"]} & {r.key for r in splits["test"]}
+    assert splits == splits_of(photo_source(str(folder)), Subset())
+
+
+def test_shards(tmp_path) -> None:
+    samples = {f"{n:03d}": (photos.encoded(photos.picture(n)), photos.captions(n)[0]) for n in range(6)}
+    photos.shard(tmp_path / "my-train-0000.tar", dict(list(samples.items())[:3]))
+    photos.shard(tmp_path / "my-train-0001.tar", dict(list(samples.items())[3:5]))
+    photos.shard(tmp_path / "my-val-0000.tar", dict(list(samples.items())[5:]))
+    source = photo_source(str(tmp_path))
+    assert isinstance(source, Shards)
+    splits = splits_of(source, Subset())
+    assert [record.key for record in splits["train"]] == [
+        *(f"my-train-0000/00{n}" for n in range(3)),
+        *(f"my-train-0001/00{n}" for n in range(3, 5)),
+    ]
+    for record, (image, text) in zip([*splits["train"], *splits["test"]], samples.values(), strict=True):
+        assert record.image is not None
+        assert (record.image.read(), record.captions) == (image, (text,))
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tgz"])
+def test_compressed_shards_are_refused_with_what_to_do(tmp_path, ending) -> None:
+    plain = photos.shard(tmp_path / "my-train-0000.tar", {"a": (photos.encoded(photos.picture(0)), "x")})
+    (tmp_path / f"my-train-0001{ending}").write_bytes(gzip.compress(plain.read_bytes()))
+    for _ in ("beside a plain one", "alone"):
+        with pytest.raises(UserError, match="is compressed") as error:
+            photo_source(str(tmp_path)).splits()
+        assert "gunzip" in error.value.cure
+        plain.unlink(missing_ok=True)
+
+
+def test_a_shard_with_gaps_or_cut_short_gives_what_it_has(tmp_path) -> None:
+    image = photos.encoded(photos.picture(0))
+    path = photos.shard(
+        tmp_path / "a.tar",
+        {"no-image": (None, "x"), "no-text": (image, None), "b.c": (image, "é"), "last": (image, "z")},
+    )
+    records = list(read_shard(path))
+    assert [bool(record.problem) for record in records] == [True, False, False, False]
+    assert [record.captions for record in records] == [("x",), (), ("é",), ("z",)]
+    path.write_bytes(path.read_bytes()[: 512 * 3])
+    cut = list(read_shard(path))
+    assert cut[0].captions == ("x",)
+    assert "can't be read to its end" in cut[-1].problem
+
+
+def test_subsets_are_drawn_by_seed_and_by_theme(tmp_path) -> None:
+    source = photo_source(str(photos.coco_folder(tmp_path, 40, 20)))
+
+    def keys(subset: Subset) -> list[str]:
+        return [record.key for record in splits_of(source, subset)["train"]]
+
+    assert len(keys(Subset(0.25))) == 10
+    assert keys(Subset(0.25)) == keys(Subset(0.25)) == sorted(keys(Subset(0.25)), key=int)
+    assert keys(Subset(0.25)) != keys(Subset(0.25, seed=1))
+    assert keys(Subset(theme=("red", "white"))) == [str(n) for n in range(40) if n % 4 in (0, 3)]
+    assert keys(Subset(theme=("BLOCK",))) == keys(Subset())
+    with pytest.raises(UserError, match="is left for train"):
+        keys(Subset(theme=("re",)))
+    with pytest.raises(UserError, match="fraction"):
+        Subset(0.0)
+    assert Subset(0.1, ("cow", "sheep"), 3).suffix == "-cow-sheep-0.1-seed3"
+
+
+def test_captions_are_cleaned_of_what_nobody_sees() -> None:
+    long = "word " * 2500
+    kept, notes = clean(["a\n dog\0 ", "a dog", "", " \t", "A dog", "狗在草地上", long])
+    assert kept == ("a dog", "A dog", "狗在草地上", long.strip())
+    assert sorted(notes) == ["empty caption dropped"] * 2 + ["repeated caption dropped"]
+
+
+def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
+    with pytest.raises(UserError, match="Did you mean coco-mini"):
+        photo_source("coco_mini")
+    with pytest.raises(UserError, match="no layout"):
+        photo_source(str(tmp_path))
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="TEXTVAE_DATA"):
+        photo_source("products")
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("coco-mini", {"train": (2145, 3009), "test": (400, 1997)}),
+        ("flowers102", {"train": (6989, 6989), "test": (1200, 1200)}),
+        ("products", {"train": (26000, 26000), "test": (3000, 3000)}),
+    ],
+)
+def test_the_real_sources(name, counts) -> None:
+    if not any(folder.is_dir() for folder in _places(name)):
+        pytest.skip(f"{name} is not here: TEXTVAE_DATA does not hold it")
+    splits = splits_of(photo_source(name), Subset())
+    found = {split: (len(records), sum(len(r.captions) for r in records)) for split, records in splits.items()}
+    assert found == counts
+    assert not any(record.problem for records in splits.values() for record in records)
+
+
+def _places(name: str) -> list[Path]:
+    from textvae.utils.paths import data_folders
+
+    assert name in PHOTOS
+    return data_folders(name)

@@ -1,0 +1,405 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from textvae.models.caption_encoders import WordTransformer
+from textvae.models.label_conv import LabelConv
+from textvae.models.spatial_vae import SpatialVAE
+from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
+from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors.flow import prior as flow_module
+from textvae.priors.flow.solvers import solve
+from textvae.utils.errors import UserError
+
+SMALL = FlowPrior.Config(width=16, depth=2, heads=2)
+
+
+def flow(shape: tuple[int, ...] = (3,), config: FlowPrior.Config = SMALL, size: int = 4) -> FlowPrior:
+    """A flow with random weights throughout, so that nothing is zero by its initial value."""
+    torch.manual_seed(0)
+    prior = FlowPrior(config, shape, nn.Identity(), size).eval()
+    for parameter in prior.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return prior
+
+
+def latents(shape: tuple[int, ...]) -> SpatialVAE:
+    """What a flow asks of a VAE: the shape of its latents."""
+    vae = SpatialVAE.Config(channels=(4, 4)).build()
+    vae.prior.latent_shape = shape
+    return vae
+
+
+class Linear(nn.Module):
+    """dx/dt = A x + b c: all of its flow is known."""
+
+    def __init__(self, matrix: torch.Tensor, bias: torch.Tensor) -> None:
+        super().__init__()
+        self.matrix, self.bias = matrix, bias
+
+    def forward(self, x, time, stride, features):
+        return x @ self.matrix.T + features @ self.bias
+
+
+def linear_flow(matrix: torch.Tensor, bias: torch.Tensor) -> FlowPrior:
+    prior = flow((len(matrix),), size=len(bias))
+    prior.velocity = Linear(matrix, bias)
+    prior.mean.copy_(torch.linspace(-1, 1, len(matrix)))
+    prior.scale.copy_(torch.linspace(0.5, 2, len(matrix)))
+    return prior
+
+
+def gaussian_of(prior: FlowPrior, condition: torch.Tensor) -> torch.distributions.MultivariateNormal:
+    """p(z|c) of a linear flow: z = scale (e^A x0 + A^-1 (e^A - 1) b c) + mean."""
+    matrix, bias = prior.velocity.matrix, prior.velocity.bias
+    end = torch.matrix_exp(matrix)
+    shift = condition @ bias @ torch.linalg.solve(matrix, end - torch.eye(len(matrix))).T
+    scaled = torch.diag(prior.scale) @ end
+    return torch.distributions.MultivariateNormal(shift * prior.scale + prior.mean, scaled @ scaled.T)
+
+
+MATRIX = torch.tensor([[0.5, 0.3, 0.0], [-0.2, -0.7, 0.1], [0.0, 0.4, 0.3]])
+BIAS = torch.tensor([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]])
+
+
+def test_the_log_density_of_a_linear_flow_is_the_gaussian_s():
+    prior, condition = linear_flow(MATRIX, BIAS), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    latent = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
+    expected = gaussian_of(prior, condition).log_prob(latent)
+    torch.testing.assert_close(prior.log_prob(latent, condition, exact=True), expected, rtol=1e-3, atol=1e-3)
+    # Hutchinson's estimate is right on average, and at once where dimensions do not mix.
+    many = prior.log_prob(latent.repeat(2000, 1), condition.repeat(2000, 1)).view(2000, 3)
+    assert float(many.std(0).min()) > 0.01
+    torch.testing.assert_close(many.mean(0), expected, rtol=0, atol=0.03)
+    straight = linear_flow(torch.diag(torch.tensor([0.5, -0.7, 0.3])), BIAS)
+    expected = gaussian_of(straight, condition).log_prob(latent)
+    torch.testing.assert_close(straight.log_prob(latent, condition), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_samples_of_a_linear_flow_are_the_gaussian_s_own():
+    prior, condition = linear_flow(MATRIX, BIAS), torch.tensor([[1.0, 0.0]]).expand(4000, 2)
+    noise = torch.randn(4000, 3, generator=torch.Generator().manual_seed(2))
+    latent = prior.sample(condition, noise, SamplingOptions(guidance=1.0, steps=20))
+    wanted = gaussian_of(prior, condition[:1])
+    torch.testing.assert_close(latent.mean(0), wanted.mean[0], rtol=0, atol=0.1)
+    torch.testing.assert_close(latent.T.cov(), wanted.covariance_matrix[0], rtol=0.1, atol=0.1)
+    torch.testing.assert_close(prior.noise_of(latent, condition), noise, rtol=1e-3, atol=1e-3)
+
+
+def test_the_kl_is_that_of_the_gaussians_on_average():
+    prior, condition = linear_flow(MATRIX, BIAS), torch.tensor([[0.0, 1.0]])
+    mean, log_variance = torch.tensor([[0.3, -0.2, 0.5]]), torch.tensor([[-1.0, 0.2, -0.5]])
+    torch.manual_seed(3)
+    found = prior.kl(mean.expand(20000, 3), log_variance.expand(20000, 3), condition.expand(20000, 2))
+    posterior = torch.distributions.MultivariateNormal(mean, torch.diag_embed(log_variance.exp()))
+    wanted = torch.distributions.kl_divergence(posterior, gaussian_of(prior, condition))
+    assert found.shape == (20000, 1)
+    torch.testing.assert_close(found.mean(), wanted[0], rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize("solver", ["heun", "midpoint", "multistep"])
+def test_solvers_are_of_second_order_and_exact_on_straight_lines(solver):
+    x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    straight = solve(lambda x, t: torch.full_like(x, 3.0), x, 0.0, 1.0, 1, solver)
+    torch.testing.assert_close(straight, x + 3)
+    errors = [
+        float((solve(lambda x, t: -x * (1 + t[:, None]), x, 0.0, 1.0, steps, solver) - x * math.exp(-1.5)).norm())
+        for steps in (20, 40)
+    ]
+    assert 3.5 < errors[0] / errors[1] < 4.5
+
+
+@pytest.mark.parametrize(("solver", "asked"), [("heun", 10), ("midpoint", 10), ("multistep", 5)])
+def test_multistep_asks_the_network_half_as_often(solver, asked):
+    times = []
+
+    def velocity(x, t):
+        times.append(t)
+        return x
+
+    solve(velocity, torch.ones(1, 2), 0.0, 1.0, 5, solver)
+    assert len(times) == asked
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"), [((3,), 1), ((2, 4, 4), 1), ((2, 7, 5), 1), ((2, 8, 6), 2), ((2, 7, 5), 2)]
+)
+def test_guidance_of_one_is_no_guidance_and_a_negative_is_led_away_from(shape, patch):
+    prior, condition = flow(shape, dataclasses.replace(SMALL, patch=patch)), torch.eye(4)
+    noise = torch.randn(4, *shape)
+    plain = prior.sample(condition, noise, SamplingOptions(guidance=1.0))
+    assert plain.shape == noise.shape
+    own = prior.sample(condition, noise)
+    torch.testing.assert_close(own, prior.sample(condition, noise, SamplingOptions(guidance=SMALL.guidance)))
+    silent = SamplingOptions(negative=torch.zeros(4, 4))
+    torch.testing.assert_close(own, prior.sample(condition, noise, silent))
+    assert not torch.allclose(own, plain, atol=1e-3)
+    # Led from a condition to itself, nothing is added.
+    torch.testing.assert_close(prior.sample(condition, noise, SamplingOptions(3.0, negative=condition)), plain)
+    # At guidance 0 the negative is all that is drawn; with none, what is drawn when nothing is said.
+    turned = SamplingOptions(guidance=0.0, negative=condition.flip(0))
+    torch.testing.assert_close(
+        prior.sample(condition, noise, turned), prior.sample(condition.flip(0), noise, SamplingOptions(guidance=1.0))
+    )
+    nothing = prior.sample(torch.zeros(4, 4), noise, SamplingOptions(guidance=1.0))
+    torch.testing.assert_close(prior.sample(condition, noise, SamplingOptions(guidance=0.0)), nothing)
+
+
+def test_every_step_counts_and_the_range_is_kept():
+    prior, condition, noise = flow(), torch.eye(4), torch.randn(4, 3)
+    few, many = (prior.sample(condition, noise, SamplingOptions(steps=n)) for n in (1, 50))
+    assert not torch.allclose(few, many, atol=1e-3)
+    for wrong in (
+        SamplingOptions(steps=0),
+        SamplingOptions(steps=51),
+        SamplingOptions(guidance=-0.1),
+        SamplingOptions(guidance=math.nan),
+    ):
+        with pytest.raises(UserError, match="out of range"):
+            prior.sample(condition, noise, wrong)
+
+
+def test_a_new_flow_does_not_move_and_learns_each_condition_s_own_latents():
+    torch.manual_seed(0)
+    config = FlowConfig(FlowPrior.Config(width=32, depth=1), size=2)
+    prior = config.build(latents((2,)))
+    noise, both = torch.randn(200, 2), torch.eye(2).repeat(100, 1)
+    torch.testing.assert_close(prior.sample(both, noise), noise)
+
+    centres, spread = torch.tensor([[5.0, 1.0], [-3.0, 2.0]]), torch.tensor([0.5, 0.1])
+    stretched = torch.cat([centres[both.argmax(1)], spread.log().mul(2).expand(200, 2)], dim=1)
+    prior.standardise(*stretched.chunk(2, dim=1))
+    torch.testing.assert_close(prior.mean, centres.mean(0))
+    torch.testing.assert_close(prior.scale, (centres.var(0, correction=0) + spread.square()).sqrt())
+    training = FlowMatching(prior, strides=False)
+    optimizer = torch.optim.Adam(prior.parameters(), 3e-3)
+    for _ in range(400):
+        optimizer.zero_grad()
+        training.loss(stretched, both).total.backward()
+        optimizer.step()
+    prior.eval()
+    with torch.no_grad():
+        drawn = prior.sample(both, noise, SamplingOptions(guidance=1.0, steps=20)).view(100, 2, 2)
+        true = -0.5 * (2 + 2 * spread.log().sum() + 2 * math.log(2 * math.pi))
+        density = prior.log_prob(stretched[:, :2] + spread * noise, both, exact=True)
+    torch.testing.assert_close(drawn.mean(0), centres, rtol=0, atol=0.3)
+    torch.testing.assert_close(drawn.std(0), spread.expand(2, 2), rtol=0.5, atol=0.05)
+    torch.testing.assert_close(density.mean(), true, rtol=0, atol=0.5)
+
+    # Then strides: one evaluation lands where twenty steps of the solver do.
+    prior.strides.fill_(True)
+    training = FlowMatching(prior.train(), strides=True)
+    for _ in range(300):
+        optimizer.zero_grad()
+        training.loss(stretched, both).total.backward()
+        optimizer.step()
+    with torch.no_grad():
+        jumped = prior.sample(both, noise, SamplingOptions(steps=1)).view(100, 2, 2)
+    torch.testing.assert_close(jumped.mean(0), centres, rtol=0, atol=1.0)
+
+
+def test_the_shortest_strides_are_guided_midpoint_steps():
+    prior, condition = flow(), torch.eye(4)
+    at, time = torch.randn(4, 3), torch.tensor([0.0, 0.125, 0.5, 0.875])
+    stride = torch.full((4,), 1 / SMALL.steps)
+    guided = prior.guided(condition, SMALL.guidance, None)
+    with torch.no_grad():
+        half = at + stride[:, None] / 2 * guided(at, time)
+        torch.testing.assert_close(prior._two_halves(at, time, stride, condition), guided(half, time + stride / 2))
+        # A longer one is the mean of its halves, taken as strides, without more guidance.
+        longer, halves = torch.full((4,), 0.5), torch.full((4,), 0.25)
+        first = prior.velocity(at, time / 2, halves, condition)
+        second = prior.velocity(at + 0.25 * first, time / 2 + 0.25, halves, condition)
+        found = prior._two_halves(at, time / 2, longer, condition)
+    torch.testing.assert_close(found, (first + second) / 2)
+
+
+def test_half_of_all_strides_are_the_shortest_and_the_others_any_length(monkeypatch):
+    prior, strides = flow(), []
+    plain = prior._two_halves
+
+    def two_halves(at, time, stride, condition):
+        strides.append((time, stride))
+        return plain(at, time, stride, condition)
+
+    monkeypatch.setattr(prior, "_two_halves", two_halves)
+    prior.shortcut_error(torch.randn(6000, 3), torch.eye(4).repeat(1500, 1))
+    ((time, stride),) = strides
+    lengths = [2.0**-n for n in range(int(math.log2(SMALL.steps)) + 1)]
+    assert sorted(set(stride.tolist()), reverse=True) == lengths
+    shares = [float((stride == length).double().mean()) for length in lengths]
+    assert shares[-1] == pytest.approx(0.5, abs=0.03)
+    assert shares[:-1] == pytest.approx([0.5 / (len(lengths) - 1)] * (len(lengths) - 1), abs=0.03)
+    # Each begins where one of its length can, and ends at 1 at the latest.
+    assert bool(((time / stride).frac() == 0).all() and (time + stride <= 1).all())
+
+
+def test_strides_are_taught_by_one_half_of_a_batch_and_velocities_by_the_other(monkeypatch):
+    training, seen = FlowMatching(flow(), strides=True), {}
+    for name in ("matching_error", "shortcut_error"):
+        plain = getattr(training.prior, name)
+        monkeypatch.setattr(
+            training.prior, name, lambda z, c, name=name, plain=plain: (seen.update({name: c}), plain(z, c))[1]
+        )
+    conditions = torch.eye(4).repeat(2, 1)
+    terms = training.loss(torch.randn(8, 6), conditions)
+    assert seen["shortcut_error"].equal(conditions[:4])
+    assert seen["matching_error"].equal(conditions[4:])
+    torch.testing.assert_close(terms.total, terms.terms["velocity"] + terms.terms["stride"])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 7, 5)])
+def test_a_batch_may_have_no_shortest_stride(shape):
+    prior, at = flow(shape), torch.randn(4, *shape)
+    found = prior._two_halves(at, torch.zeros(4), torch.full((4,), 0.5), torch.eye(4))
+    assert found.shape == at.shape
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 4, 4)])
+def test_words_are_attended_to_and_padding_is_not(shape):
+    torch.manual_seed(0)
+    prior = FlowConfig(SMALL, "words", size=9).build(latents(shape)).eval()
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    tokens = torch.tensor([[1, 4, 5, 2], [1, 5, 4, 2], [0, 0, 0, 0]])
+    noise = torch.randn(1, *shape).expand(3, *shape)
+    drawn = prior.sample(tokens, noise)
+    padded = prior.sample(nn.functional.pad(tokens, (0, 3)), noise)
+    torch.testing.assert_close(drawn, padded)
+    assert drawn.isfinite().all()
+    assert not torch.allclose(drawn[0], drawn[2], atol=1e-3)
+    if len(shape) == 3:
+        assert not torch.allclose(drawn[0], drawn[1], atol=1e-3)  # the order of the words counts
+
+
+def test_frozen_word_vectors_are_read_as_they_are():
+    prior = FlowConfig(SMALL, "vectors", size=6).build(latents((2, 4, 4))).eval()
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    vectors = torch.randn(2, 3, 6)
+    vectors[:, 2] = 0
+    noise = torch.randn(2, 2, 4, 4)
+    torch.testing.assert_close(prior.sample(vectors, noise), prior.sample(vectors[:, :2], noise))
+
+
+def test_words_of_padding_are_zeros_and_need_no_company():
+    torch.manual_seed(0)
+    reader = WordTransformer(9, 16).eval()
+    tokens = torch.tensor([[1, 4, 2, 0, 0], [0, 0, 0, 0, 0]])
+    read = reader(tokens)
+    assert read.shape == (2, 3, 16)  # what is padding in every caption costs nothing
+    assert read[tokens[:, :3] == 0].eq(0).all()
+    torch.testing.assert_close(read[:1], reader(tokens[:1, :3]))
+    in_training = reader.train()(tokens)
+    assert in_training.shape == (2, 5, 16)
+    torch.testing.assert_close(read, in_training[:, :3])
+
+
+def test_attention_is_the_same_where_gradients_flow():
+    torch.manual_seed(0)
+    prior = FlowConfig(SMALL, "words", size=9).build(latents((2, 4, 4))).eval()
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    tokens, noise = torch.tensor([[1, 4, 5, 2], [1, 5, 0, 0]]), torch.randn(2, 2, 4, 4)
+    with torch.no_grad():
+        drawn = prior.sample(tokens, noise)
+    torch.testing.assert_close(drawn, prior.sample(tokens, noise))
+
+
+def test_words_left_out_close_up_in_order_and_any_number_of_them_is():
+    torch.manual_seed(0)
+    captions = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 0, 0]]).repeat(9000, 1)
+    shortened = with_words_left_out(captions, 0.5)
+    number = (shortened != 0).sum(1)
+    assert all(row[:n].diff().gt(0).all() and row[n:].eq(0).all() for row, n in zip(shortened, number, strict=True))
+    # Half of the captions are whole, and one in nine of the others.
+    expected = torch.full((9,), 0.5 / 9)
+    expected[8] += 0.5
+    torch.testing.assert_close(number.bincount(minlength=9) / 9000, expected, atol=0.02, rtol=0)
+    assert with_words_left_out(captions, 0.0).equal(captions)
+
+
+def test_words_are_left_out_of_what_a_flow_is_taught_but_not_of_prompts(monkeypatch):
+    torch.manual_seed(0)
+    shape, captions = (2, 4, 4), torch.arange(1, 9).repeat(64, 1)
+    prior = FlowConfig(dataclasses.replace(SMALL, word_dropout=1.0), "words", size=9).build(latents(shape))
+    seen = []
+    monkeypatch.setattr(prior.features, "forward", lambda tokens: seen.append(tokens) or torch.zeros(*tokens.shape, 16))
+    FlowMatching(prior, strides=False).loss(torch.zeros(64, 4, 4, 4), captions)
+    assert (seen[0] == 0).float().mean() > 0.3
+    prior.sample(captions, torch.zeros(64, *shape), SamplingOptions(guidance=1.0))
+    assert seen[-1].equal(captions)
+
+
+def test_numbers_have_no_words_to_leave_out():
+    with pytest.raises(UserError, match="no words to leave out"):
+        FlowConfig(dataclasses.replace(SMALL, word_dropout=0.5)).build(latents((2, 4, 4)))
+
+
+def test_a_vae_with_a_flow_keeps_its_posterior_and_likelihood():
+    torch.manual_seed(0)
+    vae = LabelConv.Config(channels=(4, 8, 8), latent_dim=4, embedding_dim=8).build().eval()
+    model = WithFlow(vae, FlowConfig(SMALL).build(vae)).eval()
+    images, condition = torch.rand(3, 1, 28, 28), torch.eye(10)[:3]
+    torch.testing.assert_close(model.reconstruct(images, condition), vae.reconstruct(images, condition))
+    # Untrained, the flow does not move: it is N(0, I), like the prior it replaces.
+    noise = torch.randn(3, 4)
+    torch.testing.assert_close(model.sample(condition, noise), vae.sample(condition, noise))
+    torch.testing.assert_close(
+        model.prior.log_prob(noise, condition), vae.prior.log_prob(noise, condition), rtol=1e-4, atol=1e-4
+    )
+    mean, log_variance = moments(model, images, condition).chunk(2, dim=1)
+    torch.testing.assert_close(mean, vae.posterior(images, condition).mean)
+    torch.testing.assert_close(log_variance, vae.posterior(images, condition).log_variance)
+
+
+def test_other_priors_can_t_be_led():
+    vae = LabelConv.Config(channels=(4, 8, 8), latent_dim=4, embedding_dim=8).build()
+    for asked in (
+        SamplingOptions(guidance=2.0),
+        SamplingOptions(steps=3),
+        SamplingOptions(negative=torch.zeros(1, 10)),
+    ):
+        with pytest.raises(UserError, match="neither guidance nor steps"):
+            vae.sample(torch.eye(10)[:1], torch.randn(1, 4), asked)
+    assert vae.sample(torch.eye(10)[:1], torch.randn(1, 4), SamplingOptions()).shape == (1, 1, 28, 28)
+
+
+class Rectified(nn.Module):
+    """The velocity of a rectified flow to N(0, C): E[x1 - x0 | x at t], in closed form."""
+
+    def __init__(self, covariance: torch.Tensor) -> None:
+        super().__init__()
+        self.covariance = covariance
+
+    def forward(self, x, time, stride, features):
+        t, one = float(time[0]), torch.eye(len(self.covariance))
+        gain = (t * self.covariance - (1 - t) * one) @ torch.linalg.inv(t**2 * self.covariance + (1 - t) ** 2 * one)
+        return (x.flatten(1) @ gain.T).view_as(x)
+
+
+def test_what_is_filled_in_agrees_with_what_is_known(monkeypatch):
+    prior = flow((1, 1, 2))
+    prior.velocity = Rectified(torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
+    latent = torch.tensor([[[1.5, 0.0]]]).expand(4000, 1, 1, 2)
+    known = torch.tensor([[[True, False]]]).expand(4000, 1, 1, 2)
+
+    def filled() -> torch.Tensor:
+        draws = torch.Generator().manual_seed(0)
+        noise = lambda: torch.randn(latent.shape, generator=draws)
+        return prior.inpaint(latent, known, torch.eye(4)[:1].expand(4000, 4), noise, SamplingOptions(1.0))[
+            ..., 1
+        ].flatten()
+
+    # Given 1.5, the other one is N(1.35, 0.19): more rounds come nearer to it.
+    errors = []
+    for rounds in (1, 4, 16):
+        monkeypatch.setattr(flow_module, "COMPLETING_ROUNDS", rounds)
+        found = filled()
+        errors.append(abs(float(found.mean()) - 1.35))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert abs(float(found.std()) - 0.19**0.5) < 0.05

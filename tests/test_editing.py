@@ -1,0 +1,142 @@
+import pytest
+import torch
+from torch import nn
+
+from textvae import editing as play
+from textvae.models.spatial_vae import SpatialVAE
+from textvae.models.with_flow import FlowConfig, WithFlow
+from textvae.pipeline import TextToImage
+from textvae.priors import FlowPrior
+from textvae.text.labels import FASHION
+from textvae.text.vocabulary import Vocabulary
+from textvae.utils.errors import UserError
+from textvae.utils.images import save_png, to_pil
+
+SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
+WORDS = Vocabulary(("red", "white", "flower"), 5)
+
+
+def generator(text, config: FlowConfig) -> TextToImage:
+    """A SpatialVAE with random weights throughout: it draws noise, but by all of its parts."""
+    torch.manual_seed(0)
+    vae = SpatialVAE.Config(channels=(4, 8), latent_channels=2).build()
+    prior = config.build(vae)
+    for parameter in prior.velocity.parameters():
+        nn.init.normal_(parameter, std=0.15)
+    return TextToImage(WithFlow(vae, prior), text)
+
+
+@pytest.fixture(scope="module")
+def labels() -> TextToImage:
+    return generator(FASHION, FlowConfig(SMALL))
+
+
+@pytest.fixture(scope="module")
+def words() -> TextToImage:
+    return generator(WORDS, FlowConfig(SMALL, "words", WORDS.num_tokens))
+
+
+def bits(pictures) -> list[bytes]:
+    return [picture.tobytes() for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"), [("labels", "a dress", "a bag"), ("words", "red", "white flower")]
+)
+def test_interpolation_begins_and_ends_with_its_prompts(request, kind, first, second):
+    model = request.getfixturevalue(kind)
+    frames = bits(play.interpolate(model, first, second, frames=5, seed=3))
+    assert [frames[0], frames[-1]] == bits(model([first, second], seed=3))
+    assert len(set(frames)) == 5
+
+
+def test_interpolation_of_numbers_needs_no_flow_and_of_words_does(labels, words):
+    plain = TextToImage(labels.model.vae, WORDS)
+    with pytest.raises(UserError, match="has no flow prior"):
+        play.interpolate(plain, "red", "white")
+    assert len(play.interpolate(TextToImage(labels.model.vae, FASHION), "a dress", "a bag", frames=2)) == 2
+    with pytest.raises(UserError, match="lead nowhere"):
+        play.interpolate(labels, "a dress", "a bag", frames=1)
+    # Guidance holds between words as it does at them.
+    led = bits(play.interpolate(words, "red", "white", frames=3, seed=3, guidance=4.0))
+    assert led[0] == bits(words("red", 1, seed=3, guidance=4.0))[0]
+    assert led[-1] == bits(words("white", 1, seed=3, guidance=4.0))[0]
+    assert led != bits(play.interpolate(words, "red", "white", frames=3, seed=3, guidance=1.0))
+
+
+def picture() -> torch.Tensor:
+    return torch.randint(0, 256, (1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+
+
+def test_an_edit_to_the_same_words_changes_nothing_and_to_others_something(labels):
+    same = play.edit(labels, picture(), "a dress", "a dress", guidance=1.0)
+    assert same.change < 0.01 < same.fresh_change
+    assert same.kept > 0.9
+    other = play.edit(labels, picture(), "a dress", "a bag", guidance=5.0)
+    assert other.change > 2 * same.change
+    assert same.before.tobytes() == other.before.tobytes()
+
+
+def test_completion_keeps_what_is_given_and_never_looks_into_the_hole(labels):
+    hole = torch.zeros(28, 28, dtype=torch.bool)
+    hole[10:, 5:20] = True
+    given = picture()
+    filled = play.inpaint(labels, given, hole, "a dress", num_images=3)
+    pixels = torch.stack([torch.tensor(list(p.tobytes()), dtype=torch.uint8).view(28, 28) for p in filled])
+    assert (pixels[:, ~hole] == given[0][~hole]).all()
+    assert len(set(bits(filled))) == 3
+    hidden = torch.where(hole, 255 - given, given)
+    assert bits(play.inpaint(labels, hidden, hole, "a dress", num_images=3)) == bits(filled)
+
+
+def test_completion_goes_by_what_is_known(labels):
+    # With the true line for the known places, they arrive where they belong.
+    prior, latent = labels.model.prior, torch.randn(2, 2, 7, 7)
+    known = torch.zeros(2, 1, 7, 7, dtype=torch.bool)
+    known[:, :, :4] = True
+    noise = torch.randn(2, 2, 7, 7)
+    with torch.no_grad():
+        found = prior.inpaint(latent, known, torch.eye(10)[:2], lambda: noise)
+        other = prior.inpaint(-latent, known, torch.eye(10)[:2], lambda: noise)
+    torch.testing.assert_close(found[:, :, :4], latent[:, :, :4])
+    assert not torch.allclose(found[:, :, 4:], other[:, :, 4:], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("hole", "said"),
+    [
+        (torch.zeros(28, 28, dtype=torch.bool), "nothing to fill in"),
+        (torch.ones(28, 28, dtype=torch.bool), "nothing to go by"),
+        (torch.ones(14, 28, dtype=torch.bool), "the mask is"),
+    ],
+)
+def test_masks_that_make_no_sense_are_refused(labels, hole, said):
+    with pytest.raises(UserError, match=said):
+        play.inpaint(labels, picture(), hole, "a dress")
+
+
+def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monkeypatch):
+    from textvae.cli import drawing
+
+    class Run:
+        name = "toy"
+
+    monkeypatch.setattr(drawing, "opened", lambda model, device: (Run, labels))
+    save_png(to_pil(picture()[None])[0], tmp_path / "given.png", {})
+    mask = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    mask[:, :, 14:] = 255
+    save_png(to_pil(mask)[0], tmp_path / "mask.png", {})
+    strip = ("interpolate", "toy", "a dress", "a bag", "--frames", 3, "--out")
+    for name in ("strip.png", "strip.gif"):
+        assert textvae(*strip, tmp_path / name)[0] == 0
+        assert (tmp_path / name).stat().st_size > 100
+    code, _, err = textvae(*strip, tmp_path / "strip.mp4")
+    assert code == 2
+    assert "neither a .png nor a .gif" in err
+    given, drawn = tmp_path / "given.png", tmp_path / "drawn.png"
+    code, out, err = textvae("edit", "toy", given, "--from", "a dress", "--to", "a bag", "--out", drawn)
+    assert code == 0, err
+    assert "kept" in out
+    code, out, err = textvae("inpaint", "toy", given, "--mask", tmp_path / "mask.png", "--out", drawn)
+    assert code == 0, err
+    assert "8 fillings of 50%" in out

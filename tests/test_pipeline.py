@@ -1,0 +1,254 @@
+import dataclasses
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from textvae import TextToImage
+from textvae.models.label_conv import LabelConv
+from textvae.pipeline import CHUNK, seeded_noise
+from textvae.recipes import RECIPES, recipe
+from textvae.runs.run import open_run, write_config
+from textvae.text.labels import FASHION
+from textvae.training.config import TrainerConfig
+from textvae.utils.config import to_dict, updated
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_json, written_whole
+from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pil, to_uint8
+
+
+@pytest.fixture(scope="module")
+def generator() -> TextToImage:
+    """A label-conv of full size with fresh weights, its condition amplified: kernels depend on sizes, not on skill."""
+    torch.manual_seed(0)
+    model = LabelConv.Config().build()
+    with torch.no_grad():
+        model.decoder_embedding.weight *= 20
+        model.to_grid.weight *= 5
+    return TextToImage(model, FASHION)
+
+
+def bits(pictures: list[Image.Image]) -> list[bytes]:
+    return [picture.tobytes() for picture in pictures]
+
+
+def test_pictures_are_grey_and_of_the_model_s_size(generator):
+    pictures = generator(["a dress", "an ankle boot"], num_images=3)
+    assert len(pictures) == 6
+    assert {(p.mode, p.size) for p in pictures} == {("L", (28, 28))}
+    assert len(set(bits(pictures))) == 6
+
+
+def alike(pictures, others) -> bool:
+    """The same but for rounding: a grey level, in one pixel of ten thousand at the most."""
+    levels = np.stack([np.stack([np.asarray(p, np.int16) for p in some]) for some in (pictures, others)])
+    apart = np.abs(levels[0] - levels[1])
+    return apart.max() <= 1 and apart.mean() <= 1e-4
+
+
+def test_drawing_in_bf16_moves_pixels_by_a_few_grey_levels(generator):
+    rounded = TextToImage(generator.model, FASHION, precision="bf16")
+    exact, near = (np.stack([np.asarray(p, np.int16) for p in g("a dress", 8)]) for g in (generator, rounded))
+    apart = np.abs(exact - near)
+    assert 0 < apart.mean() < 1
+    assert apart.max() <= 12
+
+
+def test_the_same_seed_draws_the_same_pictures_twice(generator):
+    first = bits(generator("a dress", num_images=5, seed=7))
+    assert bits(generator("a dress", num_images=5, seed=7)) == first
+    torch.manual_seed(123)
+    assert bits(generator("a dress", num_images=5, seed=7)) == first
+    assert set(bits(generator("a dress", num_images=5, seed=12))).isdisjoint(first)
+
+
+@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 21])
+def test_picture_i_is_that_of_seed_plus_i_whatever_the_number(generator, count):
+    many = generator("a coat", num_images=count, seed=3)
+    for i in {0, count // 2, count - 1}:
+        assert alike(generator("a coat", seed=3 + i), [many[i]])
+
+
+def test_the_company_of_a_prompt_makes_no_difference(generator):
+    prompts = ["a dress", "a bag", "a pair of trousers"]
+    together = generator(prompts, num_images=5, seed=1)
+    backwards = generator(prompts[::-1], num_images=5, seed=1)
+    for i, prompt in enumerate(prompts):
+        alone = generator(prompt, num_images=5, seed=1)
+        assert alike(together[5 * i : 5 * i + 5], alone)
+        assert alike(backwards[5 * (2 - i) : 5 * (2 - i) + 5], alone)
+
+
+def test_another_process_draws_the_same_pictures(tiny_run):
+    program = (
+        "import sys, hashlib; from textvae import TextToImage; t = TextToImage.load(sys.argv[1]);"
+        "print(hashlib.sha256(b''.join(p.tobytes() for p in t(['a dress', 'a bag'], 6, seed=5))).hexdigest())"
+    )
+    there = subprocess.run([sys.executable, "-c", program, tiny_run], check=True, capture_output=True, text=True)
+    here = TextToImage.load(tiny_run)(["a dress", "a bag"], num_images=6, seed=5)
+    assert there.stdout.strip() == hashlib.sha256(b"".join(bits(here))).hexdigest()
+
+
+def test_equal_seeds_share_their_noise_across_prompts_and_differ_otherwise():
+    noise = seeded_noise((3, 2), [5, 5, 6])
+    assert noise[0].equal(noise[1])
+    assert not noise[0].equal(noise[2])
+    assert noise[0].equal(torch.randn(3, 2, generator=torch.Generator().manual_seed(5)))
+
+
+def test_a_trained_model_draws_what_the_prompt_says(tiny_run, tiny_data):
+    drawn = TextToImage.load(tiny_run)(FASHION.class_names, num_images=4)
+    means = torch.stack([tiny_data.images[tiny_data.labels == k].float().mean(0).flatten() for k in range(10)])
+    pixels = torch.stack([torch.tensor(list(p.tobytes()), dtype=torch.float32) for p in drawn])
+    nearest = torch.cdist(pixels, means).argmin(1)
+    assert float((nearest == torch.arange(10).repeat_interleave(4)).float().mean()) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("prompt", "num_images", "seed", "said"),
+    [
+        ("a dress", 0, 0, "at least one"),
+        ("a dress", -3, 0, "at least one"),
+        ([], 1, 0, "at least one"),
+        ("a dress", 1, -1, "seed -1 is out of range"),
+        ("a dress", 1, 2**62, "out of range"),
+        ("a spaceship", 1, 0, "names no class"),
+        ("a dress and a coat", 1, 0, "names 2 classes"),
+        ("", 1, 0, "it has no words"),
+    ],
+)
+def test_what_can_t_be_drawn_is_refused(generator, prompt, num_images, seed, said):
+    with pytest.raises(UserError, match=said):
+        generator(prompt, num_images, seed)
+
+
+def test_a_judge_draws_nothing(tmp_path):
+    judge = recipe("judge-fashion")
+    judge = dataclasses.replace(judge, model=dataclasses.replace(judge.model, channels=(2, 2, 2), features=4))
+    from textvae.runs.run import write_weights
+
+    write_config(tmp_path, judge, "0", {})
+    write_weights(tmp_path, judge.model.build().state_dict())
+    with pytest.raises(UserError, match="is a classifier: it draws nothing"):
+        TextToImage.load(tmp_path)
+
+
+def test_there_is_no_such_model(tmp_path):
+    with pytest.raises(UserError, match="there is no run folder and no shipped model"):
+        TextToImage.load(tmp_path / "nope")
+    with pytest.raises(UserError, match="is a folder, but no run"):
+        TextToImage.load(tmp_path)
+
+
+def test_reconstructions_have_the_originals_shape_and_resemble_them(tiny_run, tiny_data):
+    generator = TextToImage.load(tiny_run)
+    images = tiny_data.images[:30]
+    conditions = FASHION.encode([tiny_data.class_names[k] for k in tiny_data.labels[:30]])
+    again = generator.reconstruct(images, conditions, batch_size=7)
+    assert again.shape == images.shape
+    assert again.dtype == torch.uint8
+    error = (again.float() - images.float()).square().mean()
+    assert error < (images.float().mean(0) - images.float()).square().mean()
+
+
+def test_reconstruct_refuses_other_sizes(generator):
+    with pytest.raises(UserError, match=r"\(1, 32, 32\) do not fit a model of \(1, 28, 28\)"):
+        generator.reconstruct(torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.zeros(2, 10))
+
+
+def test_quantising_rounds_to_nearest_and_clamps():
+    pixels = torch.tensor([-0.2, 0.0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 1.0, 7.0]).view(1, 1, 1, 7)
+    assert to_uint8(pixels).flatten().tolist() == [0, 0, 0, 1, 254, 255, 255]
+
+
+def test_tensors_become_grey_or_colour_pictures():
+    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).view(2, 3, 4, 5)
+    colour, grey = to_pil(images), to_pil(images[:, :1])
+    assert (colour[1].mode, colour[1].size) == ("RGB", (5, 4))
+    assert colour[1].getpixel((3, 2)) == tuple(images[1, :, 2, 3].tolist())
+    assert grey[1].mode == "L"
+    assert grey[1].getpixel((3, 2)) == images[1, 0, 2, 3]
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        to_pil(images[:, :2])
+
+
+def test_a_grid_shows_every_picture_enlarged(generator):
+    rows = [to_pil(torch.full((2, 1, 4, 4), 50 * (r + 1), dtype=torch.uint8)) for r in range(3)]
+    sheet = grid(rows, ["one", "two", "three"], scale=3)
+    greys = {value: count for count, value in sheet.getcolors(10_000)}
+    for r in range(3):
+        assert greys[(50 * (r + 1),) * 3] >= 2 * 12 * 12
+    assert grid(rows, None, scale=3).width < sheet.width
+
+
+def test_a_png_says_how_it_was_made(tmp_path):
+    facts = {"prompt": "a dress | ein Mäntelchen 👗\nund mehr", "seed": "3"}
+    path = tmp_path / "new" / "picture.png"
+    save_png(Image.new("L", (3, 3), 77), path, facts)
+    assert read_facts(path) == facts
+    with Image.open(path) as picture:
+        assert picture.getpixel((1, 1)) == 77
+        assert picture.text["textvae:seed"] == "3"
+
+
+def test_pictures_are_read_as_the_model_sees_them(tmp_path):
+    path = tmp_path / "wide.png"
+    wide = Image.new("RGB", (84, 56), (255, 0, 0))
+    wide.paste((0, 0, 255), (14, 0, 70, 56))
+    wide.save(path)
+    # The red margins are cropped away, but for what the resampling filter sees of them.
+    assert read_picture(path, (3, 28, 28)).float().mean((1, 2)).tolist() == pytest.approx([0, 0, 255], abs=2)
+    assert read_picture(path, (1, 28, 28)).shape == (1, 28, 28)
+    (tmp_path / "broken.png").write_bytes(path.read_bytes()[:60])
+    for broken in (tmp_path / "broken.png", tmp_path / "missing.png", tmp_path):
+        with pytest.raises(UserError, match="can't be read as a picture"):
+            read_picture(broken, (1, 28, 28))
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "numbers.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError, match="half way"), written_whole(path) as temporary:
+        temporary.write_text("half of i")
+        raise RuntimeError("half way")
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["numbers.json"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_survive_config_json(tmp_path, name):
+    plain = recipe(name)
+    size = next(field.name for field in dataclasses.fields(plain.model) if field.type is int)
+    changed = dataclasses.replace(
+        plain,
+        model=dataclasses.replace(plain.model, **{size: getattr(plain.model, size) * 2}),
+        trainer=dataclasses.replace(plain.trainer, epochs=3, learning_rate=0.5, schedule="cosine"),
+    )
+    write_config(tmp_path, changed, "0123", {"device": "cpu"})
+    run = open_run(tmp_path)
+    assert run.recipe == changed
+    assert run.config["data"] == {"name": plain.data, "fingerprint": "0123"}
+
+
+def test_updated_checks_names_types_and_choices():
+    settings = TrainerConfig()
+    assert updated(settings, to_dict(settings)) == settings
+    assert updated(settings, {"learning_rate": 1}).learning_rate == 1.0
+    assert updated(LabelConv.Config(), {"channels": [1, 2, 3]}).channels == (1, 2, 3)
+    with pytest.raises(UserError) as error:
+        updated(settings, {"epoch": 3}, "here")
+    assert error.value.cause == "here: there is no setting 'epoch'"
+    assert error.value.cure == "did you mean 'epochs'?"
+    for wrong in ({"epochs": 3.5}, {"epochs": "3"}, {"epochs": True}, {"epochs": [3]}, {"schedule": "linear"}):
+        with pytest.raises(UserError, match=next(iter(wrong))):
+            updated(settings, wrong)
+    for wrong in ([1, 2], [1, 2, 3, 4], [1, 2, "3"], 3):
+        with pytest.raises(UserError, match="channels"):
+            updated(LabelConv.Config(), {"channels": wrong})

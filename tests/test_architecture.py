@@ -42,7 +42,7 @@ def imports(module: str) -> Iterator[tuple[str, bool]]:
 
 
 def layer(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 @pytest.mark.parametrize("module", sorted(m for m in MODULES if layer(m) not in ("", "__main__")))

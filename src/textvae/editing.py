@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -155,12 +156,12 @@ def flow_of(generator: TextToImage) -> FlowPrior:
         UserError: it has none.
     """
     prior = generator.model.prior
-    if not isinstance(prior, FlowPrior):
+    if not prior.supports_guidance:
         raise UserError(
             f"{type(generator.model).__name__} has no flow prior, which this needs",
             "fit one to it: the command that trained it, and --prior flow",
         )
-    return prior
+    return cast(FlowPrior, prior)
 
 
 def save_gif(pictures: list[Image.Image], path: Path, scale: int, seconds: float = 0.1) -> None:

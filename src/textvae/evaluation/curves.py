@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
@@ -19,7 +19,7 @@ from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.pipeline import TextToImage
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
-from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors import SamplingOptions
 from textvae.recipes.conditions import conditions_of
 from textvae.runs.run import Run
 from textvae.utils.device import Arithmetic
@@ -58,9 +58,9 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     images = images.first(min(num_samples or (JUDGED if classes else PHOTOGRAPHS), len(images)))
     precision: Arithmetic = "fp32" if classes else "bf16"
     generator = TextToImage.load(run, device, precision)
-    prior = generator.model.prior
-    if not isinstance(prior, FlowPrior):
+    if not generator.model.prior.supports_guidance:
         return {}
+    prior = cast(FlowPrior, generator.model.prior)
     if classes:
         seen = _by_judge(classes, images)
     else:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import safetensors.torch
@@ -166,7 +166,8 @@ class _Evaluation:
         )
         self.absent: dict[str, str] = {}
         prior = generator.model.prior
-        if isinstance(prior, FlowPrior):
+        if prior.supports_guidance:
+            prior = cast(FlowPrior, prior)
             led = prior.config
             how = "learned strides" if bool(prior.strides) else led.solver
             protocol |= {"guidance": led.guidance, "steps": led.steps, "solver": how}

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from textvae.models.distributions import Likelihood, Posterior
 from textvae.models.losses import LossTerms, negative_elbo
-from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors import SamplingOptions
 from textvae.priors.base import Prior
-from textvae.utils.errors import UserError
 
 
 class Trainable(nn.Module, ABC):
@@ -73,14 +72,7 @@ class TextVAE(Trainable):
         self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n *latent"]:
         """What the prior makes of standard normal noise, led as ``sampling`` asks."""
-        if isinstance(self.prior, FlowPrior):
-            return self.prior.sample(condition, noise, sampling)
-        if sampling:
-            raise UserError(
-                f"the prior of {type(self).__name__} takes neither guidance nor steps nor a negative prompt",
-                "fit a flow to it: the command that trained it, and --prior flow",
-            )
-        return self.prior.sample(condition, noise)
+        return self.prior.sample(condition, noise, sampling)
 
     @torch.no_grad()
     def log_weights(

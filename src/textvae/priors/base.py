@@ -4,12 +4,19 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from textvae.priors.options import SamplingOptions
+from textvae.utils.errors import UserError
+
 
 @runtime_checkable
 class Prior(Protocol):
     """p(z|c), as ``priors/`` offers it."""
 
     latent_shape: tuple[int, ...]
+    supports_guidance: bool
+    """Whether ``sample`` takes a guidance scale, a number of steps and a negative condition."""
+    has_density: bool
+    """Whether ``log_prob`` is a closed form: exact, and cheap enough for many draws an image."""
 
     def kl(self, mean: Tensor, log_variance: Tensor, condition: Tensor) -> Tensor:
         """KL from a diagonal Gaussian posterior, per latent dimension, in nats."""
@@ -19,6 +26,23 @@ class Prior(Protocol):
         """Log density in nats."""
         ...
 
-    def sample(self, condition: Tensor, noise: Tensor) -> Tensor:
-        """Latents made from standard normal noise of the latents' shape."""
+    def sample(self, condition: Tensor, noise: Tensor, sampling: SamplingOptions | None = None) -> Tensor:
+        """Latents made from standard normal noise of the latents' shape.
+
+        Raises:
+            UserError: ``sampling`` asks for something, and the prior does not support guidance.
+        """
         ...
+
+
+def refuse_options(sampling: SamplingOptions | None) -> None:
+    """Refuses sampling options on behalf of a prior that supports none.
+
+    Raises:
+        UserError: some option is set.
+    """
+    if sampling:
+        raise UserError(
+            "this model's prior takes neither a guidance scale nor steps nor a negative prompt",
+            "fit a flow prior to it: the command that trained it, with --prior flow",
+        )

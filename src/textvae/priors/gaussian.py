@@ -6,9 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from textvae.priors.base import refuse_options
+from textvae.priors.options import SamplingOptions
+
 
 class StandardNormal(nn.Module):
     """N(0, I) over latents of a given shape, whatever the condition (Kingma & Welling 2014)."""
+
+    supports_guidance = False
+    has_density = True
 
     def __init__(self, latent_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -24,8 +30,11 @@ class StandardNormal(nn.Module):
         """Log density in nats."""
         return (-0.5 * (latent.square() + math.log(2 * math.pi))).flatten(1).sum(1)
 
-    def sample(self, condition: Tensor, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+    def sample(
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
+    ) -> Float[Tensor, "n *latent"]:
         """Latents for standard normal noise: the noise itself."""
+        refuse_options(sampling)
         return torch.as_tensor(noise)
 
 
@@ -35,6 +44,9 @@ class LearnedGaussian(nn.Module):
     With N(0, I) in its place, whatever of the caption z carries costs nats; here the caption's own region of the
     latent space is free, and sampling draws from where the decoder was trained.
     """
+
+    supports_guidance = False
+    has_density = True
 
     def __init__(self, features: nn.Module, num_features: int, latent_shape: tuple[int, ...]) -> None:
         """``features`` turns a condition into [n, num_features], or into [n, k, num_features] where the latent's first
@@ -61,8 +73,11 @@ class LearnedGaussian(nn.Module):
         squared = (latent - mean).square() * (-log_variance).exp()
         return (-0.5 * (squared + log_variance + math.log(2 * math.pi))).flatten(1).sum(1)
 
-    def sample(self, condition: Tensor, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+    def sample(
+        self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
+    ) -> Float[Tensor, "n *latent"]:
         """Scaled and shifted noise."""
+        refuse_options(sampling)
         mean, log_variance = self._moments(condition)
         return mean + noise * (0.5 * log_variance).exp()
 

@@ -15,7 +15,6 @@ from textvae.evaluation.metrics.likelihood import (
     kl_per_dimension,
 )
 from textvae.pipeline import TextToImage, unit_interval
-from textvae.priors import FlowPrior
 from textvae.utils.progress import ProgressLine
 
 FLOW_LIKELIHOOD_IMAGES = 500
@@ -51,7 +50,7 @@ def likelihood(generator: TextToImage, images: CaptionedImages, known: Tensor, d
     """
     model, device = generator.model, generator.device
     protocol: dict[str, Any] = {}
-    flow = isinstance(model.prior, FlowPrior)
+    flow = not model.prior.has_density
     if flow:
         draws, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
         protocol["likelihood_images"] = len(images)
@@ -102,7 +101,7 @@ def read_by_the_bound(generator: TextToImage, images: CaptionedImages, condition
         conditions: those of the caption of each, [n, ...].
         seed: of the draws.
     """
-    if isinstance(generator.model.prior, FlowPrior):
+    if not generator.model.prior.has_density:
         why = "each caption of each image is an integral of a flow's density: hours for a thousand images"
         return Found(absent={"likelihood.classification_accuracy": why})
     if images.labels is not None and tuple(images.captions) == tuple(images.class_names):

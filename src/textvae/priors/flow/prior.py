@@ -32,6 +32,9 @@ class FlowPrior(nn.Module):
     learned along with them.
     """
 
+    supports_guidance = True
+    has_density = False
+
     @dataclass(frozen=True)
     class Config:
         """Sizes of a FlowPrior, and how it is sampled unless asked otherwise."""

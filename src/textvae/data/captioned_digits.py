@@ -1,4 +1,7 @@
-"""MNIST with captions that mean its digits: ``digits-label``, ``-sentence``, ``-logic`` and ``-arithmetic``."""
+"""MNIST with captions that mean its digits: ``digits-label``, ``-sentence``, ``-logic`` and ``-arithmetic``.
+
+Those that end in ``-60k`` divide the images as paper d's authors do in their program.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,16 +59,19 @@ class CaptionedDigits(MadeOfMnist):
     """
 
     family: Family = FAMILIES["label"]
+    validates_on_test: bool = False
+    """Train on all 60,000 training images and validate on the test images, as the paper's authors' program does."""
 
     @property
     def name(self) -> str:
         """As on the command line."""
-        return f"digits-{self.family.name}"
+        return f"digits-{self.family.name}" + ("-60k" if self.validates_on_test else "")
 
     @property
     def title(self) -> str:
         """The family's, in a line."""
-        return f"MNIST with captions: {self.family.summary}"
+        images = "all 60,000 training images of MNIST" if self.validates_on_test else "MNIST"
+        return f"{images} with captions: {self.family.summary}"
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -73,12 +79,12 @@ class CaptionedDigits(MadeOfMnist):
         return self.family.splits
 
     def load(self, split: str) -> CaptionedImages:
-        """The images of ``mnist_part`` with the family's captions of that split.
+        """The images of ``mnist_part`` (or of MNIST's own division) with the family's captions of that split.
 
         Raises:
             UserError: MNIST can't be fetched, or is damaged.
         """
-        digits = mnist_part(split)
+        digits = MNIST.load("train" if split == "train" else "test") if self.validates_on_test else mnist_part(split)
         assert digits.labels is not None
         captions = self.family.captions(split)
         counts = torch.bincount(torch.tensor([digit for _, digit in captions]), minlength=10)
@@ -95,7 +101,11 @@ class CaptionedDigits(MadeOfMnist):
         )
 
 
-CAPTIONED_DIGITS = tuple(CaptionedDigits(family=family) for family in FAMILIES.values())
+CAPTIONED_DIGITS = tuple(
+    CaptionedDigits(family=family, validates_on_test=on_test)
+    for on_test in (False, True)
+    for family in FAMILIES.values()
+)
 
 
 def _last(images: CaptionedImages, count: int) -> CaptionedImages:

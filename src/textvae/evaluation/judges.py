@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.models.classifier import Classifier
 from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
@@ -14,10 +15,7 @@ from textvae.utils.files import sha256_of
 JUDGES = {
     "fashion-mnist": "judge-fashion",
     "mnist": "judge-digits",
-    "digits-label": "judge-digits",
-    "digits-sentence": "judge-digits",
-    "digits-logic": "judge-digits",
-    "digits-arithmetic": "judge-digits",
+    **{source.name: "judge-digits" for source in CAPTIONED_DIGITS},
 }
 """The shipped judge of each data source."""
 

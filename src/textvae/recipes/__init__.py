@@ -6,7 +6,7 @@ from functools import partial
 
 from textvae.recipes import classifiers as judges
 from textvae.recipes import dual_encoders as pairs
-from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d
+from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d, paper_d_code
 from textvae.recipes.recipe import Recipe
 from textvae.utils.errors import UserError
 
@@ -19,6 +19,10 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "caption-rnn-sentence": partial(paper_d.caption_rnn, "sentence"),
     "caption-rnn-logic": partial(paper_d.caption_rnn, "logic"),
     "caption-rnn-arithmetic": partial(paper_d.caption_rnn, "arithmetic"),
+    "caption-rnn-label-code": partial(paper_d_code.caption_rnn_code, "label"),
+    "caption-rnn-sentence-code": partial(paper_d_code.caption_rnn_code, "sentence"),
+    "caption-rnn-logic-code": partial(paper_d_code.caption_rnn_code, "logic"),
+    "caption-rnn-arithmetic-code": partial(paper_d_code.caption_rnn_code, "arithmetic"),
     "caption-prior-label": partial(paper_d.caption_prior, "label"),
     "caption-prior-sentence": partial(paper_d.caption_prior, "sentence"),
     "caption-prior-logic": partial(paper_d.caption_prior, "logic"),

@@ -15,11 +15,12 @@ from helpers import tiny
 
 from textvae import cli
 from textvae.experiment import train as experiment
-from textvae.experiment.stages import begin
+from textvae.experiment.stages import start_stage
 from textvae.models.with_flow import WithFlow
 from textvae.recipes.conditions import training_conditions
 from textvae.runs import run as runs
 from textvae.runs.run import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
+from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_facts
 
@@ -67,7 +68,7 @@ def test_killed_twice_ends_in_the_same_bits(tmp_path, textvae):
         assert at <= step_of(cut) < 18
     code, _, err = tiny.finished(tiny.start(*words(cut, *EMA)))
     assert code == 0, err
-    assert f"{cut}: going on from step" in err
+    assert f"{cut}: resuming at step" in err
     assert textvae(*words(whole, *EMA))[0] == 0
     assert step_of(whole) == 18
     assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
@@ -80,7 +81,7 @@ def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_p
         code, out, err = stopped(cut, EARLY, number, at)
         assert code == 130, err
         assert out == f"{cut}: interrupted, resumable\n"
-        assert "the same command goes on from there" in err
+        assert "the same command resumes there" in err
         assert "Traceback" not in err
         assert not read_state(cut)["complete"]
     assert textvae(*words(cut, *EARLY))[0] == 0
@@ -171,7 +172,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path, textvae):
     for out in (tmp_path, tmp_path / "thesis.txt"):
         code, _, err = textvae(*words(out))
         assert code == 2
-        assert "exists and is no run" in err
+        assert "exists and is not a run" in err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -242,7 +243,7 @@ def test_missing_weights_are_explained(copied_run):
 
 def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
-    plain = experiment.Training._update
+    plain = Training._update
 
     def update(self) -> None:
         plain(self)
@@ -250,14 +251,14 @@ def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
             with torch.no_grad():
                 self.model.to_grid.weight.fill_(torch.inf)
 
-    monkeypatch.setattr(experiment.Training, "_update", update)
+    monkeypatch.setattr(Training, "_update", update)
     code, out, err = textvae(*words(tmp_path / "run", *EMA))
     assert (code, out) == (2, "")
     assert "step 7: the term 'weights' is not finite" in err
     assert step_of(tmp_path / "run") == 6
     weights = open_run(tmp_path / "run").load_model().state_dict()
     assert all(weight.isfinite().all() for weight in weights.values())
-    monkeypatch.setattr(experiment.Training, "_update", plain)
+    monkeypatch.setattr(Training, "_update", plain)
     assert textvae(*words(tmp_path / "run", *EMA))[0] == 0
 
 
@@ -349,14 +350,14 @@ def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(
     recipe, images = open_run(flow_run).recipe, tiny_data
     before = read_state(flow_run)["training"]
     conditions = training_conditions(images, recipe)
-    stage = begin("strides", recipe, images, conditions, cpu, flow_run, before)
+    stage = start_stage("strides", recipe, images, conditions, cpu, flow_run, before)
     assert stage.config.learning_rate == pytest.approx(recipe.flow.trainer.learning_rate / 4)
     assert stage.config.epochs == 1
     model = stage.training.model
     assert model.strides
     kept = before["averaged" if recipe.flow.trainer.ema_decay else "model"]
     assert all(weight.equal(kept[f"prior.{name}"]) for name, weight in model.prior.named_parameters())
-    assert begin("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
+    assert start_stage("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
 
 
 def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_run):
@@ -372,7 +373,7 @@ def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_r
         assert tiny.finished(process)[0] == -signal.SIGKILL
     code, _, err = tiny.finished(tiny.start(*words(cut, *FLOW)))
     assert code == 0, err
-    assert "going on from step" in err
+    assert "resuming at step" in err
     assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
     assert [(row["stage"], row["step"]) for row in read_history(cut)] == STAGES
 
@@ -426,5 +427,5 @@ def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tin
     assert (facts["guidance"], facts["steps"], facts["negative"]) == ("3.0", "2", "a bag")
     code, _, err = textvae("generate", tiny_run, "a dress", *led, "--out", tmp_path / "refused.png")
     assert code == 2
-    assert "neither guidance nor steps nor a negative prompt" in err
+    assert "neither a guidance scale nor steps" in err
     assert not (tmp_path / "refused.png").exists()

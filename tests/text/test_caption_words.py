@@ -6,7 +6,7 @@ import torch
 from helpers import photos
 
 from textvae import data
-from textvae.experiment.stages import FLOW_STAGE, begin
+from textvae.experiment.stages import FLOW_STAGE, start_stage
 from textvae.experiment.train import train_recipe
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.preparation.prepare import prepare
@@ -147,7 +147,7 @@ def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(bl
     assert train_recipe(dataclasses.replace(toy, flow=None), out, cpu)
     images = data.load(blocks, "train")
     known = with_captions(toy, images)
-    stage = begin(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {})
+    stage = start_stage(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {})
     latents, ranges = stage.training.images, stage.training.condition_range
     assert len(latents) == len(ranges) == 2 * len(images)
     assert ranges[: len(images)].equal(images.caption_range)

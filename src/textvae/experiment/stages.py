@@ -1,7 +1,7 @@
-"""What a recipe trains, one stage after another: the model, then perhaps a flow prior on its latents, then its strides.
+"""The stages of a training: the model, then optionally a flow prior on its latents, then its few-step sampling.
 
-Each stage is a ``Training`` of its own. What a later one needs of an earlier one is read from the weights in the run
-folder, which hold all that has been trained so far.
+Each stage is a ``Training`` of its own. A later stage reads what it needs of earlier ones from the weights in the run
+folder, which hold everything that has been trained so far.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from torch import Tensor
 from textvae.data.captioned_images import CaptionedImages
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
+from textvae.pipeline import TextToImage
 from textvae.recipes.conditions import Conditions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import VAE, not_a_checkpoint, open_run
@@ -27,37 +28,45 @@ from textvae.utils.progress import say
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
 STRIDE_RATE = 0.25
-"""Step size of the strides' training, in the flow's: at the whole of it the flow forgets what it had learned."""
+"""Learning rate of the few-step stage, relative to the flow's: at the full rate the flow forgets what it learned."""
 
 
 class Stage:
-    """One stage of a recipe under way."""
+    """One stage of a training."""
 
-    def __init__(self, name: str, training: Training, vae: TextVAE | None = None) -> None:
+    def __init__(self, name: str, recipe: Recipe, training: Training, vae: TextVAE | None = None) -> None:
         self.name = name
+        self.recipe = recipe
         self.training = training
         self._vae = vae
 
     @property
     def config(self) -> TrainerConfig:
-        """How it is trained."""
+        """Settings of this stage's training."""
         return self.training.config
 
     def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of the whole model, given those of what this stage trains."""
+        """The weights of the whole model, given those of the part that this stage trains."""
         before = {} if self._vae is None else self._vae.state_dict(prefix=f"{VAE}.")
         return {**before, **trained}
 
     def model(self) -> Trainable:
-        """The whole model as it stands, with the weights that are kept."""
+        """The whole model at the present step, with the weights that are kept (averaged, where there is an average)."""
         trained = self.training.averaged
         if self._vae is not None and isinstance(trained, FlowMatching):
             return WithFlow(self._vae, trained.prior)
         return trained
 
+    def text_to_image(self) -> TextToImage | None:
+        """The model at the present step, ready to draw; None where it draws nothing (a classifier)."""
+        model = self.model()
+        if not isinstance(model, TextVAE):
+            return None
+        return TextToImage(model, self.recipe.text, self.training.execution.device)
+
 
 def stages_of(recipe: Recipe) -> list[str]:
-    """The names of its stages, in order."""
+    """The names of a recipe's stages, in order."""
     names = [MODEL_STAGE]
     if recipe.flow is not None:
         names.append(FLOW_STAGE)
@@ -67,26 +76,25 @@ def stages_of(recipe: Recipe) -> list[str]:
 
 
 def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
-    """Shows an untrained flow one caption and no latent to speak of: sizes must fit all the same.
+    """Checks before training that the sizes of the flow, the latents and the conditions fit, by one forward pass.
 
     Raises:
-        UserError: a setting of the flow does not go with the model or the captions; better now than once that is
-            trained.
+        UserError: a setting of the flow does not fit the model or the captions.
     """
     prior = flow.build(cast(TextVAE, recipe.model.build()))
-    said = recipe.text.encode([NONE])
+    condition = recipe.text.encode([NONE])
     try:
         with torch.no_grad():
-            prior.matching_error(torch.zeros(1, *prior.latent_shape), said)
+            prior.matching_error(torch.zeros(1, *prior.latent_shape), condition)
     except (RuntimeError, TypeError, ValueError):
         raise UserError(
-            f"a flow with the reader {flow.reader}, of size {flow.size}, can't read what {recipe.name} is told: "
-            f"{tuple(said.shape[1:])} {'numbers' if said.is_floating_point() else 'token ids'} a caption",
+            f"a flow with the reader {flow.reader}, of size {flow.size}, cannot read the conditions of {recipe.name}: "
+            f"{tuple(condition.shape[1:])} {'numbers' if condition.is_floating_point() else 'token ids'} a caption",
             "leave out --flow.model.reader and --flow.model.size, or set them to what fits",
         ) from None
 
 
-def begin(
+def start_stage(
     name: str,
     recipe: Recipe,
     images: CaptionedImages,
@@ -98,24 +106,25 @@ def begin(
     """A stage at its first step.
 
     Args:
-        name: which.
-        recipe: of the run.
-        images: to train on, those held out for validation at their end.
-        conditions: of the training set, and whose are whose (``training_conditions``).
-        execution: device and precision.
-        out: the run folder: its weights have the first stage's model.
-        before: the last state of the training of the stage before. Strides begin with that and not with the weights in
-            ``out``, which a stage that was killed at its first checkpoint may have written already.
+        name: name of the stage.
+        recipe: recipe of the run.
+        images: training images; those held out for validation are at the end.
+        conditions: the conditions of the training set and which of them belong to which image
+            (``training_conditions``).
+        execution: device, precision and threads.
+        out: the run folder, whose weights contain the model of the first stage.
+        before: the last training state of the previous stage. Few-step sampling starts from that and not from the
+            weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
     """
     torch.manual_seed(recipe.trainer.seed)
     known, known_of = conditions
     if name == MODEL_STAGE or recipe.flow is None:
-        return Stage(name, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
+        return Stage(name, recipe, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
     model = open_run(out).load_model()
     vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
     to_device(vae, execution.device)
     say(f"stage {name}: latents of {len(images)} images")
-    # Of a second or two of work: less than a file of the training set's size is worth.
+    # Encoding takes a second or two, so the latents are not kept in a file.
     trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
     trained = images.first(len(images) - recipe.trainer.validation_images)
     latents = _latents(vae, trained, conditions, execution, trainer.flip)
@@ -130,7 +139,8 @@ def begin(
         flow.strides.fill_(True)
         rate = STRIDE_RATE * trainer.learning_rate
         trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
-    return Stage(name, Training(FlowMatching(flow, name == STRIDE_STAGE), latents, known, trainer, execution), vae)
+    training = Training(FlowMatching(flow, name == STRIDE_STAGE), latents, known, trainer, execution)
+    return Stage(name, recipe, training, vae)
 
 
 def _latents(
@@ -141,8 +151,8 @@ def _latents(
     mirrored: bool,
     batch_size: int = 250,
 ) -> CaptionedLatents:
-    """The posterior moments of all training images, each read with the first of its conditions; then, where that is
-    asked for, of all images mirrored.
+    """Posterior moments of all training images, each encoded with its first condition; with ``mirrored``, those of all
+    mirrored images follow.
     """
     known, known_of = conditions
     rows = []

@@ -13,7 +13,9 @@ from textvae.evaluation.curves import sampling_curves
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.evaluators.captions import caption_accuracy, test_parts
 from textvae.evaluation.judges import TrainedJudge, judge_of
-from textvae.experiment.train import Watch, train_recipe
+from textvae.experiment.callbacks import Callback
+from textvae.experiment.stages import Stage
+from textvae.experiment.train import train_recipe
 from textvae.papers import figures
 from textvae.papers import tables as report
 from textvae.papers.findings import SEEDED
@@ -254,7 +256,7 @@ def reproduce_paper(
         say(f"== {row.name}")
         execution = choose_execution(precision=row.precision)
         out = runs / row.name
-        if not train_recipe(row.settings(), out, execution, watch=_watch(row.settings())):
+        if not train_recipe(row.settings(), out, execution, callbacks=_callbacks(row.settings())):
             raise KeyboardInterrupt
         run = open_run(out)
         samples = min(num_samples, len(data.load(run.recipe.data, "test")))
@@ -277,12 +279,27 @@ def reproduce_paper(
     }
 
 
-def _watch(recipe: Recipe) -> Watch | None:
-    """Judge accuracy while training (paper d, figure 3), where there are several kinds of captions."""
+class JudgeAccuracy(Callback):
+    """Caption accuracy after each epoch (paper d, figure 3)."""
+
+    def __init__(self, data_name: str, judge: TrainedJudge) -> None:
+        self.data_name = data_name
+        self.judge = judge
+
+    def on_epoch(self, stage: Stage, row: Mapping[str, Any]) -> Mapping[str, float] | None:
+        """The share of samples that the judge reads as their captions say, for each kind of caption."""
+        generator = stage.text_to_image()
+        if generator is None:
+            return None
+        return caption_accuracy(generator, self.data_name, self.judge, WATCHED_SAMPLES, seed=0)
+
+
+def _callbacks(recipe: Recipe) -> list[Callback]:
+    """Judge accuracy during training, where the data has several kinds of captions and a judge."""
     judge = judge_of(recipe.data, torch.device("cpu"))
     if not isinstance(judge, TrainedJudge) or not test_parts(recipe.data):
-        return None
-    return lambda generator: caption_accuracy(generator, recipe.data, judge, WATCHED_SAMPLES, seed=0)
+        return []
+    return [JudgeAccuracy(recipe.data, judge)]
 
 
 def _is_measured(run: Run, num_samples: int) -> bool:

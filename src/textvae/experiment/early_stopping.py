@@ -1,0 +1,48 @@
+"""Early stopping: the best validation loss so far, and when to give up waiting for a better one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from textvae.training.config import TrainerConfig
+from textvae.training.loop import Training
+from textvae.utils.errors import UserError
+
+
+@dataclass
+class EarlyStopping:
+    """The best weights of a training and how many epochs ago it had them. Its fields are saved in checkpoints."""
+
+    loss: float = float("inf")
+    """Lowest validation loss so far."""
+    epochs_since: int = 0
+    """Epochs since then."""
+    weights: dict[str, Tensor] | None = None
+    """The weights that had that loss; None while no loss was measured, or where early stopping is off."""
+
+    def update(self, training: Training, validation: Mapping[str, float]) -> bool:
+        """Records the validation loss of an epoch; returns whether training should stop.
+
+        Raises:
+            UserError: the monitored term is not among the validation losses.
+        """
+        config = training.config
+        if config.patience == 0:
+            return False
+        loss = _monitored(config, validation)
+        if loss < self.loss:
+            self.loss, self.epochs_since = loss, 0
+            self.weights = {name: weight.clone() for name, weight in training.averaged.state_dict().items()}
+        else:
+            self.epochs_since += 1
+        return self.epochs_since >= config.patience
+
+
+def _monitored(config: TrainerConfig, validation: Mapping[str, float]) -> float:
+    if config.monitor not in validation:
+        raise UserError(
+            f"early stopping cannot monitor {config.monitor!r}: the validation loss has no such term",
+            f"choose one of: {', '.join(validation)}",
+        )
+    return validation[config.monitor]

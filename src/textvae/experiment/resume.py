@@ -1,0 +1,133 @@
+"""Resuming: the position of an interrupted training, and which settings must be unchanged to continue it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textvae.data.captioned_images import CaptionedImages
+from textvae.experiment.stages import MODEL_STAGE, Stage
+from textvae.recipes.recipe import Recipe
+from textvae.runs.run import CONFIG, not_a_checkpoint, open_run, read_state, write_config
+from textvae.utils.config import to_dict
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
+from textvae.utils.progress import say
+
+
+@dataclass
+class Position:
+    """How far a run has been trained: the contents of ``state.pt``."""
+
+    stage: str = MODEL_STAGE
+    training: dict[str, Any] = field(default_factory=dict)
+    """State of the stage's ``Training``; empty before its first checkpoint."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of history.jsonl, of all stages."""
+    seconds: float = 0.0
+    """Training time of all stages."""
+    best: dict[str, Any] = field(default_factory=dict)
+    """Fields of the stage's ``EarlyStopping``."""
+    complete: bool = False
+    """Whether the stage is complete."""
+
+    @classmethod
+    def read(cls, out: Path, stages: Sequence[str]) -> tuple["Position", list[str]]:
+        """The position saved in a run folder, and the names of the stages that are not complete yet.
+
+        Raises:
+            UserError: the checkpoint cannot be read.
+        """
+        state = read_state(out)
+        if not state:
+            return cls(), list(stages)
+        try:
+            position = cls(**state)
+            return position, list(stages)[stages.index(position.stage) + position.complete :]
+        except (LookupError, TypeError, ValueError) as error:
+            raise not_a_checkpoint(out, error) from None
+
+    def restore(self, stage: Stage, out: Path) -> None:
+        """Puts a stage back to this position.
+
+        Raises:
+            UserError: the checkpoint belongs to another model or optimizer.
+        """
+        try:
+            stage.training.load_state_dict(self.training)
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise not_a_checkpoint(out, error) from None
+
+
+def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution) -> None:
+    """Creates a run folder, or checks that an existing one was made with the same settings and data.
+
+    Raises:
+        UserError: the folder belongs to another training or holds other files.
+    """
+    fingerprint = images.fingerprint()
+    if (out / CONFIG).exists():
+        _check_unchanged(out, recipe, fingerprint, execution)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not a run folder", "choose another --out")
+    environment = {
+        "device": str(execution.device),
+        "precision": execution.precision,
+        "threads": execution.threads,
+        "torch": torch.__version__,
+    }
+    write_config(out, recipe, fingerprint, environment)
+
+
+def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:
+    run = open_run(out)
+    # Both sides go through the recipe's types, so that a setting added since then has its default in both.
+    before = _identity(run.recipe, run.config.get("data", {}).get("fingerprint", ""))
+    now = _identity(recipe, fingerprint)
+    if before["flow"] is None:
+        del now["flow"]  # A finished run may get a flow prior afterwards.
+    difference = _first_difference(before, now)
+    if difference:
+        raise UserError(
+            f"{out} was trained with other settings: {difference}",
+            "choose another --out, or use the same settings to resume",
+        )
+    environment = run.config.get("execution")
+    if not isinstance(environment, Mapping) or not {"precision", "threads"} <= environment.keys():
+        raise UserError(f"{out / CONFIG} does not state precision and threads", "choose another --out")
+    if environment["precision"] != execution.precision:
+        raise UserError(
+            f"{out} was trained in {environment['precision']}, not {execution.precision}",
+            f"add --precision {environment['precision']}, or choose another --out",
+        )
+    if environment["threads"] != execution.threads:
+        say(f"{environment['threads']} threads before, {execution.threads} now: results may differ in the last bits")
+    if run.recipe.flow is None and recipe.flow is not None:
+        write_config(out, recipe, fingerprint, environment)
+
+
+def _identity(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
+    """Everything that must be unchanged for a training to be resumed."""
+    return {
+        "recipe": recipe.name,
+        "model": to_dict(recipe.model),
+        "trainer": to_dict(recipe.trainer),
+        "flow": None if recipe.flow is None else to_dict(recipe.flow),
+        "data": {"name": recipe.data, "fingerprint": fingerprint},
+    }
+
+
+def _first_difference(before: dict[str, Any], now: dict[str, Any], path: str = "") -> str | None:
+    for key, value in now.items():
+        was = before.get(key)
+        if key == "flow" and value is None and was is not None:
+            return "it has a flow prior (add --prior flow)"
+        if isinstance(value, dict) and isinstance(was, dict):
+            if inner := _first_difference(was, value, f"{path}{key}."):
+                return inner
+        elif was != value:
+            return f"{path}{key} was {was!r}, now {value!r}"
+    return None

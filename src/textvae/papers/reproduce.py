@@ -162,6 +162,8 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
             for family in ("label", "sentence", "logic", "arithmetic")
             for kind in ("rnn", "prior")
         ),
+        # The authors' program, where it differs from their text.
+        *(_digits(f"caption-rnn-{family}-code") for family in ("label", "sentence", "logic", "arithmetic")),
         # Section 3.2's other networks, the other covariance of the authors' code, and the future work of section 5.
         _digits("caption-rnn-arithmetic-elman", "caption-rnn-arithmetic", cell="rnn"),
         _digits("caption-rnn-arithmetic-lstm", "caption-rnn-arithmetic", cell="lstm"),
@@ -317,6 +319,8 @@ def _training(run: Run, row: Row) -> dict[str, dict[str, Any]]:
     history, execution = read_history(run.path), read_config(run.path)["execution"]
     validated = [row["validation"]["loss"] for row in history if "validation" in row]
     best = {"best_validation_loss": min(validated)} if validated else {}
-    trained_on = len(data.load(run.recipe.data, "train")) - run.recipe.trainer.validation_images
+    trained_on = len(data.load(run.recipe.data, "train"))
+    if "val" not in data.source(run.recipe.data).splits:
+        trained_on -= run.recipe.trainer.validation_images
     facts = {"seconds": history[-1]["seconds"], "epochs": history[-1]["epoch"], "images": trained_on, **best}
     return {"training": facts | ({"paper": row.paper} if row.paper else {}) | execution}

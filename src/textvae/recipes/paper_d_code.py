@@ -10,19 +10,17 @@ from textvae.training.config import TrainerConfig
 
 
 def caption_rnn_code(family: Family) -> Recipe:
-    """Paper d's model with the sizes, loss and data of its authors' program (github.com/ppartha03/PGM-Project).
+    """Paper d's model with the sizes, loss and image division of its authors' program.
 
-    Where the program says more than the text, or something else: words are binary numbers of 5 bits, the GRU has 30
-    units, the latent 100 dimensions, the decoder a hidden layer of 500 ReLUs; pixels are standardised, the loss is
-    2 MSE + mean KL (``CaptionRNNCode`` shows which ELBO that is); all 60,000 training images are trained on, the 10,000
-    test images decide when to stop (10 epochs without improvement). ``caption_rnn`` is the reading of the text.
-
-    Captions are those of ``digits-<family>``. Arithmetic has the same 127 training captions as the program. Its
-    sentences are ours; a program's list of twelve lacks two commas, so the program has ten, two of them run together.
-    Its logic trains one model for each count of numbers, ours one for two to four.
-
-    Figure 3 is not comparable, its labels are misplaced (docs/experiment_log.md).
-    Command: ``textvae train caption-rnn-arithmetic-code``; measured: see RESULTS.md.
+    Source: github.com/ppartha03/PGM-Project (its licence is unstated; nothing of it is copied). Unlike the text, or
+    beyond it: words are fixed binary numbers of 5 bits, the GRU has 30 units, the latent 100 dimensions, the decoder a
+    hidden layer of 500 ReLUs; pixels are standardised; the loss is 2 MSE + mean KL (``CaptionRNNCode`` says which ELBO
+    that is); all 60,000 training images are used, and the 10,000 test images decide when to stop, after 10 epochs
+    without improvement. ``caption_rnn`` is the reading of the text.
+    Choices: the captions of ``digits-<family>``. For arithmetic these are the program's own 127. Its sentences differ
+    from ours; its logic trains a model for each count of numbers, ours one for two to four.
+    Result: RESULTS.md. Figure 3 is no number to compare with: its labels are misplaced (docs/experiment_log.md).
+    Command: ``textvae train caption-rnn-arithmetic-code``.
     """
     text = DigitCaptions(family)
     return dataclasses.replace(

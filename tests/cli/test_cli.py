@@ -102,7 +102,7 @@ def test_nothing_to_do_is_help_and_version_is_a_line(textvae):
         ("sweep label-conv trainer.weight-decai 1 2", "no setting 'weight_decai'"),
         ("sweep label-conv weight-decay 1 2", "is no setting of a recipe"),
         ("sweep label-conv trainer.epochs 1 two", "'two' is no value"),
-        ("sweep label-conv model.likelihood gaussian poisson", "'poisson' is no choice"),
+        ("sweep label-conv model.likelihood gaussian poisson", "'poisson' is not a valid choice"),
         ("sweep label-conf trainer.epochs 1 2", "did you mean 'label-conv'?"),
         ("data", "fetch|describe"),
         ("data fetch fashion-mnits", "Did you mean fashion-mnist"),

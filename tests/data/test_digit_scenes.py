@@ -25,9 +25,9 @@ def test_captions_parse_back(first, second, relation):
 @pytest.mark.parametrize(
     ("caption", "cause"),
     [
-        ("the digit three", "describes no two digits"),
-        ("left of nine is three", "describes no two digits"),
-        ("three left nine right two", "describes no two digits"),
+        ("the digit three", "does not describe two digits"),
+        ("left of nine is three", "does not describe two digits"),
+        ("three left nine right two", "does not describe two digits"),
         ("three left of twelve", 'unknown word "twelve"'),
         ("three leftt of nine", 'unknown word "leftt"'),
     ],

@@ -53,7 +53,7 @@ def test_rows_of_zeros_stay_zeros():
 @pytest.mark.parametrize("narrow", [quantized, half_precision])
 @pytest.mark.parametrize(("shape", "value"), [((64, 64), 1e30), ((64, 64), float("nan")), ((3,), 1e30)])
 def test_weights_beyond_half_precision_are_refused(narrow, shape, value):
-    with pytest.raises(UserError, match="w holds weights too large for half precision"):
+    with pytest.raises(UserError, match="half precision"):
         narrow({"w": torch.full(shape, value)})
 
 

@@ -42,19 +42,19 @@ def test_unknown_words_are_left_out_and_said(capsys):
     err = capsys.readouterr().err
     assert '"blue"' in err
     assert '"a"' in err
-    assert "1 captions are cut" in err
+    assert "truncated to 2 words: 1" in err
     text.encode(["red flower"])
     assert capsys.readouterr().err == ""
 
 
 def test_a_prompt_without_a_known_word_is_refused():
     text = CaptionWords(("red", "white"))
-    with pytest.raises(UserError, match='no word of "ein Haus"') as error:
+    with pytest.raises(UserError, match='"ein Haus"') as error:
         text.encode(["ein Haus"])
     assert "red white" in error.value.cure
     with pytest.raises(UserError):
         CaptionWords(("red", "red"))
-    with pytest.raises(UserError, match="words: not all of them are words"):
+    with pytest.raises(UserError, match="words: not all entries are strings"):
         updated(CaptionWords(), {"words": ["red", 2]})
 
 

@@ -48,9 +48,9 @@ def test_digit_captions_do_the_sum():
     written, signs = text.encode(["nine minus two plus one", "9 - 2 + 1"])
     assert written.equal(signs)
     assert text.encode(["None"]).count_nonzero() == 0
-    with pytest.raises(UserError, match="is 18: no digit"):
+    with pytest.raises(UserError, match="is 18, not a digit"):
         text.encode(["nine plus nine"])
-    with pytest.raises(UserError, match="is -4: no digit"):
+    with pytest.raises(UserError, match="is -4, not a digit"):
         text.encode(["five - nine"])
 
 

@@ -1,4 +1,4 @@
-"""What a text encoder is: strings to conditions, where a condition of zeros means that no text was given."""
+"""The interface of text encoders: captions to condition tensors, all zeros when no text is given."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -6,36 +6,43 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 NONE = "none"
-"""The one caption that encodes to the zero row."""
+"""The caption that stands for "no text": every encoder maps it to a condition of zeros."""
 
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Strings to conditions. A condition whose every number is zero says nothing."""
+    """Encodes captions as condition tensors. The all-zero condition means that no text is given."""
 
     def encode(self, captions: Sequence[str]) -> Tensor:
-        """One condition a caption, first axis; a caption it can't read is a ``UserError``."""
+        """Encodes captions.
+
+        Returns:
+            One condition per caption along the first axis.
+
+        Raises:
+            UserError: a caption cannot be encoded.
+        """
         ...
 
 
 @runtime_checkable
 class FrozenText(Protocol):
-    """A text encoder whose output can be computed once and kept."""
+    """A text encoder with fixed weights, whose output can be computed once per caption and stored."""
 
     @property
     def name(self) -> str:
-        """As ``--text`` calls it."""
+        """The name that ``textvae data prepare --text`` uses."""
 
     @property
     def identity(self) -> str:
-        """Name, form and version of the weights."""
+        """Name, output form and version of the weights; embeddings of different identities must not be mixed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one condition."""
+        """Shape of one condition."""
 
     def embed(self, captions: Sequence[str]) -> Tensor:
-        """One condition a caption."""
+        """Encodes captions without printing remarks; one condition per caption."""
 
     def remarks(self, captions: Sequence[str]) -> list[str]:
-        """What is to be reported of each caption; empty where nothing is."""
+        """A remark on each caption (truncated, for example); an empty string where there is none."""

@@ -1,4 +1,4 @@
-"""The words of captions that people wrote: learned once from a training set, kept with the model that reads them."""
+"""A word vocabulary learned from the training captions and stored with the model that uses it."""
 
 import re
 from collections import Counter
@@ -14,42 +14,48 @@ from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
 REPEATED = 30
-"""Images of a word that is learned though few different captions have it: labels are captions too."""
+"""A word that occurs with this many images is learned even if few distinct captions contain it (class names, for
+example)."""
 NAMED = 8
-"""Unknown words that a notice names; the rest are counted."""
+"""Number of unknown words that a notice lists; the rest are only counted."""
 
 
 @dataclass(frozen=True)
 class CaptionWords:
-    """Captions in anybody's words, as token ids; what was never read in training is left out, and said to be.
+    """Encodes free-form captions as token ids. Words outside the vocabulary are dropped with a notice.
 
-    The words stand in a run's config.json. So a run folder, and a model that ships, read prompts without the data they
-    were trained on.
+    The vocabulary is part of a run's config.json, so a run folder or a bundled model can encode prompts without its
+    training data.
     """
 
     words: tuple[str, ...] = ()
-    """Lower case, distinct, the commonest first; word i is token i + 1. Empty before a training has learned them."""
+    """Lower case, distinct, most frequent first; word i has token id i + 1. Empty until training starts."""
     length: int = 24
-    """Words a caption; what goes beyond is cut off."""
+    """Maximum number of words per caption; longer captions are truncated."""
     least: int = 3
-    """How often a word must occur in different training captions to be learned, unless ``REPEATED`` images have it."""
+    """Minimum number of occurrences over distinct training captions; ``REPEATED`` images are enough as well."""
     most: int = 2000
-    """Words to learn, at most."""
+    """Maximum vocabulary size."""
 
     def __post_init__(self) -> None:
-        """Refuses what a file that was edited may hold."""
+        """Rejects duplicates, which an edited config.json may contain."""
         if len(set(self.words)) < len(self.words):
             raise UserError(
-                "a word stands twice among a model's words", "use a run folder that textvae wrote, unedited"
+                "a model's vocabulary contains a word twice", "use an unmodified run folder written by textvae"
             )
 
     @property
     def num_tokens(self) -> int:
-        """Rows of an embedding table: the words, and padding."""
+        """Rows of an embedding table: the words and the padding token."""
         return len(self.words) + 1
 
     def learned_from(self, captions: Sequence[str], images: Sequence[int]) -> "CaptionWords":
-        """With the common words of these captions, all different, each of so many images."""
+        """Builds the vocabulary.
+
+        Args:
+            captions: distinct training captions.
+            images: number of images that each caption belongs to.
+        """
         count, shown = Counter[str](), Counter[str]()
         for caption, number in zip(captions, images, strict=True):
             for word in _words(caption):
@@ -59,12 +65,13 @@ class CaptionWords:
         return replace(self, words=tuple(sorted(common, key=lambda word: (-count[word], word))[: self.most]))
 
     def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n {self.length}"]:
-        """Token ids, a row a caption, zeros for padding; ``NONE``, and a caption of unknown words alone, is all zeros.
+        """Encodes captions as token ids, one row per caption, padded with zeros.
 
-        What is left out or cut off is said on stderr, in one line for all captions.
+        ``NONE`` and captions of unknown words alone become zeros. Ignored words and truncated captions are reported on
+        stderr, in one line each for all captions.
 
         Raises:
-            UserError: nothing in any of the captions is known.
+            UserError: none of the captions contains a known word.
         """
         number = {word: i for i, word in enumerate(self.words, start=1)}
         rows = torch.zeros(len(captions), self.length, dtype=torch.int64)
@@ -83,13 +90,14 @@ class CaptionWords:
             row[: len(known)] = torch.tensor(known, dtype=torch.int64)
         if captions and not understood:
             raise UserError(
-                f'no word of "{captions[0]}" is known to this model',
-                f'it knows {len(self.words)} words, such as: {" ".join(self.words[:40])}; "{NONE}" says nothing',
+                f'no known word in "{captions[0]}"',
+                f"the model knows {len(self.words)} words, such as: {' '.join(self.words[:40])}; "
+                f'"{NONE}" draws without a prompt',
             )
         if unknown:
-            say(f"left out, as the model does not know them: {_listed(unknown)}")
+            say(f"unknown words ignored: {_listed(unknown)}")
         if cut:
-            say(f"{cut} captions are cut after the {self.length} words that the model reads")
+            say(f"captions truncated to {self.length} words: {cut}")
         return rows
 
 

@@ -1,4 +1,4 @@
-"""CLIP's two towers through transformers: OpenAI's ViT-B/32 by default, from the hub or a folder."""
+"""CLIP text and image encoders by means of transformers: OpenAI's ViT-B/32 by default, from the hub or a folder."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ from textvae.utils.files import sha256_of
 
 VIT_B_32 = "openai/clip-vit-base-patch32"
 
-# What CLIP was trained with (openai/CLIP, clip.py, _transform).
+# Pixel normalisation of CLIP's training (openai/CLIP, clip.py, _transform).
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 _BATCH = 64
@@ -28,53 +28,53 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class ClipText:
-    """CLIP's text tower: captions to its joint space, or to its token vectors.
+    """CLIP's text encoder: captions to vectors of the joint space, or to one vector per token.
 
-    A text of several sentences is split, each sentence encoded by itself, and the embeddings averaged, since CLIP reads
-    77 tokens at most (paper b, section 3.4). A single sentence beyond that is cut, and said to be.
+    CLIP reads at most 77 tokens. A text of several sentences is therefore split, each sentence encoded separately, and
+    the embeddings averaged (paper b, section 3.4). A single sentence that is too long is truncated with a notice.
     """
 
     model: str = VIT_B_32
-    """A model of the Hugging Face hub, or a folder that holds one; weights as safetensors only."""
+    """A model of the Hugging Face hub, or a folder with one; weights must be safetensors."""
     tokens: bool = False
-    """The last layer's vectors of the first sentence's tokens, zero where there are none, instead of one vector."""
+    """Return the last layer's token vectors of the first sentence, zero-padded, instead of one pooled vector."""
 
     @property
     def name(self) -> str:
-        """As ``--text`` calls it."""
+        """The name that ``textvae data prepare --text`` uses."""
         return "clip-tokens" if self.tokens else "clip"
 
     @property
     def identity(self) -> str:
-        """Name and version of the weights: equal where embeddings may be mixed."""
+        """Name and version of the weights; embeddings of different identities must not be mixed."""
         return f"{self.name} {_loaded(self.model).version}"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one condition."""
+        """Shape of one condition."""
         config = _loaded(self.model).network.config
         text = config.text_config
         return (text.max_position_embeddings, text.hidden_size) if self.tokens else (config.projection_dim,)
 
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
-        """Rows of length one before they are averaged over sentences; or token vectors. ``NONE`` gives zeros.
+        """Encodes captions: the mean of the unit-length sentence embeddings, or token vectors. ``NONE`` gives zeros.
 
         Raises:
-            UserError: transformers is not installed, or the model can't be had.
+            UserError: transformers is not installed, or the model cannot be loaded.
         """
         for remark in dict.fromkeys(self.remarks(captions)):
             if remark:
-                print(f"a caption is {remark}", file=sys.stderr)
+                print(f"caption {remark}", file=sys.stderr)
         return self.embed(captions)
 
     def remarks(self, captions: Sequence[str]) -> list[str]:
-        """What is to be said of each caption: a sentence of it is cut; mostly nothing."""
+        """A remark on each caption with a truncated sentence; an empty string for the others."""
         clip = _loaded(self.model)
         found = []
         for caption in captions:
             longest = max(len(ids) for ids in clip.tokenized(self._parts(caption)))
             cut = longest > clip.limit
-            found.append(f"{longest} tokens long: cut to the {clip.limit} that CLIP reads" if cut else "")
+            found.append(f"truncated from {longest} to {clip.limit} tokens, CLIP's maximum" if cut else "")
         return found
 
     def _parts(self, caption: str) -> list[str]:
@@ -82,7 +82,7 @@ class ClipText:
 
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
-        """``encode`` without a word about what was cut."""
+        """Encodes captions as ``encode`` does, without notices."""
         clip = _loaded(self.model)
         parts = [self._parts(caption) for caption in captions]
         distinct = {part: number for number, part in enumerate(dict.fromkeys(p for own in parts for p in own))}
@@ -95,7 +95,7 @@ class ClipText:
         return rows
 
     def _towered(self, clip: "_Clip", ids: list[list[int]]) -> Tensor:
-        # To the full length, as CLIP was trained. Its embedding is read off the end marker, the last id of each text.
+        # Padded to the full length, as in CLIP's training. The embedding is taken at the end marker, a text's last id.
         padded = torch.tensor([i + [clip.pad] * (clip.limit - len(i)) for i in ids])
         there = torch.tensor([[1] * len(i) + [0] * (clip.limit - len(i)) for i in ids])
         hidden: Tensor = clip.network.text_model(input_ids=padded, attention_mask=there).last_hidden_state
@@ -108,10 +108,10 @@ class ClipText:
 
 @dataclass(frozen=True)
 class ClipImages:
-    """CLIP's image tower: images to the same space as ``ClipText``."""
+    """CLIP's image encoder: images to vectors of the same space as ``ClipText``."""
 
     model: str = VIT_B_32
-    """As in ``ClipText``."""
+    """See ``ClipText.model``."""
     name: str = "clip"
 
     @property
@@ -121,12 +121,12 @@ class ClipImages:
 
     @property
     def side(self) -> int:
-        """Pixels a side."""
+        """Side length of the input in pixels."""
         return int(_loaded(self.model).network.config.vision_config.image_size)
 
     @torch.no_grad()
     def embed(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Rows of length one. Images of another size are scaled (bicubic, antialiased), normalised as CLIP's."""
+        """Encodes images as unit-length rows. Other sizes are resized (bicubic, antialiased) first."""
         network, side = _loaded(self.model).network, self.side
         rows = []
         for batch in torch.split(images, 16):
@@ -140,7 +140,7 @@ class ClipImages:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, at least one: it ends with . ! ? and a space, or their full-width kin.
+    """Splits a text into sentences (at least one), after . ! ? and white space or a full-width full stop, ! or ?.
 
     Source: paper b, section 3.4.
     """
@@ -163,7 +163,7 @@ class _Clip:
         return int(self.tokenizer.pad_token_id)
 
     def tokenized(self, texts: list[str]) -> list[list[int]]:
-        # verbose: its own warning about length would come besides ours.
+        # verbose=False suppresses the tokenizer's own length warning: ``remarks`` reports truncation.
         ids: list[list[int]] = self.tokenizer(texts, verbose=False)["input_ids"]
         return ids
 
@@ -176,17 +176,17 @@ def _loaded(model: str) -> _Clip:
     try:
         from transformers import AutoTokenizer, CLIPModel
     except ImportError:
-        raise UserError("CLIP needs the package transformers", "pip install 'textvae[clip]'") from None
+        raise UserError("CLIP requires the package transformers", "pip install 'textvae[clip]'") from None
     try:
-        # Never a pickle: a checkpoint can only hold numbers.
+        # Never a pickle, which could execute code.
         network: Any = CLIPModel.from_pretrained(model, use_safetensors=True)
         network.eval().requires_grad_(False)
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"CLIP can't be loaded from {model}: {first}",
-            "Give --clip a folder with config.json, model.safetensors, tokenizer files; or a model of the hub",
+            f"cannot load CLIP from {model}: {first}",
+            "pass --clip a model of the hub, or a folder with config.json, model.safetensors and the tokenizer files",
         ) from None
     return _Clip(network, tokenizer, _version(model, network))
 
@@ -195,7 +195,7 @@ def _version(model: str, network: Any) -> str:
     file = Path(model) / "model.safetensors"
     if file.is_file():
         return sha256_of(file)[:8]
-    # From the hub: the weights themselves, wherever its cache keeps their file.
+    # A model of the hub: hash the weights, as the location of their file in the cache is not known.
     digest = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
         digest.update(name.encode() + weight.numpy().tobytes())

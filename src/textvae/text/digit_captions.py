@@ -1,4 +1,4 @@
-"""Captions that mean a digit, as token ids: a vocabulary that also does the sum, to refuse what can't be drawn."""
+"""Captions that denote a digit, encoded as token ids; captions whose value is not a digit are rejected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from textvae.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class DigitCaptions:
-    """The text side of a model of one caption family. The value is only checked; the model reads the words."""
+    """Text encoder for one caption family. The value of a caption is only validated; the model sees the words."""
 
     family: str
     """ "label", "sentence", "logic" or "arithmetic"."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The family's words, as long as its longest caption."""
+        """The words of the family, with room for its longest caption."""
         return Vocabulary(vocabulary(self.family), longest(self.family) + 2)
 
     @property
     def num_tokens(self) -> int:
-        """Rows of an embedding table."""
+        """Rows of an embedding table, special tokens included."""
         return self.vocabulary.num_tokens
 
     def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n length"]:
-        """Token ids, a row a caption; ``NONE`` is all zeros.
+        """Encodes captions as token ids, one row per caption; ``NONE`` becomes zeros.
 
         Raises:
-            UserError: a word that this family has not, too many of them, words that make no caption, or a caption
-                whose value is no digit (the cause says which value).
+            UserError: a caption has a word outside the family's vocabulary, is too long, is ungrammatical, or has a
+                value outside 0 to 9.
         """
         plain = [normalised(caption) for caption in captions]
-        # Words first: the grammar knows the words of all families, this model only its own.
+        # Check the words first: the grammar accepts the words of all families, this model only those of its own.
         tokens = self.vocabulary.encode(plain)
         for caption in plain:
             if caption != NONE:

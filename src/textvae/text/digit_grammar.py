@@ -1,13 +1,13 @@
-"""The language of captions that mean one number, and a reader for all of it.
+"""Grammar and parser of captions that denote one number.
 
     caption  = extreme | sum | sentence
     extreme  = ("min" | "max") digit digit {digit}
-    sum      = digit {("plus" | "minus") digit}        read from left to right; a lone digit is its own sum
+    sum      = digit {("plus" | "minus") digit}        evaluated from left to right; one digit is a sum, too
     sentence = words of SENTENCES around exactly one digit
 
 The four families are those of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on
-Captions", section 3.1. The reader takes every caption of the language, seen in training or not; which captions a model
-is trained and tested on is a matter of data (``textvae.data.caption_splits``).
+Captions", section 3.1. The parser accepts every caption of the grammar; which of them a model is trained and tested on
+is defined by the data (``textvae.data.caption_splits``).
 """
 
 import re
@@ -35,7 +35,7 @@ SENTENCES = (
     "please draw the number {} for me",
     "nothing but the digit {} on paper",
 )
-"""Where a digit stands in a sentence: the paper prints the first of its twelve, the others are ours."""
+"""Sentence templates. The paper prints the first of its twelve; the other eleven are ours."""
 
 _SENTENCE_WORDS = tuple(dict.fromkeys(word for sentence in SENTENCES for word in sentence.split() if word != "{}"))
 
@@ -49,7 +49,7 @@ _VOCABULARIES = {
 _LONGEST = {
     "label": 1,
     "sentence": max(len(sentence.split()) for sentence in SENTENCES),
-    # An operator and six numbers; nine ones and eight "plus".
+    # "min" or "max" and six numbers; nine times "one" and eight times "plus".
     "logic": 7,
     "arithmetic": 17,
 }
@@ -58,18 +58,18 @@ _KNOWN = tuple(dict.fromkeys(word for words in _VOCABULARIES.values() for word i
 
 
 def value_of(caption: str) -> int:
-    """The number that a caption means, whether a digit or not: "nine plus nine" is 18.
+    """Evaluates a caption; the value need not be a digit: "nine plus nine" is 18.
 
     Args:
-        caption: in words or numerals, as ``normalised`` takes it.
+        caption: in words or numerals, as accepted by ``normalised``.
 
     Raises:
-        UserError: a word is unknown, or the words make no caption (the cause says where).
+        UserError: a word is unknown, or the caption is ungrammatical (the cause names the position).
     """
     words = normalised(caption).split()
     require_known(words, _KNOWN)
     if not words:
-        raise UserError("an empty caption means no number", 'say one, such as "nine minus two"')
+        raise UserError("the caption is empty", 'write one such as "nine minus two"')
     if words[0] in EXTREMES:
         return _extreme(words)
     if any(word in _SENTENCE_WORDS for word in words):
@@ -78,22 +78,22 @@ def value_of(caption: str) -> int:
 
 
 def digit_of(caption: str) -> int:
-    """The digit that a caption means, 0 to 9.
+    """Evaluates a caption to a digit from 0 to 9.
 
     Raises:
-        UserError: as ``value_of``; or the value is no digit, and the cause says which it is.
+        UserError: as ``value_of``; also if the value is not a digit.
     """
     value = value_of(caption)
     if not 0 <= value <= 9:
-        raise UserError(f'"{normalised(caption)}" is {value}: no digit', "ask for something from 0 to 9")
+        raise UserError(f'"{normalised(caption)}" is {value}, not a digit', "write a caption whose value is 0 to 9")
     return value
 
 
 def normalised(caption: str) -> str:
-    """A caption in the language's own words: "9 - 2, plus 1!" becomes "nine minus two plus one".
+    """Normalises a caption to the words of the grammar: "9 - 2, plus 1!" becomes "nine minus two plus one".
 
-    Case and the marks . , ; : ! ? ' " go; numerals of one digit, + and - become words, except a hyphen inside a word.
-    Whatever else there is stays, for the reader to refuse: dropping a bracket would change the meaning.
+    Lower-cases, removes the marks . , ; : ! ? ' " and spells out one-digit numerals, + and - (hyphens inside words
+    become spaces). Other characters are kept for the parser to reject: dropping a bracket would change the meaning.
     """
     text = re.sub(r"(?<=[^\W\d_])[-\u2010](?=[^\W\d_])", " ", caption.casefold())
     tokens = re.findall(r"\d+(?:[.,]\d+)?|[^\W\d_]+|\S", text)
@@ -101,12 +101,12 @@ def normalised(caption: str) -> str:
 
 
 def vocabulary(family: str) -> tuple[str, ...]:
-    """The words of "label", "sentence", "logic" or "arithmetic", in an order that never changes: digits come first."""
+    """Words of the family "label", "sentence", "logic" or "arithmetic". Their order is fixed; digits come first."""
     return _VOCABULARIES[family]
 
 
 def longest(family: str) -> int:
-    """Words of the longest caption of a family."""
+    """Number of words in the longest caption of a family."""
     return _LONGEST[family]
 
 
@@ -119,7 +119,7 @@ def _in_words(token: str) -> str:
 def _extreme(words: list[str]) -> int:
     numbers = [_digit(words, place) for place in range(1, len(words))]
     if len(numbers) < 2:
-        raise _malformed(words, len(words), "a number: there must be two or more to choose from")
+        raise _malformed(words, len(words), "a number (min and max take at least two)")
     return min(numbers) if words[0] == "min" else max(numbers)
 
 
@@ -139,10 +139,10 @@ def _sentence(words: list[str]) -> int:
         if word in _SENTENCE_WORDS:
             continue
         if found:
-            raise _malformed(words, place, f'the sentence to go on: it has its number, "{DIGIT_WORDS[found[0]]}"')
+            raise _malformed(words, place, f'no second number after "{DIGIT_WORDS[found[0]]}"')
         found.append(_digit(words, place))
     if not found:
-        raise _malformed(words, len(words), "a number somewhere in the sentence")
+        raise _malformed(words, len(words), "a number in the sentence")
     return found[0]
 
 
@@ -155,6 +155,6 @@ def _digit(words: list[str], place: int) -> int:
 def _malformed(words: list[str], place: int, expected: str) -> UserError:
     where = f'word {place + 1}, "{words[place]}"' if place < len(words) else "the end"
     return UserError(
-        f'"{" ".join(words)}" makes no sense at {where}',
-        f'expected there: {expected}. Good captions: "five", "nine minus two plus one", "min nine five seven"',
+        f'"{" ".join(words)}" is not a valid caption: error at {where}',
+        f'expected {expected}; valid captions: "five", "nine minus two plus one", "min nine five seven"',
     )

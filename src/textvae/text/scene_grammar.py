@@ -1,4 +1,4 @@
-"""Captions of two digits, one beside the other: their language, its reader, and their token ids.
+"""Grammar, parser and token ids of captions that describe the positions of two digits.
 
 The task is that of Mansimov et al., "Generating Images from Captions with Attention" (2016); the wording is ours.
 """
@@ -16,7 +16,7 @@ from textvae.text.vocabulary import Vocabulary, require_known
 from textvae.utils.errors import UserError
 
 Relation = Literal["left", "right", "above", "below"]
-"""Where the first digit is, seen from the second."""
+"""Position of the first digit relative to the second."""
 
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
@@ -43,7 +43,7 @@ _FILLERS = ("a", "an", "the", "digit", "number", "is", "on", "to", "at", "in", "
 
 
 class Scene(NamedTuple):
-    """Two digits and how they stand: (3, 9, "left") is a three on the left of a nine."""
+    """Two digits and their relation: (3, 9, "left") is a three on the left of a nine."""
 
     first: int
     second: int
@@ -51,13 +51,13 @@ class Scene(NamedTuple):
 
 
 def scene_caption(scene: Scene) -> str:
-    """The one caption of a scene, such as "the digit three is on the left of the digit nine"."""
+    """Returns the canonical caption of a scene: "the digit three is on the left of the digit nine"."""
     first, second = DIGIT_WORDS[scene.first], DIGIT_WORDS[scene.second]
     return f"the digit {first} is {_PHRASES[scene.relation]} the digit {second}"
 
 
 def parse_scene(caption: str) -> Scene:
-    """What a caption says; "3 left of 9" and "a three over a nine" are understood as well.
+    """Parses a caption; shorter forms such as "3 left of 9" and "a three over a nine" are accepted.
 
     Raises:
         UserError: a word is unknown, or the caption is not a digit, a relation and a digit, in this order.
@@ -68,29 +68,29 @@ def parse_scene(caption: str) -> Scene:
         case [first, where, second] if first in DIGIT_WORDS and second in DIGIT_WORDS and where in _MEANINGS:
             return Scene(DIGIT_WORDS.index(first), DIGIT_WORDS.index(second), _MEANINGS[where])
     raise UserError(
-        f'"{" ".join(words)}" describes no two digits',
-        'name a digit, a place and a digit: "the digit three is on the left of the digit nine"; '
-        "places: left, right, above, below",
+        f'"{" ".join(words)}" does not describe two digits',
+        'write a digit, a relation and a digit, such as "the digit three is on the left of the digit nine"; '
+        "relations: left, right, above, below",
     )
 
 
 @dataclass(frozen=True)
 class SceneCaptions:
-    """The text side of a model of two-digit scenes. Whatever the wording, the model reads ``scene_caption``'s."""
+    """Text encoder of two-digit scenes. Every caption is first rewritten to its canonical form (``scene_caption``)."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words of ``scene_caption``, digits first; eleven words are the longest."""
+        """The words of canonical captions, digits first; the longest caption has eleven words."""
         words = " ".join(["the digit is", *_PHRASES.values()]).split()
         return Vocabulary(tuple(dict.fromkeys([*DIGIT_WORDS, *words])), 13)
 
     @property
     def num_tokens(self) -> int:
-        """Rows of an embedding table."""
+        """Rows of an embedding table, special tokens included."""
         return self.vocabulary.num_tokens
 
     def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n 13"]:
-        """Token ids, a row a caption; ``NONE`` is all zeros.
+        """Encodes captions as token ids, one row per caption; ``NONE`` becomes zeros.
 
         Raises:
             UserError: as ``parse_scene``.

@@ -1,4 +1,4 @@
-"""Captions as a frozen sentence encoder understands them: the encoder that we measure with where CLIP can't be had."""
+"""Captions as embeddings of a frozen sentence encoder (MiniLM), which replaces CLIP where that is not available."""
 
 import sys
 from collections.abc import Sequence
@@ -17,66 +17,66 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class SentenceText:
-    """all-MiniLM-L6-v2, pooled to one vector of length one, or as the vectors of its first tokens.
+    """Encodes captions by all-MiniLM-L6-v2 as one unit-length vector, or as one vector for each of the first tokens.
 
-    It has read sentences only, never seen an image; so it is no CLIP, and is not called one.
+    Unlike CLIP it was trained on text alone, so results with it are not reported as CLIP results.
     """
 
     tokens: int = 0
-    """0 gives the pooled vector; else the vectors of so many tokens, zero where there are none."""
+    """0 for the pooled vector; n for the vectors of the first n tokens, zero-padded."""
 
     @property
     def name(self) -> str:
-        """As ``--text`` calls it."""
+        """The name that ``textvae data prepare --text`` uses."""
         return "sentence-tokens" if self.tokens else "sentence"
 
     @property
     def identity(self) -> str:
-        """Name, form and version of the weights: equal where embeddings may be mixed."""
+        """Name, output form and version of the weights; embeddings of different identities must not be mixed."""
         return f"{self.name}{self.tokens or ''} {minilm.SHA256[:8]}"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one condition."""
+        """Shape of one condition."""
         return (self.tokens, minilm.WIDTH) if self.tokens else (minilm.WIDTH,)
 
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
-        """(n, 384), rows of length one; or (n, tokens, 384). ``NONE`` gives zeros.
+        """Encodes captions: (n, 384) with unit-length rows, or (n, tokens, 384). ``NONE`` gives zeros.
 
-        Tokens beyond the limit are not read, which is said on stderr; ``remarks`` says it of each caption.
+        Truncated captions are reported on stderr; ``remarks`` returns the notice for each caption.
 
         Raises:
             UserError: the package with the weights is not installed.
         """
         for remark in dict.fromkeys(self.remarks(captions)):
             if remark:
-                print(f"a caption is {remark}", file=sys.stderr)
+                print(f"caption {remark}", file=sys.stderr)
         return self.embed(captions)
 
     def remarks(self, captions: Sequence[str]) -> list[str]:
-        """What is to be said of each caption: cut, or without a word that the encoder knows; mostly nothing."""
+        """A remark on each caption that is truncated or has no known token; an empty string for the others."""
         _, tokenizer = minilm.load()
         unknown = tokenizer.token_to_id("[UNK]")
         found = []
         for encoding in tokenizer.encode_batch(list(captions)):
             ids, remark = encoding.ids, ""
             if len(ids) > minilm.MAX_TOKENS:
-                remark = f"{len(ids)} tokens long: cut to the {minilm.MAX_TOKENS} that the encoder reads"
+                remark = f"truncated from {len(ids)} to {minilm.MAX_TOKENS} tokens, the encoder's maximum"
             elif all(i == unknown for i in ids[1:-1]):
-                remark = "in no words that the encoder knows"
+                remark = "without any token known to the encoder"
             found.append(remark)
         return found
 
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
-        """``encode`` without a word about what was cut."""
+        """Encodes captions as ``encode`` does, without notices."""
         network, tokenizer = minilm.load()
         numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
         encodings = [encoding.ids for encoding in tokenizer.encode_batch(list(numbers))]
-        # [CLS] words [SEP]: what is cut is cut from the words.
+        # Truncate the words and keep the markers [CLS] and [SEP].
         ids = [i if len(i) <= minilm.MAX_TOKENS else [*i[: minilm.MAX_TOKENS - 1], i[-1]] for i in encodings]
         rows = torch.zeros(len(numbers), *self.shape)
-        # By length, so that little is padding.
+        # Batches of similar length need little padding.
         order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
@@ -87,7 +87,7 @@ class SentenceText:
                 kept = min(length, self.tokens)
                 rows[batch, :kept] = (vectors * there)[:, :kept]
             else:
-                # Mean over tokens, then length one (its modules.json: Pooling, Normalize).
+                # Mean over tokens, then unit length (modules.json of the model: Pooling, Normalize).
                 rows[batch] = F.normalize((vectors * there).sum(1) / there.sum(1), dim=1)
         if NONE in numbers:
             rows[numbers[NONE]] = 0

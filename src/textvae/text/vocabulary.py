@@ -1,4 +1,4 @@
-"""Words to token ids: the text side of a model that reads a caption word by word."""
+"""A closed word vocabulary: captions to sequences of token ids."""
 
 import difflib
 import re
@@ -13,33 +13,33 @@ from textvae.text.base import NONE
 from textvae.utils.errors import UserError
 
 PADDING, START, END = 0, 1, 2
-"""Token ids that are no words; padding is zero so that a condition of nothing but zeros says nothing."""
+"""Ids of special tokens. Padding is 0, so that the all-zero condition means that no text is given."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A closed list of words, each a token of its own.
+    """A closed list of words, one token each.
 
     A caption becomes ``<start> words <end>`` (as in Angelard-Gontier et al., "Variational Encoder Decoder for Image
-    Generation Conditioned on Captions", section 3.1), padded with zeros on the right. ``NONE`` is all zeros.
+    Generation Conditioned on Captions", section 3.1), padded with zeros on the right. ``NONE`` becomes zeros.
     """
 
     words: tuple[str, ...]
-    """Lower case, distinct; word i is token i + 3."""
+    """Lower case, distinct; word i has token id i + 3."""
     length: int
-    """Tokens a caption, markers and padding included: two more than the words of the longest caption."""
+    """Length of an encoded caption: the words of the longest caption, and two markers."""
 
     def __post_init__(self) -> None:
         if len(set(self.words)) < len(self.words):
-            raise ValueError("a word stands twice in the vocabulary")
+            raise ValueError("the vocabulary contains a word twice")
 
     @property
     def num_tokens(self) -> int:
-        """Rows of an embedding table: the words, and padding, start and end."""
+        """Rows of an embedding table: the words, padding, start and end."""
         return len(self.words) + 3
 
     def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n {self.length}"]:
-        """Token ids, a row a caption; case and the marks . , ; : ! ? " are nothing to it.
+        """Encodes captions as token ids, one row per caption. Case and the marks . , ; : ! ? " are ignored.
 
         Raises:
             UserError: a word is unknown, or a caption is empty or too long.
@@ -51,22 +51,22 @@ class Vocabulary:
             if words == [NONE]:
                 continue
             if not words:
-                raise UserError("an empty caption says nothing", f'say something, or "{NONE}" if that is meant')
+                raise UserError("the caption is empty", f'write a caption, or "{NONE}" to draw without one')
             require_known(words, self.words)
             if len(words) + 2 > self.length:
                 raise UserError(
                     f'"{caption}" has {len(words)} words',
-                    f"this model reads at most {self.length - 2} words: say it in fewer",
+                    f"this model reads at most {self.length - 2} words; shorten the caption",
                 )
             row[: len(words) + 2] = torch.tensor([START, *(number[word] for word in words), END])
         return rows
 
 
 def require_known(words: Iterable[str], known: Sequence[str]) -> None:
-    """Lets pass what is made of known words only.
+    """Checks that all words are known.
 
     Raises:
-        UserError: names the first unknown word, its nearest known ones, and all known words.
+        UserError: a word is unknown; the message lists similar words and all known words.
     """
     for word in words:
         if word not in known:

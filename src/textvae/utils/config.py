@@ -1,7 +1,7 @@
-"""Settings to JSON and back: frozen dataclasses, never names of classes in a file.
+"""Settings to JSON and back: frozen dataclasses, without class names in the file.
 
-A run's ``config.json`` names its recipe; the recipe says which settings exist and of which type, the file only says
-their values. So a file from a stranger can choose numbers, and nothing else.
+A run's ``config.json`` names its recipe. The recipe defines which settings exist and their types; the file only gives
+their values. A file from an untrusted source can therefore set values, but neither select nor execute code.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain JSON values (tuples become lists)."""
+    """Converts a dataclass to plain JSON values; tuples become lists."""
     return {field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
 
 
@@ -28,10 +28,15 @@ def _plain(value: Any) -> Any:
 
 
 def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") -> T:
-    """``settings`` with ``values`` in place of its own, each checked against the type of the value it replaces.
+    """Returns ``settings`` with some values replaced.
+
+    Args:
+        settings: a dataclass, possibly nested.
+        values: new values by field name, as read from JSON.
+        where: where the values come from, for error messages.
 
     Raises:
-        UserError: a name that ``settings`` has not, a value of another type, none of the choices, or too few of them.
+        UserError: an unknown name, a value of the wrong type, not among the choices, or a tuple of the wrong length.
     """
     known = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
     hints = get_type_hints(type(settings))
@@ -49,14 +54,14 @@ def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") 
 
 
 def _check_choice(hint: Any, value: Any, where: str) -> None:
-    """What a value's own type does not say: which words are a choice, and how many numbers a tuple has."""
+    """Checks what the type of the old value cannot tell: the choices of a Literal and the length of a tuple."""
     choices = get_args(hint)
     if get_origin(hint) is Literal and value not in choices:
-        raise UserError(f"{where}: {value!r} is no choice", f"choose one of {', '.join(map(str, choices))}")
+        raise UserError(f"{where}: {value!r} is not a valid choice", f"choose one of {', '.join(map(str, choices))}")
     if get_origin(hint) is tuple and Ellipsis not in choices and len(value) != len(choices):
-        raise UserError(f"{where}: {len(value)} values, not {len(choices)}", "give as many as textvae wrote")
+        raise UserError(f"{where}: {len(value)} values instead of {len(choices)}", f"give {len(choices)} values")
     if hint == tuple[str, ...] and not all(isinstance(item, str) for item in value):
-        raise UserError(f"{where}: not all of them are words", "use a run folder that textvae wrote, unedited")
+        raise UserError(f"{where}: not all entries are strings", "use an unmodified run folder written by textvae")
 
 
 def _typed(current: Any, value: Any, where: str) -> Any:
@@ -69,6 +74,6 @@ def _typed(current: Any, value: Any, where: str) -> Any:
     if current is not None and value is not None and type(value) is not type(current):
         raise UserError(
             f"{where}: {value!r} is a {type(value).__name__}, not a {type(current).__name__}",
-            "use a run folder that textvae wrote, unedited",
+            "use an unmodified run folder written by textvae",
         )
     return value

@@ -1,10 +1,10 @@
-"""The one kind of error a user can mend."""
+"""``UserError``: an error that the user can correct."""
 
 
 class UserError(Exception):
-    """Something the user can put right: printed as one line of cause and one line of cure, exit code 2.
+    """An error that the user can correct. The command line prints cause and cure, a line each, with exit code 2.
 
-    Everything else that escapes is a defect of ours and keeps its traceback (exit code 1).
+    Any other uncaught exception is a bug in textvae and is shown with its traceback (exit code 1).
     """
 
     def __init__(self, cause: str, cure: str) -> None:

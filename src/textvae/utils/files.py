@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the checksums that say which files they are."""
+"""Atomic file writing, inter-process locks and checksums."""
 
 import contextlib
 import fcntl
@@ -13,10 +13,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
+    """Yields a temporary path in the folder of ``path``. On success it replaces ``path``; on an error it is deleted.
 
-    The data reaches the disk before the rename, so a reader sees the old file or the new one, never half of one,
-    whatever kills the writer.
+    The data is flushed to disk before the rename. A reader therefore sees the old file or the new one, never a partial
+    one, even if the writing process is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -26,7 +26,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner reads; results are meant to be shared.
+        # mkstemp creates files that only the owner can read; results should be readable by others.
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
@@ -35,9 +35,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Yields whether this process is the only one that holds ``path``, a file made for that and removed afterwards.
+    """Tries to lock ``path``, a lock file that is deleted afterwards; yields whether this process has the lock.
 
-    The hold ends with the process, however that dies.
+    The lock is released when the process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as open_files:
@@ -48,7 +48,7 @@ def alone(path: Path) -> Iterator[bool]:
             except BlockingIOError:
                 yield False
                 return
-            # Who held it before may have removed the file between our opening and our locking it.
+            # The previous owner may have deleted the file after we opened and before we locked it.
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                     break
@@ -59,18 +59,18 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, whole or not at all."""
+    """Writes UTF-8 text atomically."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON, whole or not at all. NaN is refused: it is not JSON, and never a result."""
+    """Writes indented JSON atomically. NaN and infinity are rejected with ``ValueError``, as they are not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

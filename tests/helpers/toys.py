@@ -41,7 +41,7 @@ class Toys:
     terms: str = "none"
     splits: tuple[str, ...] = ("train", "test")
     files: tuple = ()
-    carriers: tuple = ()
+    mirrors: tuple = ()
     images_embedded: bool = True
 
     def find(self):

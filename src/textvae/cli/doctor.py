@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from textvae.data import SOURCES
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.prepared import prepared_names
-from textvae.preparation.sources import PHOTOS
 from textvae.runs.run import shipped_models
 from textvae.utils.device import choose_execution, cpu_features
 from textvae.utils.paths import data_folders, prepared_root
@@ -48,7 +48,7 @@ def examine() -> dict[str, Any]:
 
 
 def _data_found() -> dict[str, str]:
-    photos = {name: _photos_found(name) for name in PHOTOS}
+    photos = {name: _photos_found(name) for name in PHOTOGRAPHS}
     prepared = {name: str(prepared_root() / name) for name in prepared_names()}
     return {name: _where(name) for name in SOURCES} | photos | prepared
 

@@ -12,14 +12,14 @@ from textvae.utils.errors import UserError
 def data(arguments: list[str]) -> tuple[Result, str]:
     """Fetch, prepare or describe a data set: data fetch|prepare|describe NAME."""
     from textvae.data import SOURCES, source
-    from textvae.preparation.sources import PHOTOS
+    from textvae.data.catalog import PHOTOGRAPHS
 
-    names, photos = ", ".join(SOURCES), ", ".join(PHOTOS)
+    names, photos = ", ".join(SOURCES), ", ".join(PHOTOGRAPHS)
     usage = "textvae data fetch|describe NAME, or textvae data prepare SOURCE"
     action = arguments[0] if arguments else ""
     if action in ("-h", "--help"):
         text = f"usage: {usage}\n\nnames: {names}, or that of a prepared set\nsources: {photos}, or a folder"
-        return {"names": list(SOURCES), "sources": list(PHOTOS)}, text
+        return {"names": list(SOURCES), "sources": list(PHOTOGRAPHS)}, text
     if action not in ("fetch", "describe", "prepare"):
         raise UserError("textvae data needs to know what to do", f"{usage} ({names}; {photos})")
 
@@ -78,7 +78,7 @@ def _prepare(arguments: list[str]) -> tuple[Result, str]:
             workers: Processes; 0 takes the cores this process may use.
         """
         from textvae.preparation.prepare import prepare
-        from textvae.preparation.sources import Subset
+        from textvae.preparation.subset import Subset
 
         words = tuple(word.strip() for word in theme.split(",") if word.strip())
         return prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)

@@ -48,16 +48,23 @@ def recipes(arguments: list[str]) -> tuple[Result, str]:
 
 def train(arguments: list[str]) -> tuple[Result, str]:
     """Train a recipe into a run folder; the same command again resumes."""
-    from textvae.recipes import RECIPES, recipe
+    from textvae.recipes import RECIPES
+    from textvae.recipes.resolve import resolve
+    from textvae.utils.config import to_dict
 
     if not arguments or arguments[0].startswith("-"):
         text = f"usage: textvae train RECIPE [options]\n\nrecipes: {', '.join(RECIPES)}\n"
         if arguments[:1] in (["-h"], ["--help"]):
             return {"recipes": list(RECIPES)}, text + "textvae train RECIPE --help lists its options."
         raise UserError("textvae train needs a recipe", f"recipes: {', '.join(RECIPES)}")
-    chosen, rest = _with_preset(recipe(arguments[0]), arguments[1:])
+    name, rest = arguments[0], [part for word in arguments[1:] for part in _split(word)]
+    preset = _taken(rest, "--preset")
+    # The defaults of the other options depend on these two, which stay options themselves.
+    data, asked_prior = _value(rest, "--data"), _value(rest, "--prior")
+    prior: Literal["flow"] | None = "flow" if asked_prior == "flow" else None
+    chosen = resolve(name, preset, data, prior=prior)
     # The recipe's own settings become the options: their names, types, defaults and docstrings are its dataclasses'.
-    flow = _flow_of(chosen, rest)
+    flow = chosen.flow
     stage_two: list[Any] = []
     if flow is not None:
         stage_two = [("flow", type(flow), dataclasses.field(default_factory=lambda: flow))]
@@ -90,7 +97,6 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     asked = parsed(f"train {chosen.name}", options, rest)
 
     from textvae.experiment.train import train_recipe
-    from textvae.recipes.photographs import on
     from textvae.runs.run import read_history
     from textvae.utils.device import choose_execution
     from textvae.utils.progress import say
@@ -98,13 +104,10 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     how = choose_execution(asked.execution.device, asked.execution.precision, asked.execution.threads)
     for reason in how.reasons:
         say(reason)
-    flow = getattr(asked, "flow", None) if asked.prior == "flow" else None
-    if asked.data != chosen.data:
-        chosen = on(chosen, asked.data)
-        if hasattr(asked.model, "condition_dim"):
-            # The length of a condition is the set's, whatever the recipe's own set had.
-            asked.model = dataclasses.replace(asked.model, condition_dim=chosen.model.condition_dim)
-    settings = dataclasses.replace(chosen, model=asked.model, trainer=asked.trainer, flow=flow)
+    overrides = {"model": to_dict(asked.model), "trainer": to_dict(asked.trainer)}
+    if asked.prior == "flow":
+        overrides["flow"] = to_dict(asked.flow)
+    settings = resolve(name, preset, data, overrides, asked.prior)
     complete = train_recipe(settings, asked.out, how, asked.sample_every, asked.limit)
     history = read_history(asked.out)
     last = history[-1] if history else {}
@@ -115,25 +118,24 @@ def train(arguments: list[str]) -> tuple[Result, str]:
     return result, f"{asked.out}: trained in {last['seconds']:.0f} s  {shown}"
 
 
-def _with_preset(chosen: Any, arguments: list[str]) -> tuple[Any, list[str]]:
-    """The recipe with the defaults of ``--preset NAME``, and the arguments without it."""
-    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--preset=") else [word])]
-    if "--preset" not in words:
-        return chosen, words
-    place = words.index("--preset")
-    name = words[place + 1] if place + 1 < len(words) else ""
-    if name not in chosen.presets:
-        known = ", ".join(chosen.presets) or "none"
-        raise UserError(f"{chosen.name} has no preset {name!r}", f"its presets: {known}")
-    return dataclasses.replace(chosen, **chosen.presets[name]), words[:place] + words[place + 2 :]
+def _split(word: str) -> list[str]:
+    """``--data=NAME`` as two words, like ``--data NAME``."""
+    return word.split("=", 1) if word.startswith(("--preset=", "--data=", "--prior=")) else [word]
 
 
-def _flow_of(chosen: Any, arguments: list[str]) -> Any:
-    """The second stage whose settings become options: the recipe's, or one that fits it where that is asked for."""
-    from textvae.recipes.recipe import fitting_flow
+def _value(words: list[str], option: str) -> str | None:
+    """What follows an option, the last time it is given; None where it is not."""
+    found = [after for word, after in pairwise([*words, ""]) if word == option]
+    return found[-1] if found else None
 
-    asked = "--prior=flow" in arguments or ("--prior", "flow") in pairwise(arguments)
-    return fitting_flow(chosen) if chosen.flow is None and asked else chosen.flow
+
+def _taken(words: list[str], option: str) -> str | None:
+    """``_value``, and the option taken out of the words."""
+    found = _value(words, option)
+    while option in words:
+        place = words.index(option)
+        del words[place : place + 2]
+    return found
 
 
 def sweep(arguments: list[str]) -> tuple[Result, str]:

@@ -1,4 +1,4 @@
-"""Where images with captions come from. A new source is one new file here and one line in ``SOURCES``."""
+"""The data sets by name: ``load`` gives a split, ``source`` the facts. ``SOURCES`` lists those that are fetched."""
 
 import difflib
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Protocol, runtime_checkable
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PHOTOGRAPHS, Described, PhotographSet
 from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.data.download import to_stderr
+from textvae.data.manifest import SetContents
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import FASHION_MNIST, MNIST
-from textvae.data.prepared import prepared_names, prepared_set
-from textvae.preparation.records import Described
-from textvae.preparation.sources import PHOTOS
+from textvae.data.prepared import not_prepared, prepared_names, prepared_set
 from textvae.utils.errors import UserError
 
 
@@ -26,17 +26,17 @@ class Source(Described, Protocol):
 
     @property
     def files(self) -> tuple[RemoteFile, ...]:
-        """What is fetched, with checksums."""
+        """The files that are fetched, with checksums."""
 
     @property
-    def carriers(self) -> tuple[str, ...]:
-        """Where it can be fetched from, the first choice first."""
+    def mirrors(self) -> tuple[str, ...]:
+        """Where the files are fetched from, in the order of trying."""
 
     def find(self) -> Path | None:
         """The folder that holds the files, unverified; None before they are fetched."""
 
     def fetch(self, say: Say = to_stderr) -> Path:
-        """Makes sure that the files are there and right; returns their folder."""
+        """Fetches the files that are not there, verifies all, and returns their folder."""
 
     def load(self, split: str) -> CaptionedImages:
         """One of ``splits``, fetched if it is not there."""
@@ -48,7 +48,7 @@ SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 
 
 def source(name: str) -> Source:
-    """The source of that name: one of ``SOURCES``, or a prepared set of photographs.
+    """The data set of that name: one of ``SOURCES``, or a prepared set of photographs.
 
     Raises:
         UserError: there is none.
@@ -57,11 +57,8 @@ def source(name: str) -> Source:
         return SOURCES[name]
     if prepared := prepared_set(name):
         return prepared
-    if name in PHOTOS:
-        raise UserError(
-            f"{name} are photographs of all sizes: they are prepared before use",
-            f"textvae data prepare {name} --size 64 --text sentence makes the data set {name}-64-sentence",
-        )
+    if error := not_prepared(name):
+        raise error
     known = [*SOURCES, *prepared_names()]
     near = difflib.get_close_matches(name.casefold(), known, n=1)
     hint = f"Did you mean {near[0]}? There are: " if near else "There are: "
@@ -69,12 +66,24 @@ def source(name: str) -> Source:
 
 
 def load(name: str, split: str) -> CaptionedImages:
-    """A split of a data set, fetched (and announced on stderr) if it is not there.
+    """A split of a data set, fetched (with progress on stderr) if it is not there.
 
     Raises:
-        UserError: there is no such data set or split, or it can't be fetched, or its files are damaged.
+        UserError: there is no such data set or split, it cannot be fetched, or its files are damaged.
     """
     chosen = source(name)
     if split not in chosen.splits:
         raise UserError(f'{name} has no split "{split}"', f"It has: {', '.join(chosen.splits)}")
     return chosen.load(split)
+
+
+def contents(name: str) -> SetContents | None:
+    """What a prepared set declares that it holds; None for the other data sets, and for one that is not there."""
+    chosen = SOURCES[name] if name in SOURCES else prepared_set(name)
+    return getattr(chosen, "contents", None)
+
+
+def photographs(name: str) -> PhotographSet | None:
+    """The named photograph set that a data set was prepared from; None if it was not, or is not there."""
+    found = contents(name)
+    return PHOTOGRAPHS.get(found.source) if found else None

@@ -39,7 +39,7 @@ class MadeOfMnist:
     home = MNIST.home
     terms = MNIST.terms
     files: tuple[RemoteFile, ...] = MNIST.files
-    carriers: tuple[str, ...] = MNIST.carriers
+    mirrors: tuple[str, ...] = MNIST.mirrors
 
     def find(self) -> Path | None:
         """MNIST's folder; None before it is fetched."""

@@ -29,7 +29,7 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
         "title": chosen.title,
         "home": chosen.home,
         "terms": chosen.terms,
-        "fetched_from": list(chosen.carriers),
+        "fetched_from": list(chosen.mirrors),
         "folder": str(folder),
         "files": [{"name": file.name, "bytes": file.size, "sha256": file.sha256} for file in chosen.files],
         "splits": {},

@@ -28,7 +28,7 @@ class Download:
 
     name: str
     files: tuple[RemoteFile, ...]
-    carriers: tuple[Mirror, ...]
+    mirrors: tuple[Mirror, ...]
 
     def find(self) -> Path | None:
         """The first folder that holds every file, unverified; None if there is none."""
@@ -61,16 +61,16 @@ class Download:
         _check_writable(target)
         missing = [file for file in self.files if not _is_right(stored(target, file), file)]
         failures = []
-        for carrier in self.carriers:
-            say(f"{self.name}: trying {carrier.label}")
+        for mirror in self.mirrors:
+            say(f"{self.name}: trying {mirror.label}")
             began = time.monotonic()
             try:
                 with tempfile.TemporaryDirectory(prefix="textvae-", ignore_cleanup_errors=True) as scratch:
-                    carrier.bring(missing, Path(scratch), say)
+                    mirror.bring(missing, Path(scratch), say)
                     for file in missing:
                         _install(Path(scratch) / file.name, file, target)
             except (Unavailable, OSError, EOFError, zlib.error, tarfile.TarError) as error:
-                failures.append(f"{carrier.label}: {_why(error)}")
+                failures.append(f"{mirror.label}: {_why(error)}")
                 say(f"{self.name}: {_why(error)} ({time.monotonic() - began:.1f} s)")
             else:
                 size, seconds = sum(file.size for file in missing) / 1e6, time.monotonic() - began

@@ -32,9 +32,9 @@ class IdxSource:
         return self.download.files
 
     @property
-    def carriers(self) -> tuple[str, ...]:
+    def mirrors(self) -> tuple[str, ...]:
         """Where it can be fetched from, the first choice first."""
-        return tuple(carrier.label for carrier in self.download.carriers)
+        return tuple(mirror.label for mirror in self.download.mirrors)
 
     def find(self) -> Path | None:
         """The folder that holds the files, unverified; None before they are fetched."""

@@ -2,57 +2,68 @@
 
 A set is a folder, written by ``textvae data prepare``:
 
-manifest.json           what it was made of, by which settings and encoders; written last, so that half a set is none
+manifest.json           what it holds, and how it was made (``textvae.data.manifest``); written last, so that a folder
+                        without it is no set
 {split}-images.npy      uint8 (n, side, side, 3)
-{split}-captions.json   captions, the stretch of them that each image owns, the images' keys
+{split}-captions.json   captions, the range of them that each image has, the images' keys
 {split}-text.npy        one embedding a caption: float32 (captions, d), or float16 (captions, tokens, d)
 {split}-image.npy       float32 (n, d): an embedding of each image
-report.jsonl            a line for everything that was skipped or treated specially
+report.jsonl            one line for every image or caption that was skipped or changed
 """
 
 import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.download import to_stderr
+from textvae.data.manifest import (
+    MANIFEST,
+    TEXT_KINDS,
+    ImageContents,
+    SetContents,
+    TextContents,
+    TextName,
+    contents_of,
+    read_manifest,
+)
 from textvae.data.mirrors import RemoteFile, Say
-from textvae.preparation.sources import PHOTOS
 from textvae.utils.errors import UserError
 from textvae.utils.paths import prepared_root
 
-MANIFEST, REPORT = "manifest.json", "report.jsonl"
-
-TEXT_ENCODERS = ("words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair")
-"""What ``--text`` takes: the last part of a set's name. ``words`` leaves the captions as they are, for models that
-learn to read."""
-
+REPORT = "report.jsonl"
 
 FEATURES = "-features"
-"""NAME-features is the prepared set NAME with its image embeddings in the place of the pixels: what a pair sees."""
+"""NAME-features is the prepared set NAME with its image embeddings in the place of pixels: what trains a pair."""
 
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared set as a data source. It is called SOURCE-SIZE-ENCODER, or by the path of its folder."""
+    """A prepared set as a data source, by its name or by the path of its folder."""
 
     name: str
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
     features: bool = False
-    """Whether image embeddings stand in the place of the pixels."""
+    """Whether image embeddings stand in the place of pixels."""
     files: tuple[RemoteFile, ...] = ()
-    carriers: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> SetContents:
+        """What the manifest declares."""
+        return contents_of(self.name, self.manifest, self.features)
 
     @property
     def title(self) -> str:
-        """What the photographs are, and how they were prepared."""
+        """The photographs, and how they were prepared."""
         made = self.manifest
         return f"{made['source']['title']}; {made['side']} pixels, captions by {made['text']['name']}"
 
@@ -68,8 +79,13 @@ class PreparedSet:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """At least train and test."""
+        """At least "train" and "test"."""
         return tuple(self.manifest["splits"])
+
+    @property
+    def command(self) -> str:
+        """The command that made it."""
+        return str(self.manifest["command"])
 
     def find(self) -> Path:
         """Its folder."""
@@ -80,7 +96,7 @@ class PreparedSet:
         return self.folder
 
     def load(self, split: str) -> CaptionedImages:
-        """A split, mapped into memory: opening it costs reading its captions, and pages are read when they are used.
+        """A split, mapped into memory: only the captions are read now, pages of the arrays when they are used.
 
         Raises:
             UserError: a file is missing or not what the manifest says.
@@ -100,7 +116,7 @@ class PreparedSet:
             return CaptionedImages(
                 self.name,
                 split,
-                # Stored as picture files have it, seen as networks want it: channels last is their fastest layout.
+                # Stored as picture files have it, viewed as networks want it: channels last is their fastest layout.
                 images.permute(0, 3, 1, 2) if vectors is None or not self.features else vectors[:, :, None, None],
                 captions,
                 ranges,
@@ -113,7 +129,7 @@ class PreparedSet:
 
     def _mapped(self, name: str, shape: list[int]) -> Tensor:
         try:
-            # Copy on write: torch wants memory it may write to, the file never changes.
+            # Copy on write: torch requires writable memory, the file never changes.
             rows = np.load(self.folder / name, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise self._damaged(f"{name}: {error}") from None
@@ -124,56 +140,62 @@ class PreparedSet:
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.folder} is damaged: {what}", f"Delete that folder, then: {self.command}")
 
-    @property
-    def command(self) -> str:
-        """How it was made."""
-        return str(self.manifest["command"])
-
 
 def prepared_set(name: str) -> PreparedSet | None:
-    """The prepared set of that name, or in that folder; None where there is none and the name promises none.
+    """The prepared set of that name, or in that folder; None if there is none.
 
     Raises:
-        UserError: the name is that of a set that has not been prepared, or its manifest can't be read.
+        UserError: its manifest cannot be read.
     """
-    features = name.endswith(FEATURES)
-    whole = name.removesuffix(FEATURES)
-    for folder in (prepared_root() / whole, Path(whole)):
-        if (folder / MANIFEST).is_file():
-            return PreparedSet(name, folder, read_manifest(folder), features)
-    named = re.fullmatch(rf"(.+)-(\d+)-({'|'.join(TEXT_ENCODERS)})", whole)
-    if named and any(named[1] == source or named[1].startswith(f"{source}-") for source in PHOTOS):
-        # The longest name: coco-mini is no part of coco.
-        source = max((source for source in PHOTOS if named[1].startswith(source)), key=len)
-        part = named[1].removeprefix(source).lstrip("-")
-        how = f"textvae data prepare {source} --size {named[2]} --text {named[3]}"
-        if features:
-            how += " --image-encoder efficientnet"
-        if part:
-            how += f", with the --fraction or --theme that {part!r} stands for"
-        raise UserError(f"{name} has not been prepared", f"Prepare it: {how}")
+    for whole, features in ((name, False), (name.removesuffix(FEATURES), name.endswith(FEATURES))):
+        for folder in (prepared_root() / whole, Path(whole)):
+            if (folder / MANIFEST).is_file():
+                return PreparedSet(name, folder, read_manifest(folder), features)
     return None
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json, checked for what a reader relies on.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-        for key, kind in {"source": dict, "splits": dict, "text": dict, "side": int, "command": str}.items():
-            if not isinstance(manifest[key], kind):
-                raise ValueError(f"{key} is of the wrong kind")
-        return manifest
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / MANIFEST} can't be read: {error}", "Delete that folder and prepare the set again"
-        ) from None
 
 
 def prepared_names() -> list[str]:
     """The sets that have been prepared on this machine."""
     root = prepared_root()
     return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
+
+
+def conventional_contents(name: str) -> SetContents | None:
+    """What a set called SOURCE-SIZE-ENCODER would hold, going by its name alone; None for other names.
+
+    A set that is there is never read by its name. This serves sets that are not: the message that says how to prepare
+    one, and run folders written before ``config.json`` declared what they were trained on.
+    """
+    whole = name.removesuffix(FEATURES)
+    named = re.fullmatch(rf"(.+)-(\d+)-({'|'.join(get_args(TextName))})", whole)
+    if named is None:
+        return None
+    part, side, encoder = named[1], int(named[2]), named[3]
+    shape: tuple[int, ...] = {
+        "words": (), "sentence": (384,), "sentence-tokens": (32, 384), "clip": (512,), "clip-tokens": (77, 512),
+        "pair": (128,),
+    }[encoder]  # fmt: skip
+    # The longest match: coco-mini is no subset of coco.
+    sources = [source for source in PHOTOGRAPHS if part == source or part.startswith(f"{source}-")]
+    image = ImageContents(encoder, "", shape[0]) if encoder in ("clip", "pair") else None
+    text = TextContents(encoder, "", TEXT_KINDS[encoder], shape)
+    return SetContents(name, max(sources, key=len, default=part), side, text, image, name != whole)
+
+
+def not_prepared(name: str) -> UserError | None:
+    """The error for photographs that have not been prepared, with the command that does it; None for other names."""
+    if name in PHOTOGRAPHS:
+        return UserError(
+            f"{name} are photographs of all sizes: they are prepared before use",
+            f"textvae data prepare {name} --size 64 --text sentence makes the data set {name}-64-sentence",
+        )
+    wanted = conventional_contents(name)
+    if wanted is None or wanted.source not in PHOTOGRAPHS:
+        return None
+    how = f"textvae data prepare {wanted.source} --size {wanted.side} --text {wanted.text.name}"
+    if wanted.features:
+        how += " --image-encoder efficientnet"
+    subset = name.removesuffix(FEATURES).removesuffix(f"-{wanted.side}-{wanted.text.name}").removeprefix(wanted.source)
+    if subset:
+        how += f", with the --fraction or --theme that {subset.lstrip('-')!r} stands for"
+    return UserError(f"{name} has not been prepared", f"Prepare it: {how}")

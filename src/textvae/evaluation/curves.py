@@ -14,7 +14,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.editing import distance, inverted, redrawn
 from textvae.evaluation.evaluators.retrieval import RetrievalJudge, retrieval_judge, retrieval_precision
 from textvae.evaluation.judges import TrainedJudge, judge_of
-from textvae.evaluation.metrics.colour import ColourReader, colours_of, named_colour
+from textvae.evaluation.metrics.colour import ColourReader, named_colour
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.pipeline import TextToImage
@@ -143,7 +143,8 @@ def _other_classes(judge: TrainedJudge, images: CaptionedImages, conditions: Ten
 
 def _other_colours(run: Run, images: CaptionedImages) -> _Rewording | None:
     """Captions that name one colour, with another in its place; None where no colours are judged."""
-    colours = colours_of(images.name)
+    photographs = data.photographs(run.recipe.data)
+    colours = photographs.colours if photographs else ()
     captions = [images.captions[number] for number in images.caption_range[:, 0].tolist()]
     named = named_colour(captions, colours)
     few = (named >= 0).nonzero()[:EDITED_PHOTOGRAPHS, 0]

@@ -27,7 +27,7 @@ from textvae.evaluation.evaluators.retrieval import (
 )
 from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
 from textvae.evaluation.judges import TrainedJudge, judge_of
-from textvae.evaluation.metrics.colour import ColourReader, colours_of
+from textvae.evaluation.metrics.colour import ColourReader
 from textvae.evaluation.metrics.confusion import judge_report
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes, nearest_neighbours
 from textvae.evaluation.metrics.frechet import frechet_from_features
@@ -300,8 +300,9 @@ class _Evaluation:
         if self.images.image_shape[0] != 3:
             return {}
         found: dict[str, Any] = {}
-        if colours := colours_of(self.images.name):
-            reader = ColourReader.fit(self.train, colours)
+        photographs = data.photographs(self.run.recipe.data)
+        if photographs and photographs.colours:
+            reader = ColourReader.fit(self.train, photographs.colours)
             drawn = reader.report(images, self.captions)
             real = reader.report(self.images.images, self.captions)
             if drawn and real:

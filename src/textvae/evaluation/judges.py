@@ -4,20 +4,13 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from textvae.data.captioned_digits import CAPTIONED_DIGITS
+from textvae.data.catalog import JUDGES
 from textvae.models.classifier import Classifier
 from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.runs.run import MODEL, open_run, shipped_models
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
-
-JUDGES = {
-    "fashion-mnist": "judge-fashion",
-    "mnist": "judge-digits",
-    **{source.name: "judge-digits" for source in CAPTIONED_DIGITS},
-}
-"""The shipped judge of each data source."""
 
 
 class TrainedJudge:

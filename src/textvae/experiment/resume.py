@@ -83,7 +83,7 @@ def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, executi
 
 
 def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:
-    run = open_run(out)
+    run = open_run(out, recipe)
     # Both sides go through the recipe's types, so that a setting added since then has its default in both.
     before = _identity(run.recipe, run.config.get("data", {}).get("fingerprint", ""))
     now = _identity(recipe, fingerprint)

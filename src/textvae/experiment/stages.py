@@ -120,7 +120,7 @@ def start_stage(
     known, known_of = conditions
     if name == MODEL_STAGE or recipe.flow is None:
         return Stage(name, recipe, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
-    model = open_run(out).load_model()
+    model = open_run(out, recipe).load_model()
     vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
     to_device(vae, execution.device)
     say(f"stage {name}: latents of {len(images)} images")

@@ -1,65 +1,60 @@
-"""One setting, several values: which is best on held-out training images?"""
+"""``sweep_setting``: trains a recipe once for each value of one setting, and compares them on held-out images."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from textvae.experiment.train import train_recipe
-from textvae.recipes import recipe as recipe_named
 from textvae.recipes.recipe import Recipe
+from textvae.recipes.resolve import RecipeLike, resolve
 from textvae.runs.run import read_history
-from textvae.utils.config import to_dict, updated
+from textvae.utils.config import to_dict
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
 
 def sweep_setting(
-    name: str, setting: str, values: Sequence[str], epochs: int | None, validation_images: int, out: Path
+    recipe: RecipeLike, setting: str, values: Sequence[str], epochs: int | None, validation_images: int, out: Path
 ) -> dict[str, Any]:
     """Trains a recipe once for each value and compares the loss on held-out images after the last epoch.
 
     Args:
-        name: of the recipe.
-        setting: as the options of ``textvae train`` call it: "trainer.weight-decay", "model.latent-dim".
-        values: as typed; each is read as the type that the setting has now.
-        epochs: passes for each value; None keeps the recipe's.
+        recipe: see ``resolve``.
+        setting: as the options of ``textvae train`` name it: "trainer.weight-decay", "model.latent-dim".
+        values: as text; each is read as the type of the setting's present value.
+        epochs: for each value; None keeps the recipe's.
         validation_images: held out from the end of the training set, never trained on.
-        out: a folder; each value gets a run folder in it.
+        out: a folder, in which each value gets a run folder.
 
     Returns:
-        The setting, a row for each value with all validation terms in nats an image, and the best value.
+        "recipe", "setting", "rows" (one a value, with all validation terms in nats an image), and the "best" value.
 
     Raises:
         UserError: there is no such setting, or a value is of another type.
     """
-    chosen = recipe_named(name)
-    trainer = dataclasses.replace(chosen.trainer, validation_images=validation_images)
-    if epochs is not None:
-        trainer = dataclasses.replace(trainer, epochs=epochs)
-    chosen = dataclasses.replace(chosen, trainer=trainer)
+    trainer = {"validation_images": validation_images} | ({} if epochs is None else {"epochs": epochs})
+    chosen = resolve(recipe, overrides={"trainer": trainer})
     variants = [(value, _with_setting(chosen, setting, value)) for value in values]
     if not variants:
-        raise UserError("there is nothing to compare", "give two or more values")
+        raise UserError("there are no values to compare", "give two or more")
     execution = choose_execution()
     rows = []
     for value, variant in variants:
-        run = out / f"{name}-{setting}-{value}"
+        run = out / f"{chosen.name}-{setting}-{value}"
         say(f"{setting} = {value}")
         if not train_recipe(variant, run, execution):
             raise KeyboardInterrupt
         rows.append({"value": value, "run": str(run)} | read_history(run)[-1]["validation"])
     best = min(rows, key=lambda row: row["loss"])
-    return {"recipe": name, "setting": setting, "rows": rows, "best": best["value"]}
+    return {"recipe": chosen.name, "setting": setting, "rows": rows, "best": best["value"]}
 
 
 def _with_setting(recipe: Recipe, setting: str, value: str) -> Recipe:
     part, _, key = setting.replace("-", "_").partition(".")
     if part not in ("model", "trainer") or not key:
         raise UserError(f"{setting!r} is no setting of a recipe", "name one as train does: trainer.weight-decay")
-    settings = getattr(recipe, part)
-    if key not in (known := to_dict(settings)):
+    if key not in (known := to_dict(getattr(recipe, part))):
         raise UserError(f"{part} has no setting {key!r}", f"it has: {', '.join(known)}")
     current = known[key]
     try:
@@ -68,4 +63,4 @@ def _with_setting(recipe: Recipe, setting: str, value: str) -> Recipe:
         typed = None
     if typed is None or isinstance(current, bool):
         raise UserError(f"{value!r} is no value for {setting}", f"it is now {current!r}")
-    return dataclasses.replace(recipe, **{part: updated(settings, {key: typed}, part)})
+    return resolve(recipe, overrides={part: {key: typed}})

@@ -82,7 +82,7 @@ def train_recipe(
             training = stage.training
             say(f"stopped at step {training.step} of {training.total_steps}; the same command resumes there")
             return False
-    write_card(open_run(out))
+    write_card(open_run(out, recipe))
     return True
 
 

@@ -1,7 +1,11 @@
-"""Pair: a small dual encoder that puts captions and images into one space. It is not CLIP, and nothing calls it so."""
+"""A small dual encoder that embeds captions and images in one space, in the place of CLIP."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,32 +13,38 @@ from torch import Tensor, nn
 
 from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms
+from textvae.utils.config import updated
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
 
 
 class DualEncoder(Trainable):
     """Two projections of frozen features, trained so that a caption is nearest to its own image.
 
     Source: the loss of Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021),
-    figure 3; the towers below the projections stay as they are, since there are thousands of pairs here, not millions.
+    figure 3. The networks below the projections stay frozen: here there are thousands of pairs, not millions.
     """
+
+    version: str = ""
+    """The first eight digits of the weights' SHA-256, where they were read from a file."""
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a DualEncoder."""
+        """Sizes of a ``DualEncoder``."""
 
         text_features: int = 384
-        """Of MiniLM's sentence vector."""
+        """Dimensions of MiniLM's sentence vector."""
         image_features: int = 1280
-        """Of EfficientNet-Lite0."""
+        """Dimensions of EfficientNet-Lite0's pooled features."""
         width: int = 128
         """Dimensions of the shared space."""
         hidden: int = 0
-        """Width of a layer before each projection; 0 projects linearly, as CLIP does."""
+        """Width of a hidden layer before each projection; 0 projects linearly, as CLIP does."""
         dropout: float = 0.3
         """Share of the features dropped in training."""
 
-        def build(self) -> "Pair":
-            """The pair with fresh weights."""
+        def build(self) -> "DualEncoder":
+            """The dual encoder with fresh weights."""
             return DualEncoder(self)
 
     def __init__(self, config: Config) -> None:
@@ -45,6 +55,39 @@ class DualEncoder(Trainable):
         # CLIP's initial temperature, 0.07, and its bound of 100 on the factor.
         self.log_factor = nn.Parameter(torch.tensor(1 / 0.07).log())
 
+    @classmethod
+    def load(cls, folder: Path) -> "DualEncoder":
+        """The trained dual encoder of a run folder, on the CPU, in evaluation mode.
+
+        It reads ``config.json`` and ``model.safetensors`` itself, so that text encoders need no knowledge of runs.
+
+        Raises:
+            UserError: the folder is no run folder, is damaged, or holds another model.
+        """
+        config_file, weights_file = folder / "config.json", folder / "model.safetensors"
+        cure = "textvae train pair-coco-mini makes one"
+        try:
+            config = json.loads(config_file.read_text(encoding="utf-8"))
+            settings = config["model"]
+            if config.get("model_class", cls.__name__) != cls.__name__ or not isinstance(settings, dict):
+                raise UserError(f"{folder} holds a {config.get('model_class', 'model')}, no dual encoder", cure)
+        except OSError as error:
+            raise UserError(f"{folder} is no run folder: {error.strerror}", cure) from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UserError(f"{config_file} cannot be read: {error}", cure) from None
+        if unknown := settings.keys() - vars(cls.Config()).keys():
+            raise UserError(f"{folder} holds no dual encoder: its model has the setting {min(unknown)!r}", cure)
+        model = updated(cls.Config(), settings, f"{config_file}: model").build()
+        try:
+            model.load_state_dict(safetensors.torch.load_file(weights_file))
+        except (safetensors.SafetensorError, RuntimeError, OSError) as error:
+            first_line = str(error).splitlines()[0]
+            raise UserError(
+                f"{weights_file} does not hold this dual encoder: {first_line}", "train it again, or get the file again"
+            ) from None
+        model.version = sha256_of(weights_file)[:8]
+        return model.eval().requires_grad_(False)
+
     def embed_text(self, vectors: Float[Tensor, "n text"]) -> Float[Tensor, "n width"]:
         """Rows of length one."""
         return F.normalize(self.text(vectors), dim=1)
@@ -54,11 +97,11 @@ class DualEncoder(Trainable):
         return F.normalize(self.image(features), dim=1)
 
     def loss(self, images: Float[Tensor, "n image 1 1"], condition: Float[Tensor, "n text"]) -> LossTerms:
-        """CLIP's symmetric cross-entropy over the batch, in nats; ``error_rate`` is of images among its captions.
+        """CLIP's symmetric cross-entropy over the batch, in nats; ``error_rate``: images that it gets wrong.
 
         Args:
-            images: features in the place of pixels (a data set NAME-features).
-            condition: sentence vectors.
+            images: features in the place of pixels (the data set NAME-features).
+            condition: sentence vectors of their captions.
         """
         texts, pictures = self.embed_text(condition).float(), self.embed_image(images.flatten(1)).float()
         logits = self.log_factor.clamp(max=torch.tensor(100.0).log().item()).exp() * pictures @ texts.T
@@ -69,7 +112,7 @@ class DualEncoder(Trainable):
 
 
 def _projection(features: int, config: DualEncoder.Config) -> nn.Sequential:
-    # EfficientNet's features are all positive and of very different scales; a sentence vector takes it without harm.
+    # EfficientNet's features are all positive and of very different scales; sentence vectors need no norm.
     layers: list[nn.Module] = [nn.LayerNorm(features), nn.Dropout(config.dropout)]
     if config.hidden:
         layers += [nn.Linear(features, config.hidden), nn.GELU(), nn.Dropout(config.dropout)]

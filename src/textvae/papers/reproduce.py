@@ -19,13 +19,11 @@ from textvae.experiment.train import train_recipe
 from textvae.papers import figures
 from textvae.papers import tables as report
 from textvae.papers.findings import SEEDED
-from textvae.recipes import recipe
-from textvae.recipes.photographs import on
-from textvae.recipes.recipe import Recipe, fitting_flow
+from textvae.recipes.recipe import Recipe
+from textvae.recipes.resolve import resolve
 from textvae.runs.card import write_card
 from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
-from textvae.utils.config import updated
 from textvae.utils.device import Precision, choose_execution
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of, write_text
@@ -62,15 +60,14 @@ class Row:
 
     def settings(self) -> Recipe:
         """The recipe as this row trains it."""
-        named = recipe(self.recipe)
-        named = dataclasses.replace(named, **named.presets[self.preset]) if self.preset else named
-        named = on(named, self.data) if self.data else named
-        changed = dataclasses.replace(
-            named,
-            model=updated(named.model, self.model, self.name),
-            trainer=updated(named.trainer, self.trainer, self.name),
+        return resolve(
+            self.recipe,
+            self.preset or None,
+            self.data or None,
+            {"model": self.model, "trainer": self.trainer},
+            "flow" if self.flow else None,
+            where=f"{self.name}: ",
         )
-        return dataclasses.replace(changed, flow=fitting_flow(changed)) if self.flow else changed
 
 
 def _digits(name: str, recipe: str = "", **model: Any) -> Row:

@@ -1,13 +1,13 @@
-"""A prepared set in the making: pixels, captions and frozen embeddings, a chunk at a time, each step kept.
+"""Builds a prepared set in chunks (pixels, captions, embeddings), so that an interrupted preparation can resume.
 
-What is asked for, and what is refused, is ``prepare``'s.
+What is built is decided in ``prepare``.
 """
 
 import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.frozen_encoders import DualEncoderImages
-from textvae.data.prepared import MANIFEST, REPORT, PreparedSet, read_manifest
+from textvae.data.frozen_encoders import DualEncoderImages, weights_of
+from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
+from textvae.data.prepared import REPORT, PreparedSet
 from textvae.preparation.decode import DecodeTask, Place, decode_chunk
-from textvae.preparation.records import PhotoSource, Record, clean
-from textvae.preparation.workers import ImageTask, TextTask, carried_out, embed_captions, embed_images
+from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
+from textvae.preparation.layouts import Photographs
+from textvae.preparation.record import Record, clean
+from textvae.preparation.workers import run_tasks
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.errors import UserError
@@ -29,42 +32,44 @@ from textvae.utils.progress import ProgressLine, say
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
 
 PLAN = "plan.json"
-"""In an unfinished set: what it is going to be."""
+"""In an unfinished set: everything that decides what it will hold."""
 
 Line = dict[str, str]
-"""Of the report: split, key, done ("skipped" or "handled"), why."""
+"""One line of the report: split, key, done ("skipped" or "handled"), why."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """One set in the making, in a folder beside the one it will be."""
+    """One set, built in a folder beside its final one."""
 
-    source: PhotoSource
+    photographs: Photographs
     side: int
     splits: dict[str, list[Record]]
     plan: dict[str, Any]
-    reader: FrozenText | None
-    viewer: FrozenImages | None
+    """Everything that decides what the set will hold: only a preparation with the same plan is resumed."""
+    text_encoder: FrozenText | None
+    image_encoder: FrozenImages | None
     folder: Path
     workers: int
 
     @property
     def unfinished(self) -> Path:
-        """The folder that is worked in, renamed at the end."""
+        """The folder that is written to, and renamed when the set is complete."""
         return self.folder.with_name(f".{self.folder.name}.unfinished")
 
     def build(self, command: str) -> dict[str, Any]:
-        """Makes the set, or goes on where the last attempt stopped; returns its manifest, in which ``command`` stands.
+        """Builds the set, or resumes an interrupted preparation; returns its manifest, which records ``command``.
 
         Raises:
-            UserError: the folder is something else or was begun otherwise, or no image can be read.
+            UserError: the folder exists and is no prepared set, an unfinished one has another plan, or no image can be
+                read.
         """
         if self.folder.exists():
             raise UserError(f"{self.folder} exists and is no prepared set", "Choose another --out")
         plan = self.unfinished / PLAN
         if plan.is_file():
             refuse_difference(self.unfinished, json.loads(plan.read_bytes()), self.plan)
-            say(f"{self.folder.name}: going on where the last preparation stopped")
+            say(f"{self.folder.name}: resuming the interrupted preparation")
         else:
             shutil.rmtree(self.unfinished, ignore_errors=True)
             write_json(plan, self.plan)
@@ -90,10 +95,12 @@ class Preparation:
             report += [_line(split, record.key, "handled", note) for note in notes]
         parts = self._parts(split, "pixels", len(usable), IMAGES_A_CHUNK)
         tasks = [
-            DecodeTask(str(part), tuple(place for _, place in usable[start:stop]), self.side, self.source.fit)
+            DecodeTask(
+                str(part), tuple(place for _, place in usable[start:stop]), self.side, self.photographs.about.fit
+            )
             for part, start, stop in parts
         ]
-        self._carry_out(decode_chunk, tasks, f"{split}: decoding", "images", IMAGES_A_CHUNK)
+        self._run(decode_chunk, tasks, f"{split}: decoding", "images", IMAGES_A_CHUNK)
 
         kept_numbers: list[int] = []
         for part, start, _ in parts:
@@ -104,18 +111,18 @@ class Preparation:
                     report.append(_line(split, usable[start + number][0], done, note.removeprefix("!")))
         if not kept_numbers:
             raise UserError(
-                f"no image of {self.source.name}'s {split} can be read, such as {usable[0][0] if usable else 'any'}: "
+                f"no image of {self.photographs.about.name} can be read for {split}: "
                 f"{report[-1]['why'] if report else 'there is none'}",
-                "Look at the source's files",
+                "Check the files of the photograph set",
             )
         self._joined(f"{split}-images.npy", parts, "pixels", len(kept_numbers))
-        # Images with the very same captions share their stretch: each text is encoded once.
-        stretches: dict[tuple[str, ...], tuple[int, int]] = {}
+        # Images with equal captions share a range of them: each text is encoded once.
+        ranges: dict[tuple[str, ...], tuple[int, int]] = {}
         texts: list[str] = []
         for number in kept_numbers:
             own = captions[number]
-            if own not in stretches:
-                stretches[own] = (len(texts), len(texts) + len(own))
+            if own not in ranges:
+                ranges[own] = (len(texts), len(texts) + len(own))
                 texts += own
         write_text(self.unfinished / f"{split}-pixels.jsonl", _lines(report))
         write_text(
@@ -123,7 +130,7 @@ class Preparation:
             json.dumps(
                 {
                     "captions": texts,
-                    "ranges": [stretches[captions[number]] for number in kept_numbers],
+                    "ranges": [ranges[captions[number]] for number in kept_numbers],
                     "keys": [usable[number][0] for number in kept_numbers],
                 },
                 ensure_ascii=False,
@@ -133,12 +140,14 @@ class Preparation:
 
     def _text(self, split: str) -> None:
         """{split}-text.npy."""
-        if self.reader is None or (self.unfinished / f"{split}-text.npy").is_file():
+        if self.text_encoder is None or (self.unfinished / f"{split}-text.npy").is_file():
             return
         captions = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["captions"]
         parts = self._parts(split, "text", len(captions), CAPTIONS_A_CHUNK)
-        tasks = [TextTask(part, tuple(captions[start:stop]), self.reader) for part, start, stop in parts]
-        self._carry_out(embed_captions, tasks, f"{split}: reading captions", "captions", CAPTIONS_A_CHUNK)
+        # Token vectors are many: half precision takes half the space, and is far more precise than a model needs.
+        half = TEXT_KINDS[self.text_encoder.name] == "tokens"
+        tasks = [TextTask(part, tuple(captions[start:stop]), self.text_encoder, half) for part, start, stop in parts]
+        self._run(embed_captions, tasks, f"{split}: embedding captions", "captions", CAPTIONS_A_CHUNK)
         report = []
         for part, start, _ in parts:
             with np.load(part, allow_pickle=False) as chunk:
@@ -150,11 +159,11 @@ class Preparation:
 
     def _image(self, split: str) -> None:
         """{split}-image.npy."""
-        if self.viewer is None or (self.unfinished / f"{split}-image.npy").is_file():
+        if self.image_encoder is None or (self.unfinished / f"{split}-image.npy").is_file():
             return
         pictures = self.unfinished / f"{split}-images.npy"
         places: dict[str, Place] = {}
-        if self.viewer.side is not None:
+        if self.image_encoder.side is not None:
             places = {record.key: record.image for record in self.splits[split] if record.image is not None}
         keys = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["keys"]
         features = self._features_elsewhere(split)
@@ -162,30 +171,30 @@ class Preparation:
         tasks = [
             ImageTask(
                 part,
-                self.viewer,
+                self.image_encoder,
                 features or pictures,
                 (start, stop),
                 tuple(places[key] for key in keys[start:stop]) if places else (),
-                self.source.fit,
+                self.photographs.about.fit,
                 features is not None,
             )
             for part, start, stop in parts
         ]
-        self._carry_out(embed_images, tasks, f"{split}: looking at images", "images", IMAGES_A_CHUNK)
+        self._run(embed_images, tasks, f"{split}: embedding images", "images", IMAGES_A_CHUNK)
         self._joined(f"{split}-image.npy", parts, "rows", len(keys))
         self._discard(split, "image")
 
     def _features_elsewhere(self, split: str) -> Path | None:
-        """A pair projects features; where another set has those of the very same pictures, they are not made again."""
-        if not isinstance(self.viewer, DualEncoderImages):
+        """Features of the same pictures in another prepared set, which a dual encoder only projects; else None."""
+        if not isinstance(self.image_encoder, DualEncoderImages):
             return None
         wanted = {key: self.plan[key] for key in ("source", "subset", "records", "side", "fit")}
         for manifest in self.folder.parent.glob(f"*/{MANIFEST}"):
             try:
                 made_of = read_manifest(manifest.parent).get("made_of", {})
-            except UserError:  # somebody else's manifest.json
+            except UserError:  # some other program's manifest.json
                 continue
-            if made_of.get("image") == self.viewer.base.identity and wanted.items() <= made_of.items():
+            if made_of.get("image") == self.image_encoder.base.identity and wanted.items() <= made_of.items():
                 return manifest.parent / f"{split}-image.npy"
         return None
 
@@ -204,26 +213,40 @@ class Preparation:
             "textvae": _version(),
             "command": command,
             "made_of": self.plan,
-            "source": {key: getattr(self.source, key) for key in ("name", "title", "home", "terms")},
+            "source": {key: getattr(self.photographs.about, key) for key in ("name", "title", "home", "terms")},
             "side": self.side,
-            "fit": self.source.fit,
-            "text": {
-                "name": self.reader.name if self.reader else "words",
-                "identity": self.reader.identity if self.reader else "",
-            },
-            "image": {"name": self.viewer.name, "identity": self.viewer.identity} if self.viewer else None,
+            "fit": self.photographs.about.fit,
+            "text": self._text_declared(),
+            "image": None,
             "splits": {split: self._facts(split) for split in self.splits},
             "skipped": dict(counts["skipped"].most_common()),
             "handled": dict(counts["handled"].most_common()),
         }
-        unprinted = PreparedSet("", self.unfinished, manifest)
+        if self.image_encoder:
+            width = manifest["splits"]["train"]["image"][1]
+            encoder = self.image_encoder
+            manifest["image"] = {"name": encoder.name, "identity": encoder.identity, "width": width}
+        unfinished = PreparedSet("", self.unfinished, manifest)
         for split in self.splits:
-            loaded: CaptionedImages = unprinted.load(split)
+            loaded: CaptionedImages = unfinished.load(split)
             manifest["splits"][split]["fingerprint"] = loaded.fingerprint()
         (self.unfinished / PLAN).unlink()
         write_json(self.unfinished / MANIFEST, manifest)
         self.unfinished.rename(self.folder)
         return manifest
+
+    def _text_declared(self) -> Mapping[str, Any]:
+        encoder = self.text_encoder
+        if encoder is None:
+            return {"name": "words", "identity": "", "kind": "words", "shape": []}
+        kind: TextKind = TEXT_KINDS[encoder.name]
+        return {
+            "name": encoder.name,
+            "identity": encoder.identity,
+            "kind": kind,
+            "shape": list(encoder.shape),
+            "weights": weights_of(encoder),
+        }
 
     def _facts(self, split: str) -> dict[str, Any]:
         facts: dict[str, Any] = {}
@@ -242,7 +265,7 @@ class Preparation:
         ]
 
     def _joined(self, name: str, parts: Sequence[tuple[Path, int, int]], column: str, count: int) -> None:
-        """One array of all chunks, copied through a mapping: no more than a chunk is in memory."""
+        """Joins all chunks in one array, through a memory mapping: only one chunk is in memory."""
         with np.load(parts[0][0], allow_pickle=False) as chunk:
             shape, dtype = chunk[column].shape[1:], chunk[column].dtype
         with written_whole(self.unfinished / name) as temporary:
@@ -259,24 +282,27 @@ class Preparation:
     def _discard(self, split: str, what: str) -> None:
         shutil.rmtree(self.unfinished / f"{split}-{what}-chunks")
 
-    def _carry_out(
-        self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, unit: str, size: int
-    ) -> None:
-        """Carries out the tasks whose chunk is not there yet."""
+    def _run(self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, unit: str, size: int) -> None:
+        """Runs the tasks whose chunk has not been written."""
         left = [task for task in tasks if not Path(task.out).is_file()]
+        prepare = None if function is decode_chunk else use_one_thread
         with ProgressLine(title, len(tasks) * size, unit, (len(tasks) - len(left)) * size) as progress:
-            for _ in carried_out(function, left, self.workers):
+            for _ in run_tasks(function, left, self.workers, prepare):
                 progress.advance(size)
 
 
 def refuse_difference(folder: Path, before: Any, now: dict[str, Any]) -> None:
-    """Refuses to go on with what was planned otherwise."""
+    """Checks that a set was made by the same plan.
+
+    Raises:
+        UserError: it was not.
+    """
     if not isinstance(before, dict):
-        raise UserError(f"{folder} does not say what it is made of", "Delete it and prepare the set again")
+        raise UserError(f"{folder} does not declare how it was made", "Delete it and prepare the set again")
     for key, value in now.items():
         if before.get(key) != value:
             raise UserError(
-                f"{folder} was prepared otherwise: {key} was {before.get(key)!r}, now {value!r}; the two don't mix",
+                f"{folder} was prepared with other settings: {key} was {before.get(key)!r}, now {value!r}",
                 "Choose another --out, or delete that folder first",
             )
 
@@ -290,7 +316,7 @@ def _lines(report: Sequence[Line]) -> str:
 
 
 def _kind(why: str) -> str:
-    """What a reason has in common with others: it without its numbers and particulars."""
+    """The kind of a reason: without its numbers and details."""
     return re.sub(r"\d+ ", "", re.split(r":| from \d", why)[0])
 
 

@@ -1,11 +1,6 @@
-"""Any image file to a square of RGB pixels, or the reason why not. Imports no torch: its workers start at once."""
+"""Decodes image files to squares of RGB pixels. Imports no torch, so that worker processes start quickly."""
 
-import os
-import signal
-import sys
-import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,20 +12,19 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from textvae.utils.files import written_whole
 
 Fit = Literal["crop", "pad"]
-"""How a picture becomes square: cut to its middle (photographs), or set on white (catalogue pictures on white, which
-would lose heads and hems)."""
+"""How a picture becomes square: its central square is cut out, or it is padded with white."""
 
 MAX_ENLARGEMENT = 4
-"""Pictures that would have to be enlarged more than this show nothing, and are skipped."""
+"""Pictures that would have to be enlarged by more than this factor are skipped."""
 
 
 class Unreadable(Exception):
-    """A file that gives no picture; the message says why in a few words."""
+    """The file cannot be decoded; the message gives the reason in a few words."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of an image lie: a file, or a stretch of one (a member of a tar)."""
+    """Where the bytes of an image are: a file, or a range within one (a member of a tar)."""
 
     path: str
     start: int = 0
@@ -41,7 +35,7 @@ class Place:
         """The bytes.
 
         Raises:
-            Unreadable: they are not there.
+            Unreadable: the file cannot be read.
         """
         try:
             with Path(self.path).open("rb") as file:
@@ -53,28 +47,29 @@ class Place:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture, square."""
+    """A square picture."""
 
     pixels: np.ndarray
     """uint8, (side, side, 3)."""
     notes: tuple[str, ...]
-    """What had to be done to it beyond the usual, for the report."""
+    """Unusual steps that were necessary, for the report."""
 
 
 def decode(content: bytes, side: int, fit: Fit = "crop") -> Decoded:
     """A square of RGB pixels from the bytes of an image file.
 
-    In this order: first frame, upright by its EXIF orientation, on white where it is transparent, RGB, square by
-    ``fit``, scaled with Lanczos' filter, which averages over what it shrinks. JPEG decodes at a fraction of its size
-    where at least twice the target is left.
+    In this order: the first frame is taken, turned upright by its EXIF orientation, set on white if it is transparent,
+    converted to RGB, made square by ``fit``, and scaled with Lanczos' filter (antialiased). A JPEG is decoded at a
+    reduced size if at least twice the target size is left.
 
     Raises:
-        Unreadable: it is no image, broken, truncated, tiny, or larger than Pillow's limit of 89 million pixels.
+        Unreadable: the file is no image, is broken or truncated, or the picture is tiny or has more than 89 million
+            pixels (Pillow's limit).
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Pillow warns up to twice its limit, and refuses beyond; both are refused here.
+            # Pillow warns from its limit on, and refuses from twice that; both are refused here.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(content)) as opened:
                 return _square(opened, side, fit)
@@ -85,8 +80,8 @@ def decode(content: bytes, side: int, fit: Fit = "crop") -> Decoded:
     except UnidentifiedImageError:
         raise Unreadable("empty file" if not content else "no image format that Pillow knows") from None
     except Exception as error:
-        # Pillow's readers meet broken files with whatever their parsing stumbles over: OSError, SyntaxError,
-        # struct.error, IndexError and more. One bad file of a hundred thousand must not end the work.
+        # For broken files Pillow's readers raise whatever their parsing runs into: OSError, SyntaxError, struct.error,
+        # IndexError and more. One bad file among many must not end the preparation.
         line = " ".join(str(error).split()) or type(error).__name__
         raise Unreadable(f"broken: {line[:120]}") from None
 
@@ -121,7 +116,7 @@ def _square(opened: ImageFile.ImageFile, side: int, fit: Fit) -> Decoded:
     if fit == "pad":
         longest = max(picture.size)
         picture = ImageOps.pad(picture, (longest, longest), color="white")
-    # One pass: ImageOps.fit would do the same in Lanczos' filter, so a prepared picture is what ``read_picture`` gives.
+    # Cut and scaled in one pass, as ImageOps.fit does: a prepared picture is what ``read_picture`` gives.
     shorter = min(picture.size)
     left, top = (picture.width - shorter) / 2, (picture.height - shorter) / 2
     box = (left, top, left + shorter, top + shorter)
@@ -130,7 +125,7 @@ def _square(opened: ImageFile.ImageFile, side: int, fit: Fit) -> Decoded:
 
 @dataclass(frozen=True)
 class DecodeTask:
-    """A chunk of images to decode into one file."""
+    """Images to decode, and the file for their pixels."""
 
     out: str
     places: tuple[Place, ...]
@@ -139,7 +134,10 @@ class DecodeTask:
 
 
 def decode_chunk(task: DecodeTask) -> None:
-    """Decodes a chunk and writes it, whole or not at all: pixels, which images they are, and what is to be reported."""
+    """Writes one chunk of a set's images: "pixels"; "kept", which images those are; "noted" and "notes", the report.
+
+    A note that begins with "!" says why an image was skipped. The file is written whole or not at all.
+    """
     pixels, kept, notes = [], [], []
     for number, place in enumerate(task.places):
         try:
@@ -159,22 +157,3 @@ def decode_chunk(task: DecodeTask) -> None:
     }
     with written_whole(Path(task.out)) as temporary, temporary.open("wb") as file:
         np.savez(file, **columns)
-
-
-def start_worker(prepare: Callable[[], None] | None = None) -> None:
-    """What a worker process does first: leaves Ctrl-C to its parent, and dies with it however that ends."""
-    import multiprocessing
-    from multiprocessing.connection import wait
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
-    if prepare is not None:
-        prepare()
-    sys.stdout.flush()

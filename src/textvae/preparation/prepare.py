@@ -1,19 +1,16 @@
-"""Photographs made ready for training: what is asked for, what that makes, and what is refused.
-
-The work itself, which is cut into chunks, so that what a killed preparation has finished is not done again, memory does
-not grow with the source, and every core has work, is ``Preparation``'s.
-"""
+"""``prepare``: makes a data set of captioned photographs. The work itself is done by ``builder.Preparation``."""
 
 import errno
 import os
 from pathlib import Path
 from typing import Any
 
-from textvae.data.frozen_encoders import ImageName, TextName, image_encoder, text_encoder
-from textvae.data.prepared import MANIFEST, read_manifest
+from textvae.data.frozen_encoders import image_encoder, text_encoder
+from textvae.data.manifest import MANIFEST, ImageName, TextName, read_manifest
 from textvae.preparation.builder import Preparation, refuse_difference
-from textvae.preparation.records import PhotoSource, Record, digest
-from textvae.preparation.sources import Subset, photo_source, splits_of
+from textvae.preparation.layouts import Photographs, find_photographs
+from textvae.preparation.record import Record, digest
+from textvae.preparation.subset import Subset, splits_of
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.text.clip import VIT_B_32
@@ -35,58 +32,58 @@ def prepare(
     pair: Path | None = None,
     workers: int = 0,
 ) -> dict[str, Any]:
-    """Prepares a source into a set that ``data.load`` knows by its name; the same call again resumes, or finds it done.
+    """Prepares photographs as a data set that ``data.load`` opens by its name. The same call again resumes.
 
     Args:
-        source: a photograph source by name, or a folder by path.
+        source: a photograph set of the catalog by name, or a folder by path.
         side: pixels a side of the square pictures.
-        text: which encoder's embeddings of the captions are kept; "words" keeps none.
-        images: which encoder's embeddings of the images are kept, if any.
-        subset: which part of the source; default: all of it.
-        out: the folder to write; default: a name made of source, part, size and text encoder, where data is kept.
-        clip: the model that "clip" means: of the hub, or a folder.
-        pair: the run folder that "pair" means.
-        workers: processes; 0 takes the cores this process may use.
+        text: the encoder whose embeddings of the captions are stored; "words" stores none.
+        images: the encoder whose embeddings of the images are stored; None stores none.
+        subset: which part of the set; default: all of it.
+        out: the folder to write; default: SOURCE-SIZE-TEXT (with the subset), where textvae keeps prepared sets.
+        clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder.
+        pair: the run folder of the dual encoder of "pair".
+        workers: processes; 0 takes as many as this process may use cores.
 
     Returns:
-        The name, the folder, and counts: of images, captions, and of what was skipped or handled, and why.
+        "name", "folder", "splits" with their counts, and how many images were "skipped" and "handled", by reason.
 
     Raises:
-        UserError: the source can't be read, an encoder can't be had, the folder holds a set made otherwise, another
-            process is making it, or no room is left.
+        UserError: the source cannot be read, an encoder is not available, the folder holds a set that was made with
+            other settings, another process is preparing it, or the folder cannot be written.
     """
     if not 8 <= side <= 1024:
-        raise UserError(f"pictures of {side} pixels can't be prepared", "choose --size from 8 to 1024")
+        raise UserError(f"{side} pixels a side is out of range", "choose --size from 8 to 1024")
     subset = subset or Subset()
-    chosen = photo_source(source)
-    name = f"{chosen.name}{subset.suffix}-{side}-{text}"
+    chosen = find_photographs(source)
+    name = f"{chosen.about.name}{subset.suffix}-{side}-{text}"
     folder = out or prepared_root() / name
-    reader = text_encoder(text, clip, pair)
-    viewer = image_encoder(images, clip, pair) if images else None
+    caption_encoder = text_encoder(text, clip, pair)
+    picture_encoder = image_encoder(images, clip, pair) if images else None
     splits = splits_of(chosen, subset)
-    plan = _plan(chosen, side, subset, splits, text, reader, viewer)
+    plan = _plan(chosen, side, subset, splits, text, caption_encoder, picture_encoder)
     try:
         with alone(folder.with_name(f".{folder.name}.lock")) as mine:
             if not mine:
                 raise UserError(
                     f"{folder} is being prepared by another process",
-                    "Wait until that is done: the same command then finds the set, or goes on where that one stopped",
+                    "Wait until it ends; the same command then finds the set, or resumes",
                 )
             if (folder / MANIFEST).is_file():
                 made = read_manifest(folder)
                 refuse_difference(folder, made.get("made_of"), plan)
-                say(f"{folder} is prepared already")
+                say(f"{folder} is already prepared")
             else:
                 command = _command(source, side, text, images, subset, out)
-                made = Preparation(chosen, side, splits, plan, reader, viewer, folder, workers or _cores()).build(
-                    command
-                )
+                made = Preparation(
+                    chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores()
+                ).build(command)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
         raise UserError(
-            f"{folder} can't be written: {(error.strerror or str(error)).lower()}",
-            "Make room or choose another --out; the same command then goes on where this one stopped",
+            f"{folder} cannot be written: {(error.strerror or str(error)).lower()}",
+            "Make room or choose another --out; the same command then resumes",
         ) from error
     return {
         "name": str(out) if out else name,
@@ -98,23 +95,23 @@ def prepare(
 
 
 def _plan(
-    source: PhotoSource,
+    photographs: Photographs,
     side: int,
     subset: Subset,
     splits: dict[str, list[Record]],
     text: TextName,
-    reader: FrozenText | None,
-    viewer: FrozenImages | None,
+    caption_encoder: FrozenText | None,
+    picture_encoder: FrozenImages | None,
 ) -> dict[str, Any]:
-    """All that decides what a set holds."""
+    """Everything that decides what a set holds."""
     return {
-        "source": source.name,
+        "source": photographs.about.name,
         "subset": to_dict(subset),
         "records": {split: digest(records) for split, records in splits.items()},
         "side": side,
-        "fit": source.fit,
-        "text": reader.identity if reader else text,
-        "image": viewer.identity if viewer else None,
+        "fit": photographs.about.fit,
+        "text": caption_encoder.identity if caption_encoder else text,
+        "image": picture_encoder.identity if picture_encoder else None,
     }
 
 

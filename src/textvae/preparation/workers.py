@@ -1,87 +1,33 @@
-"""What a preparation's worker processes do: captions and images embedded, each task a chunk of the set."""
+"""The pool of worker processes that a preparation runs its tasks in. Imports no torch: decoding needs none."""
 
 import multiprocessing
+import os
+import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import torch
-
-from textvae.data.frozen_encoders import DualEncoderImages
-from textvae.preparation.decode import Fit, Place, decode, decode_chunk, start_worker
-from textvae.pretrained.base import FrozenImages
-from textvae.text.base import FrozenText
-from textvae.utils.device import keep_freed_memory
-from textvae.utils.files import written_whole
+from multiprocessing.connection import wait
+from typing import TypeVar
 
 Task = TypeVar("Task")
 
 
-@dataclass(frozen=True)
-class TextTask:
-    """Captions to embed, and where their embeddings go."""
+def run_tasks(
+    function: Callable[[Task], None],
+    tasks: Sequence[Task],
+    workers: int,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """Calls the function with each task, in worker processes, and yields after each call, in the order of the tasks.
 
-    out: Path
-    captions: tuple[str, ...]
-    reader: FrozenText
-
-
-def embed_captions(task: TextTask) -> None:
-    """Writes a chunk of a set's text: embeddings, and what is to be remarked of some captions."""
-    rows = task.reader.embed(task.captions)
-    remarks = [(number, remark) for number, remark in enumerate(task.reader.remarks(task.captions)) if remark]
-    # Token vectors are many: half their space, at a precision far above what a model sees of them.
-    stored = rows.half() if rows.dim() == 3 else rows
-    _write_chunk(
-        task.out,
-        rows=stored.numpy(),
-        noted=np.array([number for number, _ in remarks], np.int64),
-        notes=np.array([remark for _, remark in remarks], np.str_),
-    )
-
-
-@dataclass(frozen=True)
-class ImageTask:
-    """Images to embed, and where their embeddings go."""
-
-    out: Path
-    viewer: FrozenImages
-    rows: Path
-    """Prepared pictures; or, if ``projects``, features of them."""
-    stretch: tuple[int, int]
-    places: tuple[Place, ...]
-    """The photographs themselves, where the viewer wants those."""
-    fit: Fit
-    projects: bool
-
-
-def embed_images(task: ImageTask) -> None:
-    """Writes a chunk of a set's image embeddings."""
-    start, stop = task.stretch
-    if task.places:
-        side = task.viewer.side or 0
-        pixels = np.stack([decode(place.read(), side, task.fit).pixels for place in task.places])
-    else:
-        pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
-    rows = torch.from_numpy(pixels)
-    if isinstance(task.viewer, DualEncoderImages) and task.projects:
-        found = task.viewer.project(rows)
-    else:
-        found = task.viewer.embed(rows.permute(0, 3, 1, 2))
-    _write_chunk(task.out, rows=found.numpy())
-
-
-def _write_chunk(out: Path, **columns: Any) -> None:
-    with written_whole(out) as temporary, temporary.open("wb") as file:
-        np.savez(file, **columns)
-
-
-def carried_out(function: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Iterator[None]:
-    """Yields after each task, carried out in worker processes; in this one where one worker is enough."""
+    Args:
+        function: of a module, so that another process finds it.
+        tasks: arguments of the calls.
+        workers: processes; with one worker, or one task, the calls are made in this process.
+        prepare: called once in each worker process before its first task.
+    """
     workers = min(workers, len(tasks))
     if workers <= 1:
         for task in tasks:
@@ -89,13 +35,12 @@ def carried_out(function: Callable[[Task], None], tasks: Sequence[Task], workers
             yield
         return
     # Spawned: forking a process that has computed with torch may hang, and only some systems can fork.
-    prepare = None if function is decode_chunk else _begin_worker
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker, (prepare,))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (prepare,))
     pending: deque[Future[None]] = deque()
     try:
         for task in tasks:
             pending.append(pool.submit(function, task))
-            # Never more in the queue than keeps everybody busy: the tasks are the size of the source.
+            # The queue stays short: all tasks together are as large as the data.
             if len(pending) > 2 * workers:
                 pending.popleft().result()
                 yield
@@ -106,6 +51,17 @@ def carried_out(function: Callable[[Task], None], tasks: Sequence[Task], workers
         pool.shutdown(cancel_futures=True)
 
 
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-    keep_freed_memory()
+def _start_worker(prepare: Callable[[], None] | None) -> None:
+    """Leaves Ctrl-C to the parent process, and ends with it however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+    if prepare is not None:
+        prepare()
+    sys.stdout.flush()

@@ -1,16 +1,13 @@
-"""The recipes by name. A new one is a function that returns a ``Recipe``, and a line here."""
+"""The recipes by name. A new one is a function that returns a ``Recipe``, and one line here."""
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
-from textvae.recipes import classifiers as judges
-from textvae.recipes import dual_encoders as pairs
-from textvae.recipes import latent_flow, paper_a, paper_b, paper_c, paper_d, paper_d_code
+from textvae.data.catalog import PHOTOGRAPHS
+from textvae.recipes import classifiers, dual_encoders, latent_flow, paper_a, paper_b, paper_c, paper_d, paper_d_code
 from textvae.recipes.recipe import Recipe
-from textvae.utils.errors import UserError
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {
+RECIPES: dict[str, Callable[[], Recipe]] = {
     "onehot-dense-mnist": paper_a.onehot_dense_mnist,
     "onehot-dense-fashion": paper_a.onehot_dense_fashion,
     "label-dense": paper_b.label_dense,
@@ -55,23 +52,8 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "clip-dual-128-image-dropout": partial(paper_c.clip_dual, 128, "image", 0.2),
     "clip-dual-128-text": partial(paper_c.clip_dual, 128, "text"),
     "clip-dual-128-text-dropout": partial(paper_c.clip_dual, 128, "text", 0.2),
-    "judge-digits": judges.judge_digits,
-    "judge-fashion": judges.judge_fashion,
-    **{f"pair-{source}": partial(pairs.pair, source) for source in pairs.SOURCES},
-    **{f"pair-judge-{source}": partial(pairs.pair_judge, source) for source in pairs.SOURCES},
+    "judge-digits": classifiers.judge_digits,
+    "judge-fashion": classifiers.judge_fashion,
+    **{entry.pair: partial(dual_encoders.pair, name) for name, entry in PHOTOGRAPHS.items()},
+    **{entry.retrieval_judge: partial(dual_encoders.pair_judge, name) for name, entry in PHOTOGRAPHS.items()},
 }
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, 1)
-        raise UserError(
-            f"there is no recipe {name!r}",
-            f"did you mean {near[0]!r}?" if near else "textvae recipes lists them all",
-        )
-    return RECIPES[name]()

@@ -1,4 +1,4 @@
-"""The judges: classifiers of real images that score generated ones. Trained by the same loop, shipped with textvae."""
+"""The judges: classifiers of real images that score generated ones. They ship with textvae."""
 
 from textvae.models.classifier import Classifier
 from textvae.recipes.recipe import Recipe
@@ -7,9 +7,11 @@ from textvae.training.config import TrainerConfig
 
 
 def judge_fashion() -> Recipe:
-    """Judges garments. Expected: test accuracy at least 0.93.
+    """Classifies garments, to judge generated ones.
 
-    Command: ``textvae train judge-fashion --precision bf16`` (about eight minutes on two cores); measured 0.937.
+    Source: ours. Result: test accuracy 0.937; at least 0.93 is expected.
+    Time: about eight minutes on two cores.
+    Command: ``textvae train judge-fashion --precision bf16``.
     """
     return Recipe(
         name="judge-fashion",
@@ -32,9 +34,11 @@ def judge_fashion() -> Recipe:
 
 
 def judge_digits() -> Recipe:
-    """Judges digits. Expected: test accuracy at least 0.993.
+    """Classifies digits, to judge generated ones.
 
-    Command: ``textvae train judge-digits --precision bf16`` (about five minutes on two cores); measured 0.997.
+    Source: ours. Result: test accuracy 0.997; at least 0.993 is expected.
+    Time: about five minutes on two cores.
+    Command: ``textvae train judge-digits --precision bf16``.
     """
     return Recipe(
         name="judge-digits",

@@ -1,4 +1,4 @@
-"""What a model is told: of each caption, or of each image; computed before, or now."""
+"""The conditions that a model is trained on: of captions or of images, stored with the data or computed now."""
 
 from dataclasses import replace
 
@@ -13,21 +13,21 @@ from textvae.text.caption_words import CaptionWords
 from textvae.utils.errors import UserError
 
 PROMPTS = 5
-"""Captions that are drawn while a recipe without prompts of its own is trained, at most."""
+"""Training captions, at most, that serve as prompts of a recipe without any."""
 Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
-"""What may be told, and for each image the stretch of it from which one is drawn a step."""
+"""All conditions, and for each image the range of them from which each step draws one."""
 
 
 def with_captions(recipe: Recipe, images: CaptionedImages) -> Recipe:
-    """The recipe with what it takes from its training captions: words where its text encoder learns them, and prompts
-    where it has none.
+    """The recipe with what it takes from its training captions: the vocabulary, if its text encoder learns one, and
+    prompts, if it has none.
     """
     captions = images.captions
     if not recipe.prompts:
         recipe = replace(recipe, prompts=tuple(captions[:: -(-len(captions) // PROMPTS)]))
     if not isinstance(recipe.text, CaptionWords):
         return recipe
-    # Stretches begun less those ended before: how many images own a caption.
+    # Ranges begun, less ranges ended before: how many images have a caption.
     begun, ended = (edge.bincount(minlength=len(captions) + 1) for edge in images.caption_range.unbind(1))
     of_each = (begun - ended).cumsum(0)[:-1]
     text, flow = recipe.text.learned_from(captions, of_each.tolist()), recipe.flow
@@ -37,10 +37,10 @@ def with_captions(recipe: Recipe, images: CaptionedImages) -> Recipe:
 
 
 def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
-    """One condition a caption: those that came with the data, else what the recipe's encoder makes of the captions.
+    """One condition a caption: those stored with the data, else what the recipe's encoder returns.
 
     Raises:
-        UserError: the data was prepared with another encoder than the one that will read prompts.
+        UserError: the data was prepared with another encoder than the one that reads prompts.
     """
     if images.conditions is None:
         return text.encode(images.captions)
@@ -54,26 +54,37 @@ def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
 
 
 def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
-    """The conditions of a training set, and the stretch of them from which each image draws one a step.
+    """The conditions of a training set, and for each image the range of them from which each step draws one.
 
     Raises:
-        UserError: the data was prepared with another encoder, or has no embeddings of its images.
+        UserError: the data was prepared with another encoder, its conditions have another width than the model takes,
+            or it has no embeddings of its images.
     """
     if recipe.condition_on == "text":
-        return conditions_of(images, recipe.text), images.caption_range
+        conditions = conditions_of(images, recipe.text)
+        width = getattr(recipe.model, "condition_dim", None)
+        if width not in (None, conditions.shape[-1]):
+            raise UserError(
+                f"{recipe.name} takes conditions of {width} numbers, {images.name} has {conditions.shape[-1]}",
+                f"add --model.condition-dim {conditions.shape[-1]}",
+            )
+        return conditions, images.caption_range
     rows = torch.arange(len(images))
     trained = images.first(len(images) - recipe.trainer.validation_images)
     return image_conditions_of(images, recipe, trained), torch.stack([rows, rows + 1], dim=1)
 
 
 def image_conditions_of(images: CaptionedImages, recipe: Recipe, trained: CaptionedImages) -> Float[Tensor, "n d"]:
-    """One condition an image, of its embedding, as a recipe that is trained on embeddings of images wants it.
+    """One condition an image: its stored embedding, for a recipe that is trained on embeddings of images.
 
     Args:
-        images: to describe.
-        recipe: its ``condition_on`` is not text.
-        trained: the training images, whose means say how far images lie from captions. The shift is made here, where
-            embeddings of images come in, so that a trained model has nothing to remember: prompts go in as they are.
+        images: the images.
+        recipe: its ``condition_on`` is "image" or "shifted-image".
+        trained: the training images. For "shifted-image", embeddings are translated by the difference of their mean
+            from the mean of their captions. Prompts are not translated, so a trained model stores no shift.
+
+    Raises:
+        UserError: the data has no embeddings of its images.
     """
     if images.image_conditions is None:
         raise UserError(

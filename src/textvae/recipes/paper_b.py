@@ -2,30 +2,30 @@
 
 from typing import Literal
 
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.models.clip_latent import ClipLatent
 from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
-from textvae.recipes.photographs import photograph_recipe
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import FASHION
+from textvae.text.minilm import WIDTH
+from textvae.text.sentence import SentenceText
 from textvae.training.config import TrainerConfig
 
 
 def label_dense() -> Recipe:
-    """Garments from a key word, fully connected (sections 3.1, 3.2, 4.2; table 1).
+    """Garments from a key word, fully connected.
 
-    The paper says: three linear layers, ReLU after the first two, then the embedded class concatenated before the
-    third, which gives μ and σ; z and the embedded class concatenated into three linear layers, ReLU, ReLU, sigmoid;
-    Adam 1e-3 with weight decay 1e-3, 25 epochs; "a latent space of dimension 128" (section 5). It does not say: widths
-    (512, 256 and mirrored), the embedding's dimension (32), the batch size (128), the likelihood.
-
-    The likelihood is a choice that decides the table: equation 1 asks for -log p(x|z,c) and names no p. With binary
-    cross-entropy, the reconstruction is too weak against the KL to reach the published SSIM of the convolutional model;
-    a Gaussian whose one noise scale is learned is the same squared error that table 1 measures, weighted by maximum
-    likelihood instead of by hand. Samples pay for it: see RESULTS.md for both, ``--model.likelihood bernoulli`` for the
-    other.
-
-    Command: ``textvae train label-dense`` (about two minutes on two cores). The paper's search over weight decay:
+    Source: paper b, sections 3.1, 3.2, 4.2; table 1. It states: three linear layers, ReLU after the first two, the
+    embedded class concatenated before the third, which gives μ and σ; z and the embedded class concatenated into three
+    linear layers, ReLU, ReLU, sigmoid; Adam 1e-3, weight decay 1e-3, 25 epochs; latent dimension 128 (section 5).
+    Choices, where it states nothing: widths 512 and 256 (mirrored), embedding dimension 32, batch size 128, and the
+    likelihood: equation 1 asks for -log p(x|z,c) and names no p. A Gaussian with one learned noise scale is the squared
+    error of table 1, weighted by maximum likelihood. Binary cross-entropy (``--model.likelihood bernoulli``) is too
+    weak against the KL for the published SSIM of the convolutional model, but samples better.
+    Result: RESULTS.md has both likelihoods.
+    Time: about two minutes on two cores.
+    Command: ``textvae train label-dense``. The paper's search over weight decay:
     ``textvae sweep label-dense trainer.weight-decay 0 1e-5 1e-4 1e-3 1e-2``.
     """
     return Recipe(
@@ -46,16 +46,18 @@ def label_dense() -> Recipe:
 
 
 def label_conv() -> Recipe:
-    """Garments from a key word, convolutional (sections 3.1, 3.3, 4.2, 4.3; table 1, figures 2 and 3).
+    """Garments from a key word, convolutional.
 
-    The paper says: three convolutions with ReLU, flattened, the embedded class added, two linear layers for μ and σ;
-    z and the embedded class concatenated into three transposed convolutions, ReLU, ReLU, sigmoid; Adam 1e-3, 25 epochs.
-    It does not say: channels (16, 32, 64: enough for the published error, and 28 -> 14 -> 7 -> 4 pixels with stride 2),
-    the linear layer between z and the first transposed convolution (needed to give it a grid), the embedding's
-    dimension at the decoder (32), weight decay (none: it is mentioned for the dense model only), the batch size (128),
-    the likelihood (see ``label_dense``).
-
-    Command: ``textvae train label-conv`` (about four minutes on two cores); measured: see RESULTS.md.
+    Source: paper b, sections 3.1, 3.3, 4.2, 4.3; table 1, figures 2 and 3. It states: three convolutions with ReLU,
+    flattened, the embedded class added, two linear layers for μ and σ; z and the embedded class concatenated into three
+    transposed convolutions, ReLU, ReLU, sigmoid; Adam 1e-3, 25 epochs.
+    Choices, where it states nothing: channels 16, 32, 64 (enough for the published error; stride 2 gives 28, 14, 7, 4
+    pixels), a linear layer between z and the first transposed convolution (needed to give it a grid), embedding
+    dimension 32 at the decoder, no weight decay (mentioned for the dense model only), batch size 128, the likelihood
+    of ``label_dense``.
+    Result: RESULTS.md.
+    Time: about four minutes on two cores.
+    Command: ``textvae train label-conv``.
     """
     return Recipe(
         name="label-conv",
@@ -86,38 +88,36 @@ _TABLE_2 = {
 
 
 def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "concat"]) -> Recipe:
-    """Photographs from a sentence's embedding that meets the latent (sections 3.4, 3.5, 4.4, 4.5; table 2).
+    """Photographs from a sentence's embedding that joins the latent. Observations: docs/experiment_log.md.
 
-    The paper says the layers (``ClipLatent``), that CLIP ViT-B/32 embeds the captions, long ones sentence by sentence
-    and averaged, and that a fifth of MS-COCO was trained on. Of the training it says nothing: Adam 1e-3 as in its short
-    text (3e-4 at 256 pixels, where 1e-3 diverged in our hands within three steps), batches of 64, a latent of 128
-    dimensions at 64 pixels and of 256 above, since the published error a pixel is lower at 128 pixels (0.0125) than at
-    64 (0.0159). The likelihood is the one of ``label_dense``, for the same reason.
-
-    Ours: 2,145 images of coco-mini, for 100 epochs at 64 pixels, 60 at 128 and 30 at 256: what two cores do in 10, 25
-    and 45 minutes. The rows of ``textvae reproduce b`` are cut to 10, 10 and 4 passes, with three seeds at 64 pixels;
-    the cut stands beside each number. With CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction
-    0.2`` and ``--data coco-0.2-64-clip``.
-
-    Found: reconstructions come near the published ones at 64 pixels after 10 passes; samples ignore the caption either
-    way, with words moving them by 1.6 (added) and 3.3 (concatenated) hundredths of what they move photographs. A linear
-    layer of batch-normalised models has no reason to listen: the latent that it is added to has seen the image. At 128
-    pixels ten passes come to an error of 995 (added) and 1,111 (published: 629, 615); at 256 four come to 6,643 and
-    7,043, where the mean image has 14,410 and the published added one 20,314.
-
-    Command: ``textvae train clip-latent-64-concat --precision bf16`` (64, 128, 256 pixels: 240, 46, 13 images/s a
-    thread); measured: see RESULTS.md.
+    Source: paper b, sections 3.4, 3.5, 4.4, 4.5; table 2. It states the layers (``ClipLatent``), CLIP ViT-B/32 as the
+    text encoder (long captions sentence by sentence, averaged) and a fifth of MS-COCO as data; of training, nothing.
+    Choices: Adam 1e-3 as for its short text (3e-4 at 256 pixels, where 1e-3 diverged within three steps), batches of
+    64, latent dimension 128 at 64 pixels and 256 above (the published error a pixel is lower at 128 pixels, 0.0125,
+    than at 64, 0.0159), the likelihood of ``label_dense``; coco-mini's 2,145 images for 100, 60 and 30 epochs. With
+    CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction 0.2``, then ``--data coco-0.2-64-clip``.
+    Result: reconstructions come near the published ones at 64 pixels; samples ignore the caption.
+    Time: 10, 25 and 45 minutes on two cores (64, 128, 256 pixels: 240, 46, 13 images/s a thread).
+    Command: ``textvae train clip-latent-64-concat --precision bf16``; ``textvae reproduce b`` trains fewer epochs.
     """
     mse, ssim, fid = _TABLE_2[size, conditioning]
-    return photograph_recipe(
-        f"clip-latent-{size}-{conditioning}",
-        f"photographs of {size} pixels, the sentence {'added to' if conditioning == 'add' else 'beside'} the latent",
-        "paper b, section 3.5",
-        f"coco-mini-{size}-sentence",
-        ClipLatent.Config(image_size=size, conditioning=conditioning, latent_dim=128 if size == 64 else 256),
-        TrainerConfig(
+    how = "added to" if conditioning == "add" else "beside"
+    return Recipe(
+        name=f"clip-latent-{size}-{conditioning}",
+        summary=f"photographs of {size} pixels, the sentence {how} the latent",
+        source="paper b, section 3.5",
+        data=f"coco-mini-{size}-sentence",
+        text=SentenceText(),
+        model=ClipLatent.Config(
+            image_size=size,
+            condition_dim=WIDTH,
+            conditioning=conditioning,
+            latent_dim=128 if size == 64 else 256,
+        ),
+        trainer=TrainerConfig(
             epochs={64: 100, 128: 60, 256: 30}[size], batch_size=64, learning_rate=1e-3 if size < 256 else 3e-4
         ),
+        prompts=PHOTOGRAPHS["coco-mini"].prompts,
         published={
             "reconstruction.mse_sum": mse,
             "reconstruction.ssim": ssim,

@@ -1,4 +1,4 @@
-"""Paper d: "Variational Encoder Decoder for Image Generation Conditioned on Captions", and its flaw mended."""
+"""Paper d: "Variational Encoder Decoder for Image Generation Conditioned on Captions", and its model corrected."""
 
 import dataclasses
 from typing import Literal
@@ -22,22 +22,17 @@ PROMPTS = {
 
 
 def caption_rnn(family: Family) -> Recipe:
-    """Digits from captions by the variational encoder-decoder (sections 2, 3; figures 2, 3, 4).
+    """Digits from captions by the variational encoder-decoder. Observations: docs/experiment_log.md.
 
-    The paper says: fixed word embeddings of dimension 5, a unidirectional GRU, "10 gaussian distributions", a one-layer
-    feed-forward decoder, the ELBO with N(0, I), MNIST divided into train, validation and test, training until the
-    validation reconstruction no longer improves. It does not say: the GRU's width (64), each Gaussian's dimension (10),
-    optimizer and rate (Adam 1e-3), batch size (128), how long "no improvement" is (3 epochs), the pixels' distribution
-    (Bernoulli: its MNIST is "binary").
-
-    Published: judge accuracy about 0.15 on test captions of arithmetic (figure 3, read off). Ours comes out the same,
-    for two reasons that ``generation.nearest_class_mean`` tells apart. The latent is inferred from the caption alone,
-    so what is drawn is the mean of what the caption may show: of labels 0.99 of the samples lie nearest to the right
-    digit's mean, and the judge, which has seen no mean, reads 0.47 of them. And longer sums than those of training are
-    not read at all: 127 training captions can be learned by heart; of the samples for test captions 0.14 lie nearest
-    to the right mean, little more than chance. ``caption_prior`` mends the first with a posterior that sees the image,
-    the second with a reader that adds.
-    Command: ``textvae train caption-rnn-arithmetic``; measured: see RESULTS.md.
+    Source: paper d, sections 2 and 3; figures 2, 3, 4. It states: fixed word embeddings of dimension 5, a
+    unidirectional GRU, "10 gaussian distributions", a one-layer feed-forward decoder, the ELBO with N(0, I), MNIST
+    divided into train, validation and test, training until the validation reconstruction stops improving.
+    Choices, where it states nothing: GRU width 64, Gaussians of dimension 10, Adam 1e-3, batch size 128, a patience of
+    3 epochs, a Bernoulli likelihood (its MNIST is "binary").
+    Result: judge accuracy about 0.15 on test captions of arithmetic, as published (figure 3, read off): the latent is
+    inferred from the caption alone, so samples are means; and longer sums than those of training are not read.
+    ``caption_prior`` corrects both.
+    Command: ``textvae train caption-rnn-arithmetic``.
     """
     text = DigitCaptions(family)
     return Recipe(
@@ -54,12 +49,13 @@ def caption_rnn(family: Family) -> Recipe:
 
 
 def caption_prior(family: Family) -> Recipe:
-    """``caption_rnn`` with the cure for its flaw: a posterior that sees the image, a learned prior p(z|caption).
+    """``caption_rnn`` with a posterior that sees the image and a learned prior p(z|caption).
 
-    Arithmetic is read by a dial that pairs of words turn (``AngleSumEncoder``), since its test captions are longer
-    than any that is trained on; the others by a GRU.
-
-    Command: ``textvae train caption-prior-arithmetic``; measured: see RESULTS.md.
+    Source: ours, after the future work of paper d, section 5.
+    Choices: arithmetic is read by ``AngleSumEncoder``, since its test captions are longer than all training captions;
+    the other captions by a GRU.
+    Result: RESULTS.md.
+    Command: ``textvae train caption-prior-arithmetic``.
     """
     faithful = caption_rnn(family)
     reader: Literal["gru", "dial"] = "dial" if family == "arithmetic" else "gru"
@@ -75,16 +71,13 @@ def caption_prior(family: Family) -> Recipe:
 
 
 def caption_slots_scenes() -> Recipe:
-    """Two digits on a canvas, each with a latent of its own; tested on pairs of digits never seen together.
+    """Two digits on a canvas, each with its own latent; tested on pairs of digits never seen together.
 
-    The task is that of Mansimov et al. 2016 ("Generating Images from Captions with Attention", on MNIST with
-    captions); canvas, held-out pairs and wording are ours (``textvae data describe digit-scenes``).
-
-    At batches of 128, half as many steps, 0.82 of the held-out pairs were right: shapes were what was not learned yet.
-    What is left at batches of 64 are digits over the middle line, where places drawn from a Gaussian reach and real
-    ones do not, and shapes between two digits.
-
-    Command: ``textvae train caption-slots-scenes``; measured: see RESULTS.md.
+    Source: ours; the task is that of Mansimov et al. 2016 ("Generating Images from Captions with Attention", on MNIST
+    with captions). Canvas, held-out pairs and wording are ours (``textvae data describe digit-scenes``).
+    Choices: batches of 64: with 128, half as many steps, 0.82 of the held-out pairs were right.
+    Result: RESULTS.md. The remaining errors are digits across the middle line, and shapes between two digits.
+    Command: ``textvae train caption-slots-scenes``.
     """
     text = SceneCaptions()
     return Recipe(

@@ -1,4 +1,4 @@
-"""What a recipe is: one experiment, whole."""
+"""``Recipe``: one experiment, complete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,26 +6,24 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
-from textvae.models.base import TextVAE, Trainable
-from textvae.models.with_flow import FlowConfig, reader_of
-from textvae.priors import FlowPrior
-from textvae.text.base import NONE, TextEncoder
+from textvae.models.base import Trainable
+from textvae.models.with_flow import FlowConfig
+from textvae.text.base import TextEncoder
 from textvae.training.config import TrainerConfig
-from textvae.utils.errors import UserError
 
 
 @runtime_checkable
 class ModelConfig(Protocol):
-    """A frozen dataclass of sizes that builds its model."""
+    """A frozen dataclass of a model's settings."""
 
     def build(self) -> Trainable:
-        """The model with fresh weights."""
+        """The model with initial weights."""
         ...
 
 
 @dataclass(frozen=True)
 class FlowStage:
-    """Stage two: a flow prior in place of the model's own, learned on the latents of the trained model."""
+    """The second stage: a flow prior that replaces the model's own, trained on the latents of the trained model."""
 
     model: FlowConfig = field(default_factory=FlowConfig)
     trainer: TrainerConfig = field(
@@ -34,56 +32,43 @@ class FlowStage:
         )
     )
     stride_epochs: int = 0
-    """Passes in which the trained flow is then taught long strides, so that a few evaluations do; 0 leaves that out."""
+    """Further epochs that train few-step sampling (the shortcut loss); 0 leaves that out."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment: data, text, model, training, and what is known about its outcome."""
+    """One experiment: data, text encoder, model, training, and its published results."""
 
     name: str
     """As the command line calls it."""
     summary: str
-    """One line for the list of recipes."""
+    """One line, for the list of recipes."""
     source: str
     """Paper and section, or "ours"."""
     data: str
-    """A data source, by name."""
+    """A data set, by name."""
     text: TextEncoder
     model: Any
-    """A ``ModelConfig``; its own type says which settings there are."""
+    """A ``ModelConfig``: its fields are the model's settings. With a field ``condition_dim``, it can be trained on any
+    prepared set of its ``image_size`` that stores one vector for each caption."""
     trainer: TrainerConfig
     prompts: tuple[str, ...]
-    """Drawn while training and for the model card; of none, captions of the training set."""
+    """Sampled while training and for the model card; if there are none, captions of the training set are."""
     condition_on: Literal["text", "image", "shifted-image"] = "text"
-    """What a model is told in training; prompts are text always. text: a caption of the image; image: an embedding of
-    the image in the space of the text encoder (paper c); shifted-image: the same, moved to where captions are, which
-    in such spaces is elsewhere (Liang et al. 2022, "Mind the Gap")."""
+    """The condition in training; prompts are always text. text: a caption of the image; image: an embedding of the
+    image in the space of the text encoder (paper c); shifted-image: the same, translated by the difference of the means
+    of captions and images, which differ in such spaces (Liang et al. 2022, "Mind the Gap")."""
     flow: FlowStage | None = None
-    """The second stage, where there is one."""
+    """The second stage, if there is one."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Other defaults by name, such as "tiny": for each, the parts of the recipe that it has in place of these."""
+    """Alternative defaults by name, such as "tiny": the fields of the recipe that each replaces."""
     published: Mapping[str, float] = field(default_factory=dict)
-    """Numbers of the source, under the names of metrics.json such as "reconstruction.mse_sum"."""
+    """Published numbers, under the names of metrics.json such as "reconstruction.mse_sum"."""
+    origin: str = ""
+    """``FILE.py:FUNCTION``, for a recipe from a user's file; empty for the recipes of textvae."""
 
-
-def fitting_flow(recipe: Recipe) -> FlowStage:
-    """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions.
-
-    On the 32 numbers of ``caption-prior-arithmetic``, after the same 90 seconds of one core, samples were at a Fréchet
-    distance (judge, 2,000 samples, guidance 1.5) of 22.5, at a loss of 1.601; with layers of 256 features 22.2 and
-    1.605; with four of 384, which see a quarter as many images, 23.3 and 1.615.
-
-    Raises:
-        UserError: the recipe trains no VAE.
-    """
-    with torch.device("meta"):
-        model = recipe.model.build()
-    if not isinstance(model, TextVAE):
-        raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
-    condition = recipe.text.encode([NONE])
-    reader: Literal["none", "vectors", "words", "taught"] = "none" if condition.dim() == 2 else "vectors"
-    if not condition.is_floating_point():
-        reader = "words" if reader_of(model) is None else "taught"
-    size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]
-    return FlowStage(FlowConfig(FlowPrior.Config(), reader, size))
+    @property
+    def model_class(self) -> str:
+        """The name of the class that the model's settings build."""
+        with torch.device("meta"):
+            return type(self.model.build()).__name__

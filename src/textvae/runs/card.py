@@ -8,7 +8,7 @@ import safetensors
 
 from textvae.data import source
 from textvae.models.base import TextVAE
-from textvae.recipes import recipe as recipe_named
+from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.runs.metrics import SHOWN, numbers
 from textvae.runs.quantize import SCALE, half_precision, quantized
@@ -91,8 +91,9 @@ def _is_packed(run: Run) -> bool:
 
 def _command(trained: Recipe) -> str:
     """What trains it: the recipe's name, and the settings that are not the recipe's own."""
-    named = recipe_named(trained.name)
-    words = [f"textvae train {named.name}"]
+    # The file of a recipe of one's own is not imported for this: its settings are not compared.
+    named = RECIPES[trained.name]() if trained.name in RECIPES and not trained.origin else trained
+    words = [f"textvae train {trained.origin or trained.name}"]
     if trained.data != named.data:
         words.append(f"--data {trained.data}")
     for part in ("model", "trainer", "flow"):

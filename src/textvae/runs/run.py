@@ -1,37 +1,41 @@
-"""The run folder: what training leaves behind, nothing in it executable.
+"""The run folder, which training writes; nothing in it is executable.
 
-config.json         recipe, settings, data fingerprint, how it was carried out
-model.safetensors   the weights that are kept
-state.pt            where the training stands (read with weights_only=True)
+config.json         recipe, settings, data set, device and precision
+model.safetensors   the trained weights
+state.pt            the state of the training, from which it resumes (read with weights_only=True)
 history.jsonl       loss terms over time
 metrics.json        what ``textvae evaluate`` measured, with its protocol
 samples.png         a row of samples for each of the recipe's prompts
 README.md           the model card, written from the others
-reconstructions.png of photographs, what ``textvae reproduce`` drew of the test images: nowhere else
+reconstructions.png of photographs: test images reconstructed by ``textvae reproduce``; stored nowhere else
 """
 
 import difflib
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from textvae.data import contents
+from textvae.data.manifest import SetContents
+from textvae.data.prepared import conventional_contents
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import WithFlow
-from textvae.recipes import recipe as recipe_named
-from textvae.recipes.photographs import on
-from textvae.recipes.recipe import Recipe, fitting_flow
+from textvae.recipes import RECIPES
+from textvae.recipes.from_file import is_spec
+from textvae.recipes.recipe import Recipe
+from textvae.recipes.resolve import RecipeLike, resolve
 from textvae.runs.quantize import dequantized
 from textvae.text.caption_words import CaptionWords
-from textvae.utils.config import to_dict, updated
+from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole
 
@@ -43,20 +47,24 @@ HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that has been read."""
+    """A run folder whose config.json has been read."""
 
     path: Path
     recipe: Recipe
-    """The recipe as it was trained: its settings are those of config.json."""
+    """The recipe with the settings of config.json."""
     config: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        """What people call it: the folder's name."""
+        """The folder's name."""
         return self.path.name
 
     def load_model(self) -> Trainable:
-        """The trained model, on the CPU, in evaluation mode."""
+        """The trained model, on the CPU, in evaluation mode.
+
+        Raises:
+            UserError: the weights are not there, are damaged, or are another model's.
+        """
         file = self.path / MODEL
         if not file.exists():
             raise UserError(
@@ -75,7 +83,7 @@ class Run:
         return model.eval().requires_grad_(False)
 
     def _built(self, with_flow: bool) -> Trainable:
-        """With fresh weights; until a flow has begun to train, a run holds its first stage alone."""
+        """With initial weights; until the flow's training has begun, a run holds its first stage alone."""
         model: Trainable = self.recipe.model.build()
         if not with_flow or self.recipe.flow is None or not isinstance(model, TextVAE):
             return model
@@ -95,11 +103,18 @@ def is_shipped(run: Run) -> bool:
     return run.path in shipped_models().values()
 
 
-def open_run(model: str | Path) -> Run:
-    """A run folder, or a model that ships with the package, by name.
+def open_run(model: str | Path, recipe: RecipeLike | None = None) -> Run:
+    """A run folder, or a model that ships with textvae, by name.
+
+    No file that config.json names is ever imported: a run of a recipe of one's own opens only with ``recipe``.
+
+    Args:
+        model: the run folder, or the name of a shipped model.
+        recipe: the recipe that trained it: a recipe, a function that returns one, or ``FILE.py:FUNCTION``. Only needed
+            for a run whose recipe is not one of textvae's.
 
     Raises:
-        UserError: there is neither, or its config.json can't be read.
+        UserError: there is no such run, its config.json cannot be read, or its recipe is unknown or another one.
     """
     path = Path(model)
     if not (path / CONFIG).is_file():
@@ -108,25 +123,65 @@ def open_run(model: str | Path) -> Run:
             raise _not_a_run(path, list(shipped))
         path = shipped[str(model)]
     config = read_config(path)
-    # mypy takes the module recipes.recipe for the function, since encoders know runs and recipes know encoders.
-    named = recipe_named(config["recipe"])  # type: ignore[operator]
-    if (data := config.get("data", {}).get("name", named.data)) != named.data:
-        named = on(named, str(data))
-    settings = {key: config[key] for key in ("text", "model", "trainer") if key in config}
-    learned = isinstance(named.text, CaptionWords)
-    changed = replace(
-        named,
-        text=updated(named.text, settings.get("text", {}), f"{path / CONFIG}: text") if learned else named.text,
-        model=updated(named.model, settings.get("model", {}), f"{path / CONFIG}: model"),
-        trainer=updated(named.trainer, settings.get("trainer", {}), f"{path / CONFIG}: trainer"),
-    )
-    flow = config.get("flow", {} if named.flow is not None else None)
-    if flow is not None:
-        stage = named.flow or fitting_flow(changed)
-        changed = replace(changed, flow=updated(stage, flow, f"{path / CONFIG}: flow"))
-    else:
-        changed = replace(changed, flow=None)
-    return Run(path, changed, config)
+    named = _recipe_of(path, config["recipe"], recipe)
+    settings = {key: config[key] for key in ("model", "trainer") if key in config}
+    if isinstance(named.text, CaptionWords) and "text" in config:
+        settings["text"] = config["text"]
+    stored = _contents_of(path, config, named)
+    prior: Literal["own", "flow"] | None = None
+    if "flow" in config:
+        prior = "own" if config["flow"] is None else "flow"
+        settings |= {"flow": config["flow"]} if config["flow"] else {}
+    trained = resolve(named, data=stored, overrides=settings, prior=prior, where=f"{path / CONFIG}: ")
+    if (expected := config.get("model_class")) not in (None, trained.model_class):
+        raise UserError(
+            f"{path} holds a {expected}, the recipe {named.name} builds a {trained.model_class}",
+            "add --recipe FILE.py:FUNCTION, the recipe that trained it",
+        )
+    return Run(path, trained, config)
+
+
+def _recipe_of(path: Path, name: str, given: RecipeLike | None) -> Recipe:
+    """The recipe that config.json names; a recipe of the user's own only if the user gives it."""
+    if given is None:
+        if name not in RECIPES:
+            raise UserError(
+                f"{path} was trained by {name!r}, which is no recipe of textvae",
+                f"if it is your own, add --recipe FILE.py:FUNCTION{f' ({name})' if is_spec(name) else ''}",
+            )
+        return RECIPES[name]()
+    recipe = resolve(given)
+    # The file of a recipe of one's own may have moved since; a recipe of textvae keeps its name.
+    if name in RECIPES and recipe.name != name:
+        raise UserError(
+            f"{path} was trained with other settings: recipe was {name!r}, now {recipe.name!r}",
+            "leave out --recipe, or choose another folder",
+        )
+    return recipe
+
+
+def _contents_of(path: Path, config: Mapping[str, Any], recipe: Recipe) -> SetContents | None:
+    """What the training data held, if it was another data set than the recipe's own.
+
+    Runs say so themselves. For older ones it is the prepared set of that name, or what such a name stands for.
+    """
+    stored = config.get("data", {})
+    name = stored.get("name", recipe.data)
+    if name == recipe.data:
+        return None
+    try:
+        if "contents" in stored:
+            return SetContents.from_dict(name, stored["contents"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path / CONFIG} cannot be read: its data's contents: {error}", "use a run folder that textvae wrote"
+        ) from None
+    found = contents(name) or conventional_contents(name)
+    if found is None:
+        raise UserError(
+            f"{path / CONFIG} does not say what {name} holds", "prepare that data set again, or train the model again"
+        )
+    return found
 
 
 def _not_a_run(path: Path, shipped: list[str]) -> UserError:
@@ -140,7 +195,11 @@ def _not_a_run(path: Path, shipped: list[str]) -> UserError:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json of a run folder, checked for what everyone relies on."""
+    """config.json of a run folder, checked for what every reader relies on.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     file = path / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -149,10 +208,14 @@ def read_config(path: Path) -> dict[str, Any]:
         for part in ("text", "model", "trainer", "data", "execution"):
             if not isinstance(config.get(part, {}), dict):
                 raise ValueError(f"its {part} is no object")
+        if not isinstance(config.get("model_class", ""), str) or not isinstance(
+            config.get("data", {}).get("name", ""), str
+        ):
+            raise ValueError("its model_class or its data's name is no text")
         if not isinstance(config.get("flow"), dict | None):
             raise ValueError("its flow is no object")
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file} can't be read: {error}", "use a run folder that textvae wrote") from None
+        raise UserError(f"{file} cannot be read: {error}", "use a run folder that textvae wrote") from None
     return config
 
 
@@ -160,16 +223,19 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
     """Writes config.json."""
     from textvae import __version__
 
+    held = contents(recipe.data)
+    data = {"name": recipe.data, "fingerprint": data_fingerprint}
     write_json(
         path / CONFIG,
         {
             "textvae": __version__,
-            "recipe": recipe.name,
+            "recipe": recipe.origin or recipe.name,
+            "model_class": recipe.model_class,
             **({"text": to_dict(recipe.text)} if isinstance(recipe.text, CaptionWords) else {}),
             "model": to_dict(recipe.model),
             "trainer": to_dict(recipe.trainer),
             "flow": None if recipe.flow is None else to_dict(recipe.flow),
-            "data": {"name": recipe.data, "fingerprint": data_fingerprint},
+            "data": data | ({"contents": held.to_dict()} if held else {}),
             "execution": dict(execution),
         },
     )
@@ -203,10 +269,10 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def not_a_checkpoint(path: Path, error: Exception) -> UserError:
-    """What to say of a state.pt that can't be gone on from."""
+    """The error for a state.pt from which training cannot resume."""
     first_line = next(iter(str(error).splitlines()), type(error).__name__)
     return UserError(
-        f"{path / STATE} can't be read as a checkpoint: {first_line}",
+        f"{path / STATE} cannot be read as a checkpoint: {first_line}",
         "delete the folder to train from the start, or choose another --out",
     )
 

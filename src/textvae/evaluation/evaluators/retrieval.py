@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained.feature_nets import Unavailable
-from textvae.recipes import dual_encoders as pairs
 from textvae.recipes.conditions import conditions_of
 from textvae.recipes.recipe import Recipe
 from textvae.runs.metrics import Metrics
@@ -68,10 +69,11 @@ def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
     Raises:
         UserError: the folder of that name holds something else.
     """
-    source = pairs.source_of(run.recipe.data)
-    if source is None:
-        return Unavailable(f"no recipe makes a judging pair for {run.recipe.data}: {', '.join(pairs.SOURCES)} have one")
-    name = f"pair-judge-{source}"
+    photographs = data.photographs(run.recipe.data)
+    if photographs is None:
+        named = ", ".join(PHOTOGRAPHS)
+        return Unavailable(f"no recipe trains a judge for {run.recipe.data}: only {named} have one")
+    source, name = photographs.name, photographs.retrieval_judge
     places = [folder / name for folder in (run.path.parent, Path("runs"))]
     found = next((place for place in places if (place / CONFIG).is_file()), None)
     if found is None:

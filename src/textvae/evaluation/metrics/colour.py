@@ -16,12 +16,6 @@ from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
 
-COLOURS: Mapping[str, tuple[str, ...]] = {
-    "flowers102": ("red", "yellow", "purple", "white", "blue", "orange", "pink"),
-    "products": ("black", "white", "blue", "red", "brown", "green"),
-}
-"""By the source's name: the colours whose words are judged."""
-
 _WORDS = {
     *("beige", "black", "blue", "bronze", "brown", "burgundy", "charcoal", "copper", "cream", "gold", "golden", "gray"),
     *("green", "grey", "khaki", "lavender", "magenta", "maroon", "navy", "olive", "orange", "peach", "pink", "purple"),
@@ -33,11 +27,6 @@ HUES, VALUES = 18, 4
 WINDOWS = (0.15, 0.3)
 """Standard deviations of the Gaussian windows around the middle, as shares of the image's sides."""
 SHRINKAGE = 0.1
-
-
-def colours_of(data: str) -> tuple[str, ...]:
-    """The judged colours of a data set by its name, such as ``flowers102-64-sentence``; empty where there are none."""
-    return next((colours for source, colours in COLOURS.items() if data.startswith(source)), ())
 
 
 def named_colour(captions: Sequence[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:

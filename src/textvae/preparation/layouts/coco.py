@@ -5,28 +5,25 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from textvae.preparation.decode import Fit
-from textvae.preparation.records import Record, inside
+from textvae.preparation.record import Record, inside
 from textvae.utils.errors import UserError
 
 ANNOTATIONS = re.compile(r"captions_(train|val)(\d{4})\.json")
 
 SPLITS = {"train": "train", "val": "test"}
-"""COCO's own test images have no public captions: what it calls val is what papers report on, our "test"."""
+"""COCO's own test images have no public captions. Papers report on what it calls "val", which is our "test"."""
 
 
 @dataclass(frozen=True)
 class CocoCaptions:
-    """A folder as the COCO download unpacks: annotations/, train2017/, val2017/ (or 2014)."""
+    """COCO's download, unpacked: annotations/, train2017/, val2017/ (or 2014)."""
 
-    name: str
+    TITLE: ClassVar[str] = "images with captions in COCO's layout"
+    """Of a user's own folder."""
+
     folder: Path
-    title: str = "images with captions in COCO's layout"
-    home: str = ""
-    terms: str = "the user's own"
-    fit: Fit = "crop"
 
     @staticmethod
     def recognises(folder: Path) -> bool:
@@ -34,7 +31,7 @@ class CocoCaptions:
         return any(ANNOTATIONS.fullmatch(path.name) for path in folder.glob("annotations/captions_*.json"))
 
     def splits(self) -> dict[str, Iterable[Record]]:
-        """See ``PhotoSource``. Where both years are there, the later one is read."""
+        """See ``Layout.splits``. If both years are there, the later one is read."""
         found: dict[str, Path] = {}
         for path in sorted(self.folder.glob("annotations/captions_*.json")):
             if named := ANNOTATIONS.fullmatch(path.name):
@@ -52,21 +49,20 @@ class _Split:
     path: Path
 
     def __iter__(self) -> Iterator[Record]:
-        # COCO 2014's names have a folder's name in them (COCO_train2014_000000000009.jpg), 2017's have not; in both
-        # years the folder of images is called like the annotations.
+        # In both years the folder of images is named like the annotations.
         stem = self.path.stem.removeprefix("captions_")
         return read_captions(self.path, self.path.parent.parent / stem)
 
 
 def read_captions(annotations: Path, folder: Path) -> Iterator[Record]:
-    """The images of a captions file in its order, each with its captions in theirs.
+    """The images of a captions file in its order, each with its captions in their order.
 
     Args:
         annotations: a captions_*.json.
-        folder: where the images lie.
+        folder: that of the images.
 
     Raises:
-        UserError: the file can't be read, or is no captions file.
+        UserError: the file cannot be read, or is no captions file.
     """
     try:
         content = json.loads(annotations.read_bytes())
@@ -81,18 +77,18 @@ def read_captions(annotations: Path, folder: Path) -> Iterator[Record]:
         named = [(image["id"], str(image["file_name"])) for image in images]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{annotations} can't be read as COCO captions: {type(error).__name__} {error}",
+            f"{annotations} cannot be read as COCO captions: {type(error).__name__} {error}",
             "It needs images (id, file_name) and annotations (image_id, caption), as COCO publishes them",
         ) from None
-    # The parsed file is several times what is needed of it.
+    # The parsed file takes several times the memory of what is needed of it.
     del content, images
     for number, file_name in named:
-        # Images of one file may stand twice; all captions of an id go with its first appearance.
+        # An image may be listed twice; all captions of an id belong to its first appearance.
         own = captions.pop(number, None)
         if own is None:
-            yield Record(str(number), None, (), "this image id stands twice")
+            yield Record(str(number), None, (), "this image id is listed twice")
         elif (place := inside(folder, file_name)) is None:
-            yield Record(str(number), None, tuple(own), f"its file name leads elsewhere: {file_name[:80]!r}")
+            yield Record(str(number), None, tuple(own), f"its file name leads out of the folder: {file_name[:80]!r}")
         else:
             yield Record(str(number), place, tuple(own))
     if orphans:

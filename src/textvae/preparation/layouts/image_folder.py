@@ -4,27 +4,25 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from textvae.preparation.decode import Fit
-from textvae.preparation.records import Record, inside
+from textvae.preparation.record import Record, inside
 from textvae.utils.errors import UserError
 
 METADATA = "metadata.jsonl"
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-"""Folders that are splits, and what we call them."""
+"""The split of each folder name."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
     """A folder with a metadata.jsonl, or folders ``train``, ``val`` and ``test`` with one each."""
 
-    name: str
+    TITLE: ClassVar[str] = "a folder of images with captions"
+    """Of a user's own folder."""
+
     folder: Path
-    title: str = "a folder of images with captions"
-    home: str = ""
-    terms: str = "the user's own"
-    fit: Fit = "crop"
 
     @staticmethod
     def recognises(folder: Path) -> bool:
@@ -32,7 +30,7 @@ class ImageFolder:
         return (folder / METADATA).is_file() or any((folder / split / METADATA).is_file() for split in SPLITS)
 
     def splits(self) -> dict[str, Iterable[Record]]:
-        """See ``PhotoSource``."""
+        """See ``Layout.splits``."""
         found: dict[str, Iterable[Record]] = {
             split: _Split(self.folder / folder)
             for folder, split in SPLITS.items()
@@ -57,12 +55,12 @@ class _Split:
 
 
 def read_metadata(folder: Path) -> Iterator[Record]:
-    """The images that metadata.jsonl names, in its order; lines about the same file bring it more captions.
+    """The images that metadata.jsonl names, in its order; lines about the same file add captions to it.
 
-    ``text`` is a string or a list of strings. A line that can't be understood is a record with a problem.
+    ``text`` is a string or a list of strings. A line that cannot be understood gives a record with a problem.
 
     Raises:
-        UserError: the file can't be read.
+        UserError: the file cannot be read.
     """
     captions: dict[str, list[str]] = {}
     problems = []
@@ -76,16 +74,16 @@ def read_metadata(folder: Path) -> Iterator[Record]:
                     file_name, text = entry["file_name"], entry["text"]
                     texts = [text] if isinstance(text, str) else text
                     if not isinstance(file_name, str) or not all(isinstance(text, str) for text in texts):
-                        raise TypeError("file_name and text are to be strings")
+                        raise TypeError("file_name and text must be strings")
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     why = f"no {error}" if isinstance(error, KeyError) else str(error)
-                    problems.append(Record(f"line {number}", None, (), f"{METADATA} is not understood here: {why}"))
+                    problems.append(Record(f"line {number}", None, (), f"{METADATA} is not understood: {why}"))
                 else:
                     captions.setdefault(file_name, []).extend(texts)
     except OSError as error:
-        raise UserError(f"{folder / METADATA} can't be read: {error.strerror}", "See that it is readable") from None
+        raise UserError(f"{folder / METADATA} cannot be read: {error.strerror}", "Check its permissions") from None
     for file_name, texts in captions.items():
         place = inside(folder, file_name)
-        problem = "" if place else f"its file name leads elsewhere: {file_name[:80]!r}"
+        problem = "" if place else f"its file name leads out of the folder: {file_name[:80]!r}"
         yield Record(file_name, place, tuple(texts), problem)
     yield from problems

@@ -5,27 +5,26 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
-from textvae.preparation.decode import Fit, Place
-from textvae.preparation.records import Record
+from textvae.preparation.decode import Place
+from textvae.preparation.record import Record
 from textvae.utils.errors import UserError
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-"""Shards that can't be read as they are."""
+"""Endings of compressed shards, which are refused: an image can only be located in an uncompressed tar."""
 
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
 
 
 @dataclass(frozen=True)
 class Shards:
-    """A folder of ``.tar`` files. Their names say their split (products-val-0000.tar); those that don't are train."""
+    """A folder of ``.tar`` files, whose names contain their split (products-val-0000.tar); the others are train."""
 
-    name: str
+    TITLE: ClassVar[str] = "WebDataset shards of images with captions"
+    """Of a user's own folder."""
+
     folder: Path
-    title: str = "WebDataset shards of images with captions"
-    home: str = ""
-    terms: str = "the user's own"
-    fit: Fit = "crop"
 
     @staticmethod
     def recognises(folder: Path) -> bool:
@@ -33,19 +32,19 @@ class Shards:
         return any(folder.glob("*.tar")) or bool(_compressed(folder))
 
     def splits(self) -> dict[str, Iterable[Record]]:
-        """See ``PhotoSource``. A source that has val and no test reports on val: that is our "test"."""
+        """See ``Layout.splits``. If there are val shards and no test shards, val is our "test"."""
         if compressed := _compressed(self.folder):
             raise UserError(
-                f"{compressed[0]} is compressed: no image can be found in it without unpacking all before it",
-                "Decompress the shards, as by gunzip, and leave the .tar files",
+                f"{compressed[0]} is compressed: its images cannot be read one by one",
+                "Decompress the shards, for example with gunzip, so that .tar files remain",
             )
         found: dict[str, list[Path]] = {}
         for path in sorted(self.folder.glob("*.tar")):
-            # A word of the name, so that "latest.tar" is no test.
+            # A whole word of the name, so that "latest.tar" is no test shard.
             named = re.search(r"(?:^|[^a-z])(train|val|test)(?:[^a-z]|$)", path.stem.casefold())
             found.setdefault(named[1] if named else "train", []).append(path)
         if "train" not in found:
-            raise UserError(f"{self.folder} holds no training shards", "Name them like photos-train-0000.tar")
+            raise UserError(f"{self.folder} has no training shards", "Name them like photos-train-0000.tar")
         if "val" in found and "test" not in found:
             found["test"] = found.pop("val")
         return {split: _Split(tuple(paths)) for split, paths in found.items()}
@@ -65,15 +64,15 @@ class _Split:
 
 
 def read_shard(path: Path) -> Iterator[Record]:
-    """The samples of one shard: consecutive members whose names agree but for their extension.
+    """The samples of one shard: consecutive members whose names differ only in their extension.
 
-    Images are not read but located, so that any process can read its own ones later. A shard that ends early gives
-    the samples before its end, and a record with the problem.
+    Images are not read but located, so that worker processes can read them later. A truncated shard gives the samples
+    before its end, and a record with the problem.
     """
     key, image, captions = "", None, []  # type: str, Place | None, list[str]
     problem = ""
     try:
-        # "r:" takes plain tars only: in a compressed one nothing could be located.
+        # "r:" opens uncompressed tars only.
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 if not member.isreg():
@@ -89,10 +88,10 @@ def read_shard(path: Path) -> Iterator[Record]:
                     image = Place(str(path), member.offset_data, member.size)
                 elif extension == "txt" and (content := tar.extractfile(member)) is not None:
                     captions.append(content.read().decode("utf-8", "replace"))
-                # TarFile remembers each member; a shard may have millions.
+                # TarFile keeps a list of all members, which may be millions.
                 tar.members = []  # type: ignore[attr-defined]
     except (tarfile.TarError, OSError, EOFError) as error:
-        problem = f"{path.name} can't be read to its end: {error}"
+        problem = f"{path.name} cannot be read to its end: {error}"
     if key:
         yield _record(key, image, captions)
     if problem:

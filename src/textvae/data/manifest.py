@@ -1,0 +1,155 @@
+"""What a prepared set declares of itself in its ``manifest.json``, and a run trained on it in its ``config.json``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from textvae.utils.errors import UserError
+
+MANIFEST = "manifest.json"
+
+TextName = Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"]
+"""What ``textvae data prepare --text`` takes. "words" stores captions only, for models that learn to read."""
+ImageName = Literal["efficientnet", "pair", "clip"]
+"""What ``textvae data prepare --image-encoder`` takes."""
+TextKind = Literal["words", "pooled", "tokens"]
+"""What is stored of each caption: its words alone, one vector, or a vector for each token."""
+
+TEXT_KINDS: Mapping[str, TextKind] = {
+    "words": "words",
+    "sentence": "pooled",
+    "sentence-tokens": "tokens",
+    "clip": "pooled",
+    "clip-tokens": "tokens",
+    "pair": "pooled",
+}
+
+
+@dataclass(frozen=True)
+class TextContents:
+    """The stored conditions of a set's captions."""
+
+    name: str
+    """Of the encoder, such as "sentence-tokens"."""
+    identity: str
+    """Of the encoder and its weights; empty for "words"."""
+    kind: TextKind
+    shape: tuple[int, ...]
+    """Of one condition: (width,) or (tokens, width); empty for "words"."""
+    weights: str = ""
+    """Where the encoder's weights were read from, if that was a choice: a CLIP model, or the run folder of a pair."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in one vector; 0 for "words"."""
+        return self.shape[-1] if self.shape else 0
+
+
+@dataclass(frozen=True)
+class ImageContents:
+    """The stored embeddings of a set's images."""
+
+    name: str
+    """Of the encoder, such as "efficientnet"."""
+    identity: str
+    width: int
+    """Numbers in one embedding."""
+
+
+@dataclass(frozen=True)
+class SetContents:
+    """What a prepared set holds: all that decides which recipes fit it and how they read it."""
+
+    name: str
+    """Of the set, as on the command line."""
+    source: str
+    """The photograph set that it was prepared from: a name in ``catalog.PHOTOGRAPHS``, or that of a user's folder."""
+    side: int
+    """Pixels a side."""
+    text: TextContents
+    image: ImageContents | None = None
+    features: bool = False
+    """Whether the images' embeddings stand in the place of their pixels."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``config.json`` has it; ``from_dict`` reads it."""
+        return {
+            "source": self.source,
+            "side": self.side,
+            "text": {**vars(self.text), "shape": list(self.text.shape)},
+            "image": None if self.image is None else dict(vars(self.image)),
+            "features": self.features,
+        }
+
+    @classmethod
+    def from_dict(cls, name: str, values: Mapping[str, Any]) -> "SetContents":
+        """Reads what ``to_dict`` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: the values are not of that form.
+        """
+        image = values["image"]
+        return cls(
+            name,
+            _typed(str, values["source"]),
+            _typed(int, values["side"]),
+            _text(values["text"], values["text"]["shape"]),
+            None if image is None else _image(image, image["width"]),
+            _typed(bool, values["features"]),
+        )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json, checked for what every reader relies on.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        for key, kind in {"source": dict, "splits": dict, "text": dict, "side": int, "command": str}.items():
+            if not isinstance(manifest[key], kind):
+                raise ValueError(f"{key} is of the wrong kind")
+        contents_of("", manifest)
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, LookupError, AttributeError) as error:
+        raise UserError(
+            f"{folder / MANIFEST} cannot be read: {error}", "Delete that folder and prepare the set again"
+        ) from None
+
+
+def contents_of(name: str, manifest: Mapping[str, Any], features: bool = False) -> SetContents:
+    """What a manifest declares. Manifests written before kinds and shapes were declared have them in other places:
+    the kind follows from the encoder's name, a shape is that of the stored arrays.
+
+    Raises:
+        ValueError, LookupError, TypeError: the manifest is damaged.
+    """
+    text, image = manifest["text"], manifest.get("image")
+    arrays: Mapping[str, Any] = next(iter(manifest["splits"].values()), {})
+    shape = text.get("shape", arrays.get("text", [0])[1:])
+    seen = None if image is None else _image(image, image.get("width") or arrays["image"][1])
+    return SetContents(name, str(manifest["source"]["name"]), manifest["side"], _text(text, shape), seen, features)
+
+
+def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
+    name = _typed(str, values["name"])
+    kind: Any = values.get("kind") or TEXT_KINDS.get(name)
+    if kind not in get_args(TextKind):
+        raise ValueError(f"the text encoder {name!r} gives no known kind of conditions")
+    sizes = tuple(_typed(int, size) for size in shape)
+    if len(sizes) != {"words": 0, "pooled": 1, "tokens": 2}[kind]:
+        raise ValueError(f"conditions of shape {list(sizes)} are not {kind}")
+    return TextContents(name, _typed(str, values["identity"]), kind, sizes, _typed(str, values.get("weights", "")))
+
+
+def _image(values: Mapping[str, Any], width: Any) -> ImageContents:
+    return ImageContents(_typed(str, values["name"]), _typed(str, values["identity"]), _typed(int, width))
+
+
+def _typed(kind: type[Any], value: Any) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"{value!r} is a {type(value).__name__}, not a {kind.__name__}")
+    return value

@@ -1,0 +1,82 @@
+"""Which part of a photograph set is prepared: a random fraction, a theme, and the division into splits."""
+
+import random
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textvae.preparation.layouts import Photographs, slug
+from textvae.preparation.record import Record
+from textvae.utils.errors import UserError
+
+TEST_FRACTION, MOST_TEST_IMAGES = 0.1, 5000
+"""What becomes the test split of a set that has none."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A part of a photograph set."""
+
+    fraction: float = 1.0
+    """Share of the images of every split, drawn at random (10 % in paper a, 20 % in paper b)."""
+    theme: tuple[str, ...] = ()
+    """Only images with a caption that has one of these words, singular or plural (paper c)."""
+    seed: int = 0
+    """Seed of the random fraction."""
+
+    def __post_init__(self) -> None:
+        """Refuses fractions that select nothing, or more than all.
+
+        Raises:
+            UserError: the fraction is outside (0, 1].
+        """
+        if not 0 < self.fraction <= 1:
+            raise UserError(f"the fraction {self.fraction:g} is out of range", "Choose it from (0, 1]")
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to the set's name; empty for the whole."""
+        parts = [*map(slug, self.theme)]
+        if self.fraction < 1:
+            parts.append(f"{self.fraction:g}")
+            parts += [f"seed{self.seed}"] if self.seed else []
+        return "".join(f"-{part}" for part in parts)
+
+    def of(self, records: Iterable[Record]) -> list[Record]:
+        """The records that belong to it, in their order; the same ones for the same seed."""
+        kept = list(records)
+        if self.theme:
+            mentions = _mentions(self.theme)
+            kept = [record for record in kept if any(mentions(caption) for caption in record.captions)]
+        if self.fraction < 1:
+            chosen = random.Random(self.seed).sample(range(len(kept)), round(self.fraction * len(kept)))
+            kept = [kept[number] for number in sorted(chosen)]
+        return kept
+
+
+def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record]]:
+    """The chosen records of each split. A set without a test split gets one: a tenth of train, at most 5,000 images.
+
+    Raises:
+        UserError: the set cannot be read, or nothing is left to train or test on.
+    """
+    splits = {split: subset.of(records) for split, records in photographs.splits().items()}
+    if "test" not in splits:
+        records = splits["train"]
+        count = min(round(TEST_FRACTION * len(records)), MOST_TEST_IMAGES)
+        # Drawn at random, since the order of a folder is often that of classes or days.
+        chosen = set(random.Random(0).sample(range(len(records)), count))
+        splits["test"] = [record for number, record in enumerate(records) if number in chosen]
+        splits["train"] = [record for number, record in enumerate(records) if number not in chosen]
+    for split, records in splits.items():
+        if not records:
+            raise UserError(
+                f"nothing of {photographs.about.name} is left for {split}",
+                "Choose a larger fraction, another theme, or more images",
+            )
+    return splits
+
+
+def _mentions(words: tuple[str, ...]) -> Callable[[str], bool]:
+    pattern = re.compile(rf"\b(?:{'|'.join(re.escape(word.casefold()) for word in words)})(?:e?s)?\b")
+    return lambda caption: pattern.search(caption.casefold()) is not None

@@ -1,0 +1,213 @@
+"""``resolve``: the one place where a recipe, a preset, a data set and settings become what is trained."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+
+from textvae import data as data_sets
+from textvae.data.catalog import PHOTOGRAPHS
+from textvae.data.frozen_encoders import DualEncoderText, encoder_of
+from textvae.data.manifest import SetContents
+from textvae.data.prepared import FEATURES
+from textvae.models.base import TextVAE
+from textvae.models.dual_encoder import DualEncoder
+from textvae.models.with_flow import FlowConfig, reader_of
+from textvae.priors import FlowPrior
+from textvae.recipes import RECIPES
+from textvae.recipes.from_file import called, is_spec, load_recipe
+from textvae.recipes.recipe import FlowStage, Recipe
+from textvae.text.base import NONE
+from textvae.text.caption_words import CaptionWords
+from textvae.text.clip import ClipText
+from textvae.text.sentence import SentenceText
+from textvae.utils.config import updated
+from textvae.utils.errors import UserError
+
+RecipeLike = str | Recipe | Callable[[], Recipe]
+"""A recipe's name, ``FILE.py:FUNCTION``, a recipe, or a function that returns one."""
+
+
+def resolve(
+    name: RecipeLike,
+    preset: str | None = None,
+    data: str | SetContents | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    prior: Literal["own", "flow"] | None = None,
+    where: str = "",
+) -> Recipe:
+    """What is trained, complete: text encoder, prompts and the width of conditions follow from the data set.
+
+    Applied in this order: preset, data, overrides of text, model and trainer, prior, overrides of the flow.
+
+    Args:
+        name: the recipe. A ``FILE.py:FUNCTION`` is imported, so never pass one that was read from a file.
+        preset: one of the recipe's presets.
+        data: a data set by name, or what a prepared set declares of itself; default: the recipe's own.
+        overrides: settings by part ("text", "model", "trainer", "flow") and name, in place of the recipe's. A value
+            has the type of the one that it replaces; nested settings are nested mappings.
+        prior: "own", without a second stage; "flow", with one, which is made to fit if the recipe has none; default:
+            the recipe's choice.
+        where: put before the names of settings in errors, such as a file's name.
+
+    Raises:
+        UserError: there is no such recipe, preset, data set or setting, or they do not fit each other.
+    """
+    recipe = _named(name)
+    if preset is not None:
+        if preset not in recipe.presets:
+            raise UserError(
+                f"{recipe.name} has no preset {preset!r}", f"its presets: {', '.join(recipe.presets) or 'none'}"
+            )
+        recipe = replace(recipe, **recipe.presets[preset])
+    contents = _contents_of(recipe, data)
+    if contents is not None:
+        recipe = _on(recipe, contents)
+    settings = dict(overrides or {})
+    flow = settings.pop("flow", {})
+    for part, values in settings.items():
+        if part not in ("text", "model", "trainer"):
+            raise UserError(f"{where}{part} is no part of a recipe", "its parts: text, model, trainer, flow")
+        recipe = replace(recipe, **{part: updated(getattr(recipe, part), values, f"{where}{part}")})
+    if prior == "own":
+        recipe = replace(recipe, flow=None)
+    elif prior == "flow" and recipe.flow is None:
+        recipe = replace(recipe, flow=_fitting_flow(recipe))
+    if flow:
+        if recipe.flow is None:
+            raise UserError(f"{where}flow: {recipe.name} has no flow prior here", "add --prior flow")
+        recipe = replace(recipe, flow=updated(recipe.flow, flow, f"{where}flow"))
+    return recipe
+
+
+def _named(name: RecipeLike) -> Recipe:
+    if isinstance(name, Recipe):
+        return name
+    if not isinstance(name, str):
+        return called(name, getattr(name, "__qualname__", repr(name)))
+    if name in RECIPES:
+        return RECIPES[name]()
+    if is_spec(name):
+        return load_recipe(name)
+    near = difflib.get_close_matches(name, RECIPES, 1)
+    raise UserError(
+        f"there is no recipe {name!r}",
+        f"did you mean {near[0]!r}?" if near else "textvae recipes lists them all; one of your own is FILE.py:FUNCTION",
+    )
+
+
+def _contents_of(recipe: Recipe, data: str | SetContents | None) -> SetContents | None:
+    """What another data set than the recipe's declares; None for the recipe's own."""
+    if data is None or isinstance(data, SetContents):
+        return data
+    if data == recipe.data:
+        return None
+    contents = data_sets.contents(data)
+    if contents is None:
+        data_sets.source(data)  # raises where there is no such data set
+        raise _unfit(recipe)
+    return contents
+
+
+def _unfit(recipe: Recipe) -> UserError:
+    return UserError(
+        f"{recipe.name} is made for {recipe.data} alone",
+        "choose a recipe for photographs: clip-... or latent-flow-flowers",
+    )
+
+
+def _on(recipe: Recipe, contents: SetContents) -> Recipe:
+    """The recipe on a prepared set: other photographs, or another text encoder.
+
+    Which settings follow from the set depends on how the recipe takes its conditions: a dual encoder learns from
+    features; a model with the setting ``condition_dim`` takes one vector a caption; the other recipes for photographs
+    leave reading to their flow prior.
+    """
+    if isinstance(recipe.model, DualEncoder.Config):
+        return _dual_encoder_on(recipe, contents)
+    conditional = hasattr(recipe.model, "condition_dim")
+    if not conditional and not isinstance(recipe.text, CaptionWords | SentenceText | ClipText | DualEncoderText):
+        raise _unfit(recipe)
+    if contents.features:
+        raise UserError(
+            f"{contents.name} has features in the place of pixels, which {recipe.name} cannot draw",
+            f"leave out {FEATURES} at the end of its name",
+        )
+    side = recipe.model.image_size if conditional else recipe.model.image_shape[1]
+    if contents.side != side:
+        raise UserError(
+            f"{recipe.name} draws {side} pixels, {contents.name} has {contents.side}",
+            f"textvae data prepare SOURCE --size {side} makes a set that fits",
+        )
+    entry = PHOTOGRAPHS.get(contents.source)
+    moved = replace(recipe, data=contents.name, prompts=entry.prompts if entry else ())
+    if entry and not entry.mirror:
+        moved = replace(moved, trainer=replace(moved.trainer, flip=False))
+        if moved.flow:
+            moved = replace(moved, flow=replace(moved.flow, trainer=replace(moved.flow.trainer, flip=False)))
+    return _with_one_vector(moved, contents) if conditional else _read_by_the_flow(moved, contents)
+
+
+def _with_one_vector(recipe: Recipe, contents: SetContents) -> Recipe:
+    """A model that takes one vector a caption."""
+    text, image = contents.text, contents.image
+    if text.kind != "pooled":
+        raise UserError(
+            f"{contents.name} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair"
+        )
+    if recipe.condition_on != "text" and (image is None or image.name != text.name):
+        raise UserError(
+            f"{recipe.name} is trained on embeddings of images in the space of the captions, "
+            f"which {contents.name} does not have",
+            "prepare it with --text pair --image-encoder pair, or with clip for both",
+        )
+    same = getattr(recipe.text, "name", "") == text.name and not isinstance(recipe.text, ClipText | DualEncoderText)
+    encoder = recipe.text if same else encoder_of(contents)
+    return replace(recipe, text=encoder, model=replace(recipe.model, condition_dim=text.width))
+
+
+def _read_by_the_flow(recipe: Recipe, contents: SetContents) -> Recipe:
+    """A recipe whose flow prior reads: words that it learns, or the stored vectors of a frozen encoder."""
+    text = contents.text
+    if text.kind == "words":
+        entry = PHOTOGRAPHS.get(contents.source)
+        if not isinstance(recipe.text, CaptionWords):
+            raise UserError(
+                f"{recipe.name} reads stored embeddings, {contents.name} has none", "prepare it with --text sentence"
+            )
+        return replace(recipe, text=replace(recipe.text, length=entry.caption_length)) if entry else recipe
+    if recipe.flow is None:
+        return replace(recipe, text=encoder_of(contents))
+    # Only a reader of words can leave words out.
+    prior = replace(recipe.flow.model.prior, word_dropout=0.0)
+    reader = FlowConfig(prior, "vectors" if text.kind == "tokens" else "none", text.width)
+    return replace(recipe, text=encoder_of(contents), flow=replace(recipe.flow, model=reader))
+
+
+def _dual_encoder_on(recipe: Recipe, contents: SetContents) -> Recipe:
+    """A dual encoder, which is trained on the features of both encoders that it will project."""
+    text, image = contents.text, contents.image
+    if text.name != "sentence" or image is None or image.name != "efficientnet":
+        raise UserError(
+            f"{recipe.name} is trained on sentence vectors and image features, which {contents.name} does not have",
+            "prepare a set with --text sentence --image-encoder efficientnet",
+        )
+    name = contents.name if contents.features else f"{contents.name}{FEATURES}"
+    model = replace(recipe.model, text_features=text.width, image_features=image.width)
+    return replace(recipe, data=name, model=model)
+
+
+def _fitting_flow(recipe: Recipe) -> FlowStage:
+    """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions."""
+    with torch.device("meta"):
+        model = recipe.model.build()
+    if not isinstance(model, TextVAE):
+        raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
+    condition = recipe.text.encode([NONE])
+    reader: Literal["none", "vectors", "words", "taught"] = "none" if condition.dim() == 2 else "vectors"
+    if not condition.is_floating_point():
+        reader = "words" if reader_of(model) is None else "taught"
+    size = int(recipe.text.num_tokens) if reader == "words" else condition.shape[-1]  # type: ignore[attr-defined]
+    return FlowStage(FlowConfig(FlowPrior.Config(), reader, size))

@@ -11,7 +11,8 @@ from PIL import Image
 from textvae import TextToImage
 from textvae.models.label_conv import LabelConv
 from textvae.pipeline import CHUNK, seeded_noise
-from textvae.recipes import RECIPES, recipe
+from textvae.recipes import RECIPES
+from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run, write_config
 from textvae.text.labels import FASHION
 from textvae.training.config import TrainerConfig
@@ -127,7 +128,7 @@ def test_what_can_t_be_drawn_is_refused(generator, prompt, num_images, seed, sai
 
 
 def test_a_judge_draws_nothing(tmp_path):
-    judge = recipe("judge-fashion")
+    judge = resolve("judge-fashion")
     judge = dataclasses.replace(judge, model=dataclasses.replace(judge.model, channels=(2, 2, 2), features=4))
     from textvae.runs.run import write_weights
 
@@ -224,7 +225,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_settings_survive_config_json(tmp_path, name):
-    plain = recipe(name)
+    plain = resolve(name)
     size = next(field.name for field in dataclasses.fields(plain.model) if field.type is int)
     changed = dataclasses.replace(
         plain,

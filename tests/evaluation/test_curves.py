@@ -12,8 +12,8 @@ from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.papers import figures
 from textvae.priors import FlowPrior
-from textvae.recipes import recipe
 from textvae.recipes.recipe import FlowStage
+from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run, write_config, write_weights
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def run(tmp_path, tiny_data):
     """A run folder of a small latent-flow-fashion with random weights and learned strides."""
-    named = recipe("latent-flow-fashion")
+    named = resolve("latent-flow-fashion")
     small = FlowStage(FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, steps=2)), named.flow.trainer)
     named = dataclasses.replace(named, model=SpatialVAE.Config(channels=(4, 8), latent_channels=2), flow=small)
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.manifest import ImageContents, SetContents, TextContents
 from textvae.models.clip_grid import ClipGrid
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
@@ -24,6 +25,7 @@ class Hashed:
     """A text encoder of no meaning: a fixed unit vector for each caption."""
 
     identity: str = "hashed"
+    name: str = "hashed"
 
     def encode(self, captions: Sequence[str]) -> Tensor:
         rows = [torch.randn(D, generator=torch.Generator().manual_seed(sum(map(ord, c)))) for c in captions]
@@ -43,6 +45,15 @@ class Toys:
     files: tuple = ()
     mirrors: tuple = ()
     images_embedded: bool = True
+    photographs: str = "toys"
+    """The photograph set that these were prepared from."""
+
+    @property
+    def contents(self) -> SetContents:
+        image = ImageContents("hashed", "hashed", D) if self.images_embedded else None
+        return SetContents(
+            self.name, self.photographs, self.side, TextContents("hashed", "hashed", "pooled", (D,)), image
+        )
 
     def find(self):
         return None
@@ -79,7 +90,6 @@ class Toys:
 def toys(monkeypatch) -> None:
     for name in ("toys-32-sentence", "others-32-sentence"):
         monkeypatch.setitem(data.SOURCES, name, Toys(name))
-    monkeypatch.setattr("textvae.recipes.photographs.encoder_of", lambda name: (Hashed(), D))
     monkeypatch.setitem(RECIPES, "toy", toy)
 
 

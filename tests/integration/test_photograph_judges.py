@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from helpers.toys import TEST, TRAIN, D, Toys, toy, toys
 
 from textvae import data
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText
 from textvae.evaluation import curves as sampling_curves
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.evaluators.clip_score import clip_judge, clip_score
 from textvae.evaluation.evaluators.retrieval import RetrievalJudge, retrieval_judge, retrieval_precision
-from textvae.evaluation.metrics import colour
 from textvae.experiment.train import train_recipe
 from textvae.models.dual_encoder import DualEncoder
 from textvae.models.with_flow import FlowConfig, WithFlow
@@ -23,9 +23,8 @@ from textvae.pipeline import TextToImage
 from textvae.pretrained import feature_nets as features
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.priors import FlowPrior
-from textvae.recipes import recipe
-from textvae.recipes.photographs import on
 from textvae.recipes.recipe import FlowStage
+from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run, write_config, write_weights
 from textvae.text.clip import ClipImages, ClipText
 from textvae.utils.device import Execution
@@ -36,7 +35,7 @@ __all__ = ["toys"]
 def write_judge(folder, width: int = 16) -> None:
     """A run folder of pair-judge-coco-mini whose pair was never trained."""
     torch.manual_seed(width)
-    named = dataclasses.replace(recipe("pair-judge-coco-mini"), model=DualEncoder.Config(width=width, hidden=8))
+    named = dataclasses.replace(resolve("pair-judge-coco-mini"), model=DualEncoder.Config(width=width, hidden=8))
     write_config(folder, named, "", {"precision": "fp32", "threads": 1})
     write_weights(folder, named.model.build().state_dict())
 
@@ -47,13 +46,13 @@ def coco_toys(toys, tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.delenv("TEXTVAE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(data.SOURCES, "coco-mini-32-sentence", Toys("coco-mini-32-sentence"))
+    monkeypatch.setitem(data.SOURCES, "coco-mini-32-sentence", Toys("coco-mini-32-sentence", photographs="coco-mini"))
     for name, rows in ((RetrievalJudge.features, 16), ("inception-768", 4)):
         pool = torch.nn.AdaptiveAvgPool2d((rows, 80))
         looks = FeatureNet(name, 80 * rows, "none", lambda images, pool=pool: pool(images.float().mean(1)).flatten(1))
         monkeypatch.setitem(features._NETS, name, lambda device, looks=looks: looks)
     monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", TRAIN)
-    run = on(toy(), "coco-mini-32-sentence")
+    run = resolve(toy, data="coco-mini-32-sentence")
     execution = Execution(torch.device("cpu"), "fp32", 1, ())
     assert train_recipe(run, tmp_path / "mine" / "run", execution)
     return tmp_path / "mine"
@@ -193,7 +192,8 @@ def test_curves_of_photographs_over_guidance_and_steps(coco_toys, monkeypatch):
         assert curves[kind][0]["frechet_efficientnet-lite0"] != curves[kind][1]["frechet_efficientnet-lite0"]
         assert all(0 <= row["retrieval_precision"] <= 1 for row in curves[kind])
     # Where colours are judged, photographs are given another's word.
-    monkeypatch.setitem(colour.COLOURS, "coco-mini", ("red", "blue"))
+    coco_mini = dataclasses.replace(PHOTOGRAPHS["coco-mini"], colours=("red", "blue"))
+    monkeypatch.setitem(PHOTOGRAPHS, "coco-mini", coco_mini)
     told = []
     plain = type(named.text).encode
     monkeypatch.setattr(

@@ -3,6 +3,7 @@ import statistics
 
 import pytest
 import torch
+from helpers.declared import declare
 from helpers.toys import TEST, TRAIN, D, Toys, toy, toys
 
 from textvae import data
@@ -13,12 +14,11 @@ from textvae.evaluation.evaluators import bounds
 from textvae.experiment.train import train_recipe
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
-from textvae.models.with_flow import FlowConfig
 from textvae.papers import reproduce
 from textvae.papers import tables as report
-from textvae.recipes import RECIPES, recipe
+from textvae.recipes import RECIPES
 from textvae.recipes.conditions import image_conditions_of, training_conditions
-from textvae.recipes.photographs import on
+from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
@@ -37,54 +37,11 @@ def test_every_photograph_recipe_fits_its_own_set():
         assert found.model.condition_dim == {"sentence": 384, "pair": 128}[encoder]
         assert found.name.startswith(("clip-grid", "clip-mid", "clip-latent", "clip-dual"))
         assert (found.condition_on == "text") == ("image" not in found.name)
-    assert recipe("clip-dual-64-image-shifted").condition_on == "shifted-image"
-    noised = recipe("clip-dual-64-image-noised")
+    assert resolve("clip-dual-64-image-shifted").condition_on == "shifted-image"
+    noised = resolve("clip-dual-64-image-noised")
     assert isinstance(noised.model, ClipDual.Config)
     assert noised.model.condition_noise > 0
-    assert recipe("clip-dual-64-image").model.dropout == 0 < recipe("clip-dual-64-image-dropout").model.dropout
-
-
-def test_another_set_brings_its_encoder():
-    found = on(recipe("clip-grid-224"), "coco-0.1-224-clip")
-    assert (found.data, found.model.condition_dim, type(found.text).__name__) == ("coco-0.1-224-clip", 512, "ClipText")
-    paired = on(recipe("clip-dual-64-text"), "flowers102-64-pair")
-    assert paired.text.run == "runs/pair-flowers102"
-
-
-@pytest.mark.parametrize(
-    ("encoder", "reader", "size", "shape"),
-    [("sentence-tokens", "vectors", 384, (32, 384)), ("sentence", "none", 384, (384,)), ("pair", "none", 128, (128,))],
-)
-def test_a_recipe_that_learns_to_read_may_be_read_to(encoder, reader, size, shape):
-    found = on(recipe("latent-flow-flowers"), f"holiday-64-{encoder}")
-    assert found.flow.model == FlowConfig(
-        dataclasses.replace(recipe("latent-flow-flowers").flow.model.prior, word_dropout=0.0), reader, size
-    )
-    prior = found.flow.model.build(found.model.build()).eval()
-    assert prior.sample(torch.randn(2, *shape), torch.randn(2, *prior.latent_shape)).shape == (2, 8, 16, 16)
-    assert on(recipe("latent-flow-flowers"), "holiday-64-clip-tokens").text.tokens
-
-
-@pytest.mark.parametrize(
-    ("name", "data_set", "said"),
-    [
-        ("latent-flow-flowers", "flowers102-64-letters", "no pooled embedding"),
-        ("latent-flow-flowers", "flowers102-128-words", "64 pixels"),
-        ("clip-grid-64", "coco-mini-128-sentence", "64 pixels"),
-        ("clip-grid-64", "mnist", "does not say what it holds"),
-        ("clip-grid-64", "coco-mini-64-words", "no pooled embedding"),
-        ("label-conv", "coco-mini-64-sentence", "made for fashion-mnist alone"),
-    ],
-)
-def test_sets_that_do_not_fit_are_refused(name, data_set, said):
-    with pytest.raises(UserError, match=said):
-        on(recipe(name), data_set)
-
-
-def test_train_takes_a_set_by_name(textvae):
-    code, _, err = textvae("train", "clip-grid-64", "--data", "coco-mini-128-sentence")
-    assert code == 2
-    assert "64 pixels" in err
+    assert resolve("clip-dual-64-image").model.dropout == 0 < resolve("clip-dual-64-image-dropout").model.dropout
 
 
 def test_images_are_told_by_their_own_embedding(cpu):
@@ -139,9 +96,9 @@ def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tm
     monkeypatch.setattr(bounds, "RETRIEVED", 8)
     monkeypatch.setattr(judge, "JUDGES", {})
     monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", 5)
-    chosen = on(toy("image"), "others-32-sentence")
-    assert train_recipe(chosen, tmp_path / "run", cpu)
+    chosen = resolve(lambda: toy("image"), data="others-32-sentence")
     monkeypatch.setitem(RECIPES, "toy", lambda: toy("image"))
+    assert train_recipe(chosen, tmp_path / "run", cpu)
     run = open_run(tmp_path / "run")
     assert run.recipe.data == "others-32-sentence"
     assert train_recipe(dataclasses.replace(run.recipe), tmp_path / "run", cpu)
@@ -223,7 +180,10 @@ def test_every_row_of_the_papers_can_be_built(paper):
     assert same <= {reproduce.PASSES, 5, 30}
 
 
-def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own():
+def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    for source in ("flowers102", "products"):
+        declare(f"{source}-64-sentence", source, 64, "sentence")
     settings = {row.name: row.settings() for row in reproduce.PAPERS["flow"]}
     assert len(settings) == len(reproduce.PAPERS["flow"])
     for source, flow in (("flowers102", "flowers"), ("products", "products")):
@@ -239,5 +199,5 @@ def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own():
 
 def test_a_row_may_take_a_preset_of_its_recipe():
     plain, tiny = (reproduce.Row("row", "latent-flow-fashion", preset=name).settings() for name in ("", "tiny"))
-    assert tiny.trainer == recipe("latent-flow-fashion").presets["tiny"]["trainer"]
+    assert tiny.trainer == resolve("latent-flow-fashion").presets["tiny"]["trainer"]
     assert tiny.flow.trainer.epochs < plain.flow.trainer.epochs

@@ -15,7 +15,8 @@ from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
 from textvae.models.caption_slots import CaptionSlots
 from textvae.priors import LearnedGaussian
-from textvae.recipes import RECIPES, recipe
+from textvae.recipes import RECIPES
+from textvae.recipes.resolve import resolve
 from textvae.text.digit_captions import DigitCaptions
 
 CAPTION_RECIPES = [name for name in RECIPES if name.startswith("caption-")]
@@ -160,7 +161,7 @@ def test_slots_are_drawn_each_by_itself() -> None:
 
 @pytest.mark.parametrize("name", CAPTION_RECIPES)
 def test_caption_recipes_read_their_prompts_and_draw(name: str) -> None:
-    chosen = recipe(name)
+    chosen = resolve(name)
     torch.manual_seed(0)
     model = chosen.model.build().eval()
     condition = chosen.text.encode(chosen.prompts)

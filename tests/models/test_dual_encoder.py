@@ -11,6 +11,7 @@ from helpers import photos
 from textvae import data
 from textvae.data import frozen_encoders as encoders
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderImages, DualEncoderText
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.evaluation.evaluators.retrieval import RetrievalJudge, dual_encoder_metrics, retrieval_precision
@@ -18,12 +19,13 @@ from textvae.experiment.train import train_recipe
 from textvae.models.dual_encoder import DualEncoder
 from textvae.preparation import prepare
 from textvae.recipes import dual_encoders as pairs
-from textvae.runs.run import open_run
+from textvae.runs.run import open_run, shipped_models, write_weights
 from textvae.text.base import NONE
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
 from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of, write_json
 
 SMALL = DualEncoder.Config(text_features=6, image_features=9, width=4, dropout=0.0)
 
@@ -92,7 +94,7 @@ def test_a_pair_learns_to_retrieve_what_it_has_not_seen(cpu) -> None:
 
 
 def test_the_judge_is_built_otherwise_than_the_pair() -> None:
-    for source in pairs.SOURCES:
+    for source in PHOTOGRAPHS:
         one, other = pairs.pair(source), pairs.pair_judge(source)
         assert one.trainer.seed != other.trainer.seed
         assert to_dict(one.model) != to_dict(other.model)
@@ -127,12 +129,12 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
         trainer=TrainerConfig(epochs=3, batch_size=16, validation_images=4),
     )
     run = tmp_path / "runs" / "pair"
-    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
     assert train_recipe(recipe, run, cpu)
+    assert open_run(run).recipe.model == recipe.model
     metrics = evaluate_run(open_run(run), torch.device("cpu"), 12, 1, 0)
     assert set(metrics.sections["retrieval_precision"]) == {"real", "shuffled"}
 
-    encoders._pair.cache_clear()
+    encoders._loaded.cache_clear()
     text, images = DualEncoderText(str(run)), DualEncoderImages(str(run))
     assert text.shape == (8,)
     rows = text.encode(["a red block", NONE])
@@ -143,7 +145,6 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
     again = prepare.prepare(str(small_set), 16, "pair", "pair", pair=run, workers=1)
     monkeypatch.undo()
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("textvae.runs.run.recipe_named", lambda _: recipe)
     shared = data.load(again["name"], "test")
     assert shared.conditions.shape == (24, 8)
     assert torch.allclose(shared.image_conditions, images.embed(shared.images), atol=1e-4)
@@ -156,11 +157,40 @@ def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
     assert retrieval_precision(pictures, judge.embed_captions(captions), captions) == pytest.approx(expected, abs=0.1)
 
 
-def test_pairs_of_other_models_are_refused(tmp_path) -> None:
-    encoders._pair.cache_clear()
+def test_other_folders_than_a_dual_encoders_are_refused(tmp_path) -> None:
+    encoders._loaded.cache_clear()
     with pytest.raises(UserError, match="no run folder"):
         _ = DualEncoderText(str(tmp_path / "nothing")).shape
-    with pytest.raises(UserError, match="no pair"):
-        _ = DualEncoderText("judge-digits").shape
+    with pytest.raises(UserError, match="no dual encoder"):
+        _ = DualEncoderText(str(shipped_models()["judge-digits"])).shape
     with pytest.raises(UserError, match="trained before"):
         encoders.text_encoder("pair", "", None)
+
+
+def test_a_dual_encoder_reads_its_own_files_and_checks_them(tmp_path) -> None:
+    torch.manual_seed(0)
+    model = SMALL.build().eval()
+    config = {"recipe": "pair-coco-mini", "model": to_dict(SMALL)}
+    write_json(tmp_path / "config.json", config)
+    write_weights(tmp_path, model.state_dict())
+    loaded = DualEncoder.load(tmp_path)
+    texts, features = twins(5, 0)
+    assert loaded.embed_text(texts).equal(model.embed_text(texts))
+    assert loaded.embed_image(features).equal(model.embed_image(features))
+    assert loaded.version == sha256_of(tmp_path / "model.safetensors")[:8]
+    damaged: list[tuple[dict, str]] = [
+        (config | {"model": to_dict(SMALL) | {"width": 5}}, "does not hold"),
+        (config | {"model": to_dict(SMALL) | {"width": "4"}}, "width"),
+        (config | {"model": {"latent_dim": 4}}, "no dual encoder"),
+        (config | {"model": 3}, "no dual encoder"),
+        (config | {"model_class": "Classifier"}, "no dual encoder"),
+        ({}, "cannot be read"),
+    ]
+    for changed, why in damaged:
+        write_json(tmp_path / "config.json", changed)
+        with pytest.raises(UserError, match=why):
+            DualEncoder.load(tmp_path)
+    write_json(tmp_path / "config.json", config)
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="does not hold"):
+        DualEncoder.load(tmp_path)

@@ -12,8 +12,8 @@ from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig, WithFlow, reader_of
 from textvae.pretrained.efficientnet import EfficientNetLite0
 from textvae.priors import FlowPrior
-from textvae.recipes import RECIPES, recipe
-from textvae.recipes.recipe import fitting_flow
+from textvae.recipes import RECIPES
+from textvae.recipes.resolve import resolve
 from textvae.text.digit_captions import DigitCaptions
 from textvae.utils.errors import UserError
 
@@ -152,8 +152,8 @@ VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"
 
 @pytest.mark.parametrize("name", VAES)
 def test_every_recipe_can_have_a_flow_that_fits_it(name):
-    named = recipe(name)
-    stage = named.flow or fitting_flow(named)
+    named = resolve(name)
+    stage = resolve(named, prior="flow").flow
     photographs = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco")
     reads = {"latent-flow-digits": "taught", **dict.fromkeys(photographs, "words")}
     expected = "taught" if name.startswith("caption-prior") else "words" if name.startswith("caption") else "none"
@@ -193,5 +193,5 @@ def test_a_preset_changes_the_defaults_and_no_more(tmp_path, textvae):
     code, _, err = textvae("train", "latent-flow-fashion", "--preset", "huge", "--out", tmp_path)
     assert code == 2
     assert "its presets: tiny" in err
-    tiny = recipe("latent-flow-fashion").presets["tiny"]
+    tiny = resolve("latent-flow-fashion").presets["tiny"]
     assert set(tiny) == {"trainer", "flow"}

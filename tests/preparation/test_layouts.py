@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from helpers import photos
 
+from textvae.data.catalog import PHOTOGRAPHS
+from textvae.preparation.layouts import find_photographs
 from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.image_folder import ImageFolder
 from textvae.preparation.layouts.webdataset import Shards, read_shard
-from textvae.preparation.records import Record, clean
-from textvae.preparation.sources import PHOTOS, Subset, photo_source, splits_of
+from textvae.preparation.record import Record, clean
+from textvae.preparation.subset import Subset, splits_of
 from textvae.utils.errors import UserError
 
 
@@ -24,9 +26,9 @@ def expected(numbers: range) -> list[tuple[list[str], bytes]]:
 
 
 def test_coco_2017_and_2014(tmp_path) -> None:
-    source = photo_source(str(photos.coco_folder(tmp_path / "Photos of me", 5, 3)))
-    assert isinstance(source, CocoCaptions)
-    assert source.name == "photos-of-me"
+    source = find_photographs(str(photos.coco_folder(tmp_path / "Photos of me", 5, 3)))
+    assert isinstance(source.layout, CocoCaptions)
+    assert source.about.name == "photos-of-me"
     splits = splits_of(source, Subset())
     assert told(splits["train"]) == expected(range(5))
     # What COCO calls val is what papers test on.
@@ -45,20 +47,22 @@ def test_coco_with_gaps(tmp_path) -> None:
     content["images"] += [{"id": 0, "file_name": "again.jpg"}, {"id": 77, "file_name": "../../etc/passwd"}]
     content["annotations"].append({"id": 9, "image_id": 12345, "caption": "of nothing"})
     path.write_text(json.dumps(content))
-    problems = [record.problem for record in splits_of(CocoCaptions("x", folder), Subset())["train"] if record.problem]
+    problems = [
+        record.problem for record in splits_of(find_photographs(str(folder)), Subset())["train"] if record.problem
+    ]
     assert [problem.split(":")[0] for problem in problems] == [
-        "this image id stands twice",
-        "its file name leads elsewhere",
+        "this image id is listed twice",
+        "its file name leads out of the folder",
         "1 captions belong to no image of this file",
     ]
     path.write_text('{"images": [{"id": 3}]')
-    with pytest.raises(UserError, match="can't be read as COCO captions"):
-        splits_of(CocoCaptions("x", folder), Subset())
+    with pytest.raises(UserError, match="cannot be read as COCO captions"):
+        splits_of(find_photographs(str(folder)), Subset())
 
 
 def test_image_folders(tmp_path) -> None:
-    source = photo_source(str(photos.image_folder(tmp_path, {"train": 4, "validation": 1, "test": 2})))
-    assert isinstance(source, ImageFolder)
+    source = find_photographs(str(photos.image_folder(tmp_path, {"train": 4, "validation": 1, "test": 2})))
+    assert isinstance(source.layout, ImageFolder)
     splits = splits_of(source, Subset())
     assert told(splits["train"]) == expected(range(4))
     assert told(splits["val"]) == expected(range(4, 5))
@@ -78,7 +82,7 @@ def test_metadata_lines_of_one_file_are_its_captions_and_bad_lines_are_told(tmp_
         "[" * 100_000,
     ]
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    records = list(ImageFolder("x", tmp_path).splits()["train"])
+    records = list(ImageFolder(tmp_path).splits()["train"])
     assert [record.captions for record in records if not record.problem] == [("one", "two", "three")]
     assert [record.key for record in records if record.problem] == [
         "/etc/passwd",
@@ -88,10 +92,10 @@ def test_metadata_lines_of_one_file_are_its_captions_and_bad_lines_are_told(tmp_
 
 def test_one_folder_gives_a_tenth_to_test(tmp_path) -> None:
     folder = photos.image_folder(tmp_path, {"train": 30}) / "train"
-    splits = splits_of(photo_source(str(folder)), Subset())
+    splits = splits_of(find_photographs(str(folder)), Subset())
     assert (len(splits["train"]), len(splits["test"])) == (27, 3)
     assert not {r.key for r in splits["train"]} & {r.key for r in splits["test"]}
-    assert splits == splits_of(photo_source(str(folder)), Subset())
+    assert splits == splits_of(find_photographs(str(folder)), Subset())
 
 
 def test_shards(tmp_path) -> None:
@@ -99,8 +103,8 @@ def test_shards(tmp_path) -> None:
     photos.shard(tmp_path / "my-train-0000.tar", dict(list(samples.items())[:3]))
     photos.shard(tmp_path / "my-train-0001.tar", dict(list(samples.items())[3:5]))
     photos.shard(tmp_path / "my-val-0000.tar", dict(list(samples.items())[5:]))
-    source = photo_source(str(tmp_path))
-    assert isinstance(source, Shards)
+    source = find_photographs(str(tmp_path))
+    assert isinstance(source.layout, Shards)
     splits = splits_of(source, Subset())
     assert [record.key for record in splits["train"]] == [
         *(f"my-train-0000/00{n}" for n in range(3)),
@@ -117,7 +121,7 @@ def test_compressed_shards_are_refused_with_what_to_do(tmp_path, ending) -> None
     (tmp_path / f"my-train-0001{ending}").write_bytes(gzip.compress(plain.read_bytes()))
     for _ in ("beside a plain one", "alone"):
         with pytest.raises(UserError, match="is compressed") as error:
-            photo_source(str(tmp_path)).splits()
+            find_photographs(str(tmp_path)).splits()
         assert "gunzip" in error.value.cure
         plain.unlink(missing_ok=True)
 
@@ -134,11 +138,11 @@ def test_a_shard_with_gaps_or_cut_short_gives_what_it_has(tmp_path) -> None:
     path.write_bytes(path.read_bytes()[: 512 * 3])
     cut = list(read_shard(path))
     assert cut[0].captions == ("x",)
-    assert "can't be read to its end" in cut[-1].problem
+    assert "cannot be read to its end" in cut[-1].problem
 
 
 def test_subsets_are_drawn_by_seed_and_by_theme(tmp_path) -> None:
-    source = photo_source(str(photos.coco_folder(tmp_path, 40, 20)))
+    source = find_photographs(str(photos.coco_folder(tmp_path, 40, 20)))
 
     def keys(subset: Subset) -> list[str]:
         return [record.key for record in splits_of(source, subset)["train"]]
@@ -164,19 +168,20 @@ def test_captions_are_cleaned_of_what_nobody_sees() -> None:
 
 def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match="Did you mean coco-mini"):
-        photo_source("coco_mini")
-    with pytest.raises(UserError, match="no layout"):
-        photo_source(str(tmp_path))
+        find_photographs("coco_mini")
+    with pytest.raises(UserError, match="no known layout"):
+        find_photographs(str(tmp_path))
     monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="TEXTVAE_DATA"):
-        photo_source("products")
+        find_photographs("products")
 
 
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
         ("coco-mini", {"train": (2145, 3009), "test": (400, 1997)}),
+        ("flickr8k", {"train": (7086, 35421), "test": (1000, 4999)}),
         ("flowers102", {"train": (6989, 6989), "test": (1200, 1200)}),
         ("products", {"train": (26000, 26000), "test": (3000, 3000)}),
     ],
@@ -184,7 +189,7 @@ def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
 def test_the_real_sources(name, counts) -> None:
     if not any(folder.is_dir() for folder in _places(name)):
         pytest.skip(f"{name} is not here: TEXTVAE_DATA does not hold it")
-    splits = splits_of(photo_source(name), Subset())
+    splits = splits_of(find_photographs(name), Subset())
     found = {split: (len(records), sum(len(r.captions) for r in records)) for split, records in splits.items()}
     assert found == counts
     assert not any(record.problem for records in splits.values() for record in records)
@@ -193,5 +198,5 @@ def test_the_real_sources(name, counts) -> None:
 def _places(name: str) -> list[Path]:
     from textvae.utils.paths import data_folders
 
-    assert name in PHOTOS
+    assert name in PHOTOGRAPHS
     return data_folders(name)

@@ -16,7 +16,7 @@ from PIL import Image
 from textvae import cli, data
 from textvae.preparation import builder as preparation
 from textvae.preparation import prepare
-from textvae.preparation.sources import Subset
+from textvae.preparation.subset import Subset
 from textvae.recipes.conditions import conditions_of
 from textvae.text.labels import FASHION
 from textvae.utils.errors import UserError
@@ -226,7 +226,7 @@ def test_what_was_prepared_otherwise_is_refused(tmp_path) -> None:
     prepared(folder, out=out)
     with pytest.raises(UserError, match="side was 16, now 24"):
         prepared(folder, 24, out=out)
-    with pytest.raises(UserError, match="don't mix"):
+    with pytest.raises(UserError, match="subset"):
         prepared(folder, out=out, subset=Subset(0.5))
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["made_of"]["text"] = "sentence 00000000"
@@ -248,7 +248,7 @@ def test_damage_is_refused_with_the_command_that_mends_it(tmp_path) -> None:
     with pytest.raises(UserError, match="damaged"):
         data.load("mine-16-words", "test")
     (folder / "manifest.json").write_text("[]")
-    with pytest.raises(UserError, match="can't be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         data.load("mine-16-words", "test")
 
 

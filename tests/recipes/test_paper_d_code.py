@@ -4,14 +4,14 @@ import pytest
 
 from textvae import data
 from textvae.data.mnist import MNIST
-from textvae.recipes import recipe
+from textvae.recipes.resolve import resolve
 
 FAMILIES = ("label", "sentence", "logic", "arithmetic")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_settings_are_the_program_s(family):
-    chosen = recipe(f"caption-rnn-{family}-code")
+    chosen = resolve(f"caption-rnn-{family}-code")
     trainer = chosen.trainer
     assert (trainer.batch_size, trainer.learning_rate, trainer.optimizer) == (128, 1e-3, "adam")
     assert (trainer.patience, trainer.monitor) == (10, "reconstruction")
@@ -24,7 +24,7 @@ def test_settings_are_the_program_s(family):
 
 @pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 def test_it_trains_on_all_training_images_and_stops_on_the_test_images():
-    chosen = recipe("caption-rnn-arithmetic-code")
+    chosen = resolve("caption-rnn-arithmetic-code")
     train, val = (data.load(chosen.data, split) for split in ("train", "val"))
     assert train.images.equal(MNIST.load("train").images)
     assert val.images.equal(MNIST.load("test").images)

@@ -11,9 +11,9 @@ from textvae.experiment.train import train_recipe
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
-from textvae.recipes import RECIPES, recipe
+from textvae.recipes import RECIPES
 from textvae.recipes.conditions import training_conditions, with_captions
-from textvae.recipes.photographs import on
+from textvae.recipes.resolve import resolve
 from textvae.runs.run import CONFIG, open_run
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import updated
@@ -70,11 +70,11 @@ def blocks(tmp_path, monkeypatch) -> str:
 
 def test_a_run_reads_without_its_data(blocks, cpu: Execution, tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
-    assert train_recipe(recipe("toy"), out, cpu)
+    assert train_recipe(resolve("toy"), out, cpu)
     words = json.loads((out / CONFIG).read_text(encoding="utf-8"))["text"]["words"]
     assert {"red", "green", "blue", "white", "block"} <= set(words)
     # The same command again finds the same words, and nothing left to do.
-    assert train_recipe(recipe("toy"), out, cpu)
+    assert train_recipe(resolve("toy"), out, cpu)
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "elsewhere"))
     monkeypatch.delenv("TEXTVAE_DATA", raising=False)
     generator = TextToImage.load(out)
@@ -87,7 +87,7 @@ def test_a_run_reads_without_its_data(blocks, cpu: Execution, tmp_path, monkeypa
 
 def test_words_of_an_edited_run_are_checked(blocks, cpu: Execution, tmp_path):
     out = tmp_path / "run"
-    assert train_recipe(recipe("toy"), out, cpu)
+    assert train_recipe(resolve("toy"), out, cpu)
     config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     config["text"]["words"] = config["text"]["words"][:-2]
     config["flow"]["model"]["size"] -= 2
@@ -96,21 +96,14 @@ def test_words_of_an_edited_run_are_checked(blocks, cpu: Execution, tmp_path):
         open_run(out).load_model()
 
 
-def test_any_photographs_of_its_size_will_do(blocks):
-    named = recipe("latent-flow-flowers")
-    assert on(named, "products-64-words").data == "products-64-words"
-    for wrong, why in (("products-32-words", "64 pixels"), ("products-64-letters", "no pooled embedding")):
-        with pytest.raises(UserError, match=why):
-            on(named, wrong)
-
-
 def test_a_recipe_with_a_closed_vocabulary_stays_as_it_is(blocks):
-    digits = recipe("latent-flow-digits")
+    digits = resolve("latent-flow-digits")
     assert with_captions(digits, data.load(blocks, "train")) is digits
 
 
 def test_a_set_of_one_s_own_is_drawn_by_its_own_captions(blocks):
-    toy, images = on(recipe("toy"), blocks), data.load(blocks, "train")
+    elsewhere = dataclasses.replace(resolve("toy"), data="flowers102-16-words")
+    toy, images = resolve(elsewhere, data=blocks), data.load(blocks, "train")
     assert toy.prompts == ()
     found = with_captions(toy, images)
     assert 1 < len(found.prompts) <= 5
@@ -124,7 +117,7 @@ def test_a_set_of_one_s_own_is_drawn_by_its_own_captions(blocks):
 
 def _small(name: str):
     """latent-flow-flowers as a toy."""
-    named = recipe("latent-flow-flowers")
+    named = resolve("latent-flow-flowers")
     flow = named.flow
     assert flow is not None
     return dataclasses.replace(
@@ -143,7 +136,7 @@ def _small(name: str):
 
 
 def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(blocks, cpu: Execution, tmp_path):
-    out, toy = tmp_path / "run", recipe("toy")
+    out, toy = tmp_path / "run", resolve("toy")
     assert train_recipe(dataclasses.replace(toy, flow=None), out, cpu)
     images = data.load(blocks, "train")
     known = with_captions(toy, images)

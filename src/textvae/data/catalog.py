@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from textvae.data.captioned_digits import CAPTIONED_DIGITS
+
 LayoutName = Literal["coco", "image-folder", "webdataset"]
 
 
@@ -158,9 +160,6 @@ PHOTOGRAPHS: dict[str, PhotographSet] = {
 JUDGES: Mapping[str, str] = {
     "fashion-mnist": "judge-fashion",
     "mnist": "judge-digits",
-    "digits-label": "judge-digits",
-    "digits-sentence": "judge-digits",
-    "digits-logic": "judge-digits",
-    "digits-arithmetic": "judge-digits",
+    **{digits.name: "judge-digits" for digits in CAPTIONED_DIGITS},
 }
 """The classifier that judges samples of each data set with classes: a model that ships with textvae, by name."""

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from textvae.preparation.decode import Place
 
@@ -24,6 +24,7 @@ class Record:
     """Why this image cannot be used, as far as that is known without opening it."""
 
 
+@runtime_checkable
 class Layout(Protocol):
     """A folder of captioned images whose arrangement is known."""
 

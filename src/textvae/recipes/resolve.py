@@ -74,7 +74,7 @@ def resolve(
     if prior == "own":
         recipe = replace(recipe, flow=None)
     elif prior == "flow" and recipe.flow is None:
-        recipe = replace(recipe, flow=_fitting_flow(recipe))
+        recipe = replace(recipe, flow=_fitting_flow(recipe, contents))
     if flow:
         if recipe.flow is None:
             raise UserError(f"{where}flow: {recipe.name} has no flow prior here", "add --prior flow")
@@ -199,12 +199,14 @@ def _dual_encoder_on(recipe: Recipe, contents: SetContents) -> Recipe:
     return replace(recipe, data=name, model=model)
 
 
-def _fitting_flow(recipe: Recipe) -> FlowStage:
+def _fitting_flow(recipe: Recipe, contents: SetContents | None) -> FlowStage:
     """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions."""
     with torch.device("meta"):
         model = recipe.model.build()
     if not isinstance(model, TextVAE):
         raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
+    if contents is not None:  # one vector a caption, as every model takes that has no flow of its own
+        return FlowStage(FlowConfig(FlowPrior.Config(), "none", contents.text.width))
     condition = recipe.text.encode([NONE])
     reader: Literal["none", "vectors", "words", "taught"] = "none" if condition.dim() == 2 else "vectors"
     if not condition.is_floating_point():

@@ -8,7 +8,6 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.metrics.colour import (
     ColourReader,
     colour_features,
-    colours_of,
     hue_saturation_value,
     named_colour,
 )
@@ -40,8 +39,6 @@ def test_captions_name_a_colour_when_they_name_one():
         "blue.",
     ]
     assert named_colour(captions, ("red", "yellow", "blue")).tolist() == [0, -1, -1, -1, -1, 2]
-    assert colours_of("products-64-sentence")[0] == "black"
-    assert colours_of("coco-mini-64-sentence") == ()
 
 
 def test_hue_saturation_value_are_those_of_colorsys():

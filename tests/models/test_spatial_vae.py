@@ -171,8 +171,8 @@ def test_every_recipe_can_have_a_flow_that_fits_it(name):
 @pytest.mark.parametrize(
     ("setting", "value", "cause"),
     [
-        ("reader", "words", "can't read what latent-flow-fashion is told: (10,) numbers"),
-        ("size", 7, "can't read what latent-flow-fashion is told"),
+        ("reader", "words", "cannot read the conditions of latent-flow-fashion"),
+        ("size", 7, "cannot read the conditions of latent-flow-fashion"),
         ("reader", "taught", "has taught no reader"),
         ("prior.word-dropout", 0.5, "has no words to leave out"),
         ("prior.guidance", 50, "out of range"),

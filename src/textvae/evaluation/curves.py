@@ -19,7 +19,7 @@ from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.pipeline import TextToImage
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
-from textvae.priors import SamplingOptions
+from textvae.priors import FlowPrior, SamplingOptions
 from textvae.recipes.conditions import conditions_of
 from textvae.runs.run import Run
 from textvae.utils.device import Arithmetic

@@ -37,7 +37,7 @@ def sweep_setting(
     chosen = resolve(recipe, overrides={"trainer": trainer})
     variants = [(value, _with_setting(chosen, setting, value)) for value in values]
     if not variants:
-        raise UserError("there are no values to compare", "give two or more")
+        raise UserError("there is nothing to compare", "give two or more values")
     execution = choose_execution()
     rows = []
     for value, variant in variants:

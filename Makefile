@@ -1,10 +1,17 @@
-# make demo   environment, pictures of a model that ships; then data, a model trained a few minutes ago, pictures, numbers
-# make test   environment, format, lint, types, tests
+# make demo        environment, images from a model that ships; then data, a model trained in minutes, images, numbers
+# make test        format, lint, types, all tests
+# make test-fast   the tests that take less than about two seconds each
+# make coverage    all tests, with the lines that they do not run
+# make docs        the documentation site, in site/
+# make build       wheel and source archive, in dist/, their contents checked
+# make format      ruff formats, and fixes what it can
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests share the cores: one thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: demo test results benchmark format clean
+.PHONY: demo test test-fast coverage lint types data docs build results benchmark format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textvae generate flowers "a flower with pink petals and a yellow center" "a white flower" --out shipped.png
@@ -16,11 +23,34 @@ demo: $(VENV)/.installed
 	@cat runs/demo/README.md
 	@echo "The pictures are in demo.png. All numbers: $(BIN)/textvae evaluate runs/demo"
 
-test: $(VENV)/.installed-dev
+test: lint types
+	$(PYTEST)
+
+test-fast: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow"
+
+coverage: $(VENV)/.installed-dev
+	$(PYTEST) --cov --cov-report=term --cov-report=html
+
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# The data sets that tests use where they are there.
+data: $(VENV)/.installed
+	$(BIN)/textvae data fetch fashion-mnist
+	$(BIN)/textvae data fetch mnist
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python docs/build_site.py
+
+build: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python .ci/check_dist.py dist
 
 # Trains and measures everything in RESULTS.md (a day). The photographs are looked for in $TEXTVAE_DATA.
 results: $(VENV)/.installed-dev
@@ -51,7 +81,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site htmlcov .cache .coverage* .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,3 +93,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,sentence,clip,dev]"
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@

@@ -24,7 +24,8 @@ CHUNK = 64
 class TextToImage:
     """A text-conditional VAE with its text encoder.
 
-    >>> pictures = TextToImage.load("runs/label-conv")("a dress", num_images=8, seed=0)
+    Example:
+        >>> pictures = TextToImage.load("runs/label-conv")("a dress", num_images=8, seed=0)
 
     Picture i of a prompt is drawn from the noise of seed ``seed + i``, so any single picture can be had again with its
     own seed, and equal seeds share their noise across prompts. How many are drawn together decides how they are
@@ -77,7 +78,7 @@ class TextToImage:
             steps: from noise to latents; more are slower.
             negative: a prompt to be led away from.
 
-            The last three are for models with a flow prior, whose own settings stand in where they are None.
+        The last three are for models with a flow prior, whose own settings stand in where they are None.
 
         Raises:
             UserError: a prompt can't be read, the numbers make no sense, or the model's prior can't be led.

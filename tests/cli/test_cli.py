@@ -172,6 +172,7 @@ def test_doctor_says_what_is_here(textvae, tiny_cache):
     assert all(value in out for value in found.values())
 
 
+@pytest.mark.slow
 def test_train_generate_reconstruct_by_real_processes(tiny_data, tmp_path):
     run, png = tmp_path / "run", tmp_path / "pictures.png"
     code, out, err = tiny.finished(

@@ -36,6 +36,7 @@ def run(tmp_path, tiny_data):
     return open_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "GUIDANCE", (1.0, 3.0))
     monkeypatch.setattr(module, "STEPS", (1, 2, 4))
@@ -63,6 +64,7 @@ def test_curves_are_measured_and_drawn(run, tmp_path, monkeypatch):
     assert curves["samples"] == 24
 
 
+@pytest.mark.slow
 def test_what_was_drawn_is_edited_beside_itself(run, tmp_path):
     figures.drawn_edits(run, (("a dress", "a coat"), ("a bag", "a boot")), tmp_path / "edits.png", pictures=2)
     with Image.open(tmp_path / "edits.png") as picture:

@@ -60,6 +60,7 @@ def stopped(out: Path, settings: tuple[str, ...], number: signal.Signals, at: in
     return tiny.finished(process)
 
 
+@pytest.mark.slow
 def test_killed_twice_ends_in_the_same_bits(tmp_path, textvae):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     for at in (2, 9):
@@ -75,6 +76,7 @@ def test_killed_twice_ends_in_the_same_bits(tmp_path, textvae):
     assert [row["step"] for row in read_history(cut)] == [6, 12, 18]
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_path, textvae):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     for number, at in ((signal.SIGINT, 1), (signal.SIGTERM, 6)):
@@ -95,6 +97,7 @@ def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_p
     assert [row["validation"] for row in read_history(cut)] == [row["validation"] for row in read_history(whole)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [EMA, EARLY, MUON], ids=["ema", "early-stopping", "muon"])
 def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, monkeypatch, settings):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
@@ -329,6 +332,7 @@ def flow_run(tiny_cache, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_stages_follow_each_other_and_history_names_them(flow_run):
     history = read_history(flow_run)
     assert [(row["stage"], row["step"]) for row in history] == STAGES
@@ -360,6 +364,7 @@ def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(
     assert start_stage("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
 
 
+@pytest.mark.slow
 def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_run):
     cut = tmp_path / "cut"
     for at in (("model", 3), ("flow", 5), ("strides", 2)):
@@ -378,6 +383,7 @@ def test_killed_in_every_stage_ends_in_the_same_bits(tmp_path, tiny_data, flow_r
     assert [(row["stage"], row["step"]) for row in read_history(cut)] == STAGES
 
 
+@pytest.mark.slow
 def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, monkeypatch, flow_run):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     cut = tmp_path / "cut"

@@ -20,6 +20,7 @@ def _minilm() -> None:
 
 @pytest.mark.usefixtures("_minilm")
 class TestSentence:
+    @pytest.mark.slow
     def test_agrees_with_the_reference_implementation(self) -> None:
         transformers = pytest.importorskip("transformers")
         folder = minilm.weights_folder()

@@ -118,6 +118,7 @@ def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tm
     assert found["reconstruction"]["mse_sum"] == pytest.approx(float(expected), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())

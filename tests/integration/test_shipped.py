@@ -38,6 +38,7 @@ assert not extras & sys.modules.keys()
 """
 
 
+@pytest.mark.slow
 def test_shipped_models_draw_without_data_network_and_extras(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TEXTVAE_DATA"}
     environment["TEXTVAE_CACHE"] = str(tmp_path / "nothing")

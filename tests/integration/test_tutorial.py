@@ -56,6 +56,7 @@ def test_the_tutorial_does_what_it_says(
     assert (reader / "runs" / "first" / "samples.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_on_play_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = TUTORIAL.with_name("editing.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -171,6 +171,7 @@ def test_caption_recipes_read_their_prompts_and_draw(name: str) -> None:
     assert images.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

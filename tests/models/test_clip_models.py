@@ -308,6 +308,7 @@ def test_similarity_can_be_climbed_also_under_autocast():
     assert under.equal(structural_similarity(guess, target))
 
 
+@pytest.mark.slow
 def test_dropout_and_noise_of_clip_dual_are_of_training_only():
     plain = built(ClipDual.Config(64, D)).eval()
     images, condition = batch(plain)
@@ -366,6 +367,7 @@ def test_shapes_ranges_and_gradients(config):
     assert model.log_weights(images, condition, 2).shape == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [*TOYS, pytest.param(ClipDual.Config(64, D, 8), id="dual")])
 def test_the_condition_matters_and_zero_says_nothing(config):
     model = built(config).train()

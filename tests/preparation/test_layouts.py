@@ -177,6 +177,7 @@ def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
         find_photographs("products")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "counts"),
     [

@@ -137,6 +137,7 @@ prepare.prepare(sys.argv[1], 16, "words", workers=1)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
     folder = photos.coco_folder(tmp_path / "mine", 60, 3)
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(folder)])

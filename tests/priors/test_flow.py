@@ -162,6 +162,7 @@ def test_every_step_counts_and_the_range_is_kept():
             prior.sample(condition, noise, wrong)
 
 
+@pytest.mark.slow
 def test_a_new_flow_does_not_move_and_learns_each_condition_s_own_latents():
     torch.manual_seed(0)
     config = FlowConfig(FlowPrior.Config(width=32, depth=1), size=2)

@@ -170,6 +170,7 @@ def test_step_seeds_differ():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+@pytest.mark.slow
 def test_a_toy_learns_the_shapes_in_seconds(cpu, tiny_data):
     training = toy(cpu, tiny_data, epochs=30, batch_size=32, learning_rate=1e-2)
     losses = torch.stack([step.loss.total.detach() for step in training.steps()])
@@ -187,6 +188,7 @@ def test_a_toy_learns_the_shapes_in_seconds(cpu, tiny_data):
     assert float(training.model.loss(images, condition.roll(3, 1)).total) > float(right) + 100
 
 
+@pytest.mark.slow
 def test_a_toy_learns_real_garments(cpu, fashion_mnist):
     data = fashion_mnist.first(1024)
     training = toy(cpu, data, epochs=6, batch_size=64, learning_rate=1e-2)

@@ -37,6 +37,7 @@ class Remembers(TextToImage):
         return torch.stack([self.pictures.get(row.numpy().tobytes(), torch.zeros_like(first)) for row in conditions])
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_scenes_from_memory_are_right_and_others_are_not() -> None:
     right = scene_accuracy(Remembers(SceneCaptions(), "digit-scenes", ("test", "test-seen"), wrong=False), 200, 0, CPU)

@@ -10,7 +10,7 @@ from textvae.priors import FlowPrior
 from textvae.text.labels import FASHION
 from textvae.text.vocabulary import Vocabulary
 from textvae.utils.errors import UserError
-from textvae.utils.images import save_png, to_pil
+from textvae.utils.images import save_image, to_pil
 
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
 WORDS = Vocabulary(("red", "white", "flower"), 5)
@@ -122,10 +122,10 @@ def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monke
         name = "toy"
 
     monkeypatch.setattr(drawing, "opened", lambda model, device: (Run, labels))
-    save_png(to_pil(picture()[None])[0], tmp_path / "given.png", {})
+    save_image(to_pil(picture()[None])[0], tmp_path / "given.png", {})
     mask = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     mask[:, :, 14:] = 255
-    save_png(to_pil(mask)[0], tmp_path / "mask.png", {})
+    save_image(to_pil(mask)[0], tmp_path / "mask.png", {})
     strip = ("interpolate", "toy", "a dress", "a bag", "--frames", 3, "--out")
     for name in ("strip.png", "strip.gif"):
         assert textvae(*strip, tmp_path / name)[0] == 0

@@ -18,8 +18,6 @@ from textvae.text.labels import FASHION
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict, updated
 from textvae.utils.errors import UserError
-from textvae.utils.files import write_json, written_whole
-from textvae.utils.images import grid, read_facts, read_picture, save_png, to_pil, to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -159,68 +157,6 @@ def test_reconstructions_have_the_originals_shape_and_resemble_them(tiny_run, ti
 def test_reconstruct_refuses_other_sizes(generator):
     with pytest.raises(UserError, match=r"\(1, 32, 32\) do not fit a model of \(1, 28, 28\)"):
         generator.reconstruct(torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.zeros(2, 10))
-
-
-def test_quantising_rounds_to_nearest_and_clamps():
-    pixels = torch.tensor([-0.2, 0.0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 1.0, 7.0]).view(1, 1, 1, 7)
-    assert to_uint8(pixels).flatten().tolist() == [0, 0, 0, 1, 254, 255, 255]
-
-
-def test_tensors_become_grey_or_colour_pictures():
-    images = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).view(2, 3, 4, 5)
-    colour, grey = to_pil(images), to_pil(images[:, :1])
-    assert (colour[1].mode, colour[1].size) == ("RGB", (5, 4))
-    assert colour[1].getpixel((3, 2)) == tuple(images[1, :, 2, 3].tolist())
-    assert grey[1].mode == "L"
-    assert grey[1].getpixel((3, 2)) == images[1, 0, 2, 3]
-    with pytest.raises(ValueError, match="1 or 3 channels"):
-        to_pil(images[:, :2])
-
-
-def test_a_grid_shows_every_picture_enlarged(generator):
-    rows = [to_pil(torch.full((2, 1, 4, 4), 50 * (r + 1), dtype=torch.uint8)) for r in range(3)]
-    sheet = grid(rows, ["one", "two", "three"], scale=3)
-    greys = {value: count for count, value in sheet.getcolors(10_000)}
-    for r in range(3):
-        assert greys[(50 * (r + 1),) * 3] >= 2 * 12 * 12
-    assert grid(rows, None, scale=3).width < sheet.width
-
-
-def test_a_png_says_how_it_was_made(tmp_path):
-    facts = {"prompt": "a dress | ein Mäntelchen 👗\nund mehr", "seed": "3"}
-    path = tmp_path / "new" / "picture.png"
-    save_png(Image.new("L", (3, 3), 77), path, facts)
-    assert read_facts(path) == facts
-    with Image.open(path) as picture:
-        assert picture.getpixel((1, 1)) == 77
-        assert picture.text["textvae:seed"] == "3"
-
-
-def test_pictures_are_read_as_the_model_sees_them(tmp_path):
-    path = tmp_path / "wide.png"
-    wide = Image.new("RGB", (84, 56), (255, 0, 0))
-    wide.paste((0, 0, 255), (14, 0, 70, 56))
-    wide.save(path)
-    # The red margins are cropped away, but for what the resampling filter sees of them.
-    assert read_picture(path, (3, 28, 28)).float().mean((1, 2)).tolist() == pytest.approx([0, 0, 255], abs=2)
-    assert read_picture(path, (1, 28, 28)).shape == (1, 28, 28)
-    (tmp_path / "broken.png").write_bytes(path.read_bytes()[:60])
-    for broken in (tmp_path / "broken.png", tmp_path / "missing.png", tmp_path):
-        with pytest.raises(UserError, match="can't be read as a picture"):
-            read_picture(broken, (1, 28, 28))
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "numbers.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError, match="half way"), written_whole(path) as temporary:
-        temporary.write_text("half of i")
-        raise RuntimeError("half way")
-    assert path.read_text() == '{\n  "a": 1\n}\n'
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_json(path, {"a": float("nan")})
-    assert path.read_text() == '{\n  "a": 1\n}\n'
-    assert [p.name for p in tmp_path.iterdir()] == ["numbers.json"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

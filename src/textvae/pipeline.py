@@ -16,6 +16,7 @@ from textvae.text.base import TextEncoder
 from textvae.utils.device import Arithmetic, autocast, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.images import to_pil, to_uint8
+from textvae.utils.progress import ProgressLine
 
 CHUNK = 64
 """Pictures that are computed together: twice as fast as 8 at a time, and no more memory than any machine has."""
@@ -101,13 +102,15 @@ class TextToImage:
         Conditions in ``sampling`` are one row, for all.
         """
         images = []
-        for start in range(0, len(seeds), CHUNK):
-            chunk = seeds[start : start + CHUNK]
-            noise = seeded_noise(self.model.prior.latent_shape, chunk).to(self.device)
-            condition = conditions[start : start + CHUNK].to(self.device)
-            with autocast(self.device, self.precision):
-                drawn = self.model.sample(condition, noise, self._for(sampling, len(chunk)))
-            images.append(to_uint8(drawn.float()))
+        with ProgressLine("sampling", len(seeds), "images") as progress:
+            for start in range(0, len(seeds), CHUNK):
+                chunk = seeds[start : start + CHUNK]
+                noise = seeded_noise(self.model.prior.latent_shape, chunk).to(self.device)
+                condition = conditions[start : start + CHUNK].to(self.device)
+                with autocast(self.device, self.precision):
+                    drawn = self.model.sample(condition, noise, self._for(sampling, len(chunk)))
+                images.append(to_uint8(drawn.float()))
+                progress.advance(len(chunk))
         return torch.cat(images)
 
     def _for(self, sampling: SamplingOptions | None, count: int) -> SamplingOptions | None:

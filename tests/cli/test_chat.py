@@ -12,7 +12,7 @@ from PIL import Image
 
 from textvae.cli.chat import HELP, Chat, chat, history_file
 from textvae.utils.errors import UserError
-from textvae.utils.images import read_facts
+from textvae.utils.images import read_metadata
 
 calls: list[tuple[str, int, int]] = []
 
@@ -50,7 +50,7 @@ def test_piped(tmp_path, capsys, monkeypatch):
     assert err == "that is 18: no digit; ask for less\n"
     assert talk.errors == 1
     assert [path.name for path in talk.files] == ["0001-nine-minus-two.png", "0002-five.png", "0003-five.png"]
-    assert read_facts(talk.files[1]) == {"model": "fake", "prompt": "five", "seed": "7", "num_images": "2"}
+    assert read_metadata(talk.files[1]) == {"model": "fake", "prompt": "five", "seed": "7", "num_images": "2"}
 
 
 def test_no_file_is_overwritten(tmp_path):
@@ -75,7 +75,7 @@ def test_commands_that_are_none(tmp_path, line):
 
 def test_a_folder_that_can_not_be(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="can't be written to"):
+    with pytest.raises(UserError, match="cannot be written"):
         Chat(draw, tmp_path / "file").answer("five")
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from textvae import __version__, cli
 from textvae.cli import VERBS
 from textvae.recipes import RECIPES
-from textvae.utils.images import read_facts
+from textvae.utils.images import read_metadata
 
 BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")
 
@@ -187,7 +187,12 @@ def test_train_generate_reconstruct_by_real_processes(tiny_data, tmp_path):
     code, out, err = tiny.finished(tiny.start("generate", run, "a dress", "Make a SHIRT!", "--out", png, "--seed", 4))
     assert code == 0, err
     assert out == f"{png}: 2 x 8 pictures\n"
-    assert read_facts(png) == {"prompt": "a dress | Make a SHIRT!", "seed": "4", "model": "run", "recipe": "label-conv"}
+    assert read_metadata(png) == {
+        "prompt": "a dress | Make a SHIRT!",
+        "seed": "4",
+        "model": "run",
+        "recipe": "label-conv",
+    }
 
 
 def test_generate_draws_a_row_a_phrase_and_says_so(textvae, tiny_run, tmp_path):
@@ -202,14 +207,14 @@ def test_generate_draws_a_row_a_phrase_and_says_so(textvae, tiny_run, tmp_path):
         "seed": 0,
         "model": "toy",
     }
-    assert read_facts(png) == {"prompt": "a dress | none", "seed": "0", "model": "toy", "recipe": "label-conv"}
+    assert read_metadata(png) == {"prompt": "a dress | none", "seed": "0", "model": "toy", "recipe": "label-conv"}
     first = png.read_bytes()
     assert textvae(*words)[0] == 0
     assert png.read_bytes() == first
     assert textvae(*words, "--seed", "1")[0] == 0
     assert png.read_bytes() != first
     assert textvae(*words, "--precision", "bf16")[0] == 0
-    assert read_facts(png)["precision"] == "bf16"
+    assert read_metadata(png)["precision"] == "bf16"
     assert textvae(*words, "--scale", "5")[0] == 0
     with Image.open(png) as large:
         assert large.height > 2 * 28 * 5
@@ -229,7 +234,7 @@ def test_reconstruct_measures_each_file(textvae, tiny_run, tiny_data, tmp_path):
     assert all(0 < error < 784 for error in errors.values())
     # The first file shows what the prompt says, the second does not.
     assert errors[str(files[0])] < errors[str(files[1])]
-    assert read_facts(out_file)["prompt"] == tiny_data.class_names[0]
+    assert read_metadata(out_file)["prompt"] == tiny_data.class_names[0]
 
 
 def test_sweep_finds_the_better_value(textvae, tmp_path, monkeypatch):

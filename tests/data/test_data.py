@@ -17,7 +17,7 @@ from textvae.data.mirrors import RemoteFile
 from textvae.data.mnist import FASHION_MNIST, MNIST, IdxSource
 from textvae.text.labels import DIGITS, FASHION
 from textvae.utils.errors import UserError
-from textvae.utils.images import read_facts
+from textvae.utils.images import read_metadata
 
 COUNTS = {"train": 6, "t10k": 4}
 
@@ -104,7 +104,7 @@ def test_describe_counts_and_measures(fake, tmp_path):
     assert "MIT" in facts["terms"]
     assert [file["sha256"] for file in facts["files"]] == [file.sha256 for file in fake.files]
     assert facts["contact_sheet"] == str(sheet)
-    assert read_facts(sheet)["data"] == "fake"
+    assert read_metadata(sheet)["data"] == "fake"
 
 
 def test_contact_sheet_has_a_row_for_each_class_and_ten_columns():

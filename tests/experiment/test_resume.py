@@ -22,7 +22,7 @@ from textvae.runs import run as runs
 from textvae.runs.run import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
-from textvae.utils.images import read_facts
+from textvae.utils.images import read_metadata
 
 EMA = (
     *("--trainer.epochs", "3", "--trainer.batch-size", "48"),
@@ -429,7 +429,7 @@ def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tin
     led = ("--guidance", "3", "--steps", "2", "--negative", "a bag", "--num-images", "2")
     code, _, err = textvae("generate", flow_run, "a dress", *led, "--out", tmp_path / "led.png")
     assert code == 0, err
-    facts = read_facts(tmp_path / "led.png")
+    facts = read_metadata(tmp_path / "led.png")
     assert (facts["guidance"], facts["steps"], facts["negative"]) == ("3.0", "2", "a bag")
     code, _, err = textvae("generate", tiny_run, "a dress", *led, "--out", tmp_path / "refused.png")
     assert code == 2

@@ -13,7 +13,7 @@ from PIL import Image
 
 from textvae.cli.terminal import Graphics, best_graphics, show
 from textvae.utils.errors import UserError
-from textvae.utils.images import grid, save_png
+from textvae.utils.images import grid, save_image
 
 HELP = """\
 Type what to draw. Also:
@@ -84,14 +84,11 @@ class Chat:
     def _save(self, caption: str, pictures: list[Image.Image]) -> Path:
         name = re.sub(r"[^a-z0-9]+", "-", caption.casefold()).strip("-")[:60].strip("-")
         facts = {**self.facts, "prompt": caption, "seed": str(self.seed), "num_images": str(len(pictures))}
-        try:
-            # Numbered on from what an earlier chat left here, so that none is ever overwritten.
-            numbers = [path.name.partition("-")[0] for path in self.folder.glob("*-*.png")]
-            taken = [int(number) for number in numbers if number.isdecimal()]
-            path = self.folder / f"{max(taken, default=0) + 1:04d}-{name or 'caption'}.png"
-            save_png(grid([pictures]), path, facts)
-        except OSError as error:
-            raise UserError(f"{self.folder} can't be written to: {error.strerror}", "choose another folder") from None
+        # Numbers continue those of earlier chats in the folder, so that no file is overwritten.
+        numbers = [path.name.partition("-")[0] for path in self.folder.glob("*-*.png")]
+        taken = [int(number) for number in numbers if number.isdecimal()]
+        path = self.folder / f"{max(taken, default=0) + 1:04d}-{name or 'caption'}.png"
+        save_image(grid([pictures]), path, facts)
         return path
 
 

@@ -49,7 +49,7 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         from textvae.pipeline import TextToImage
         from textvae.runs.run import open_run
         from textvae.utils.device import choose_execution
-        from textvae.utils.images import grid, save_png
+        from textvae.utils.images import grid, save_image
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device, precision)
@@ -62,7 +62,7 @@ def generate(arguments: list[str]) -> tuple[Result, str]:
         facts |= {key: str(value) for key, value in led.items() if value is not None}
         if precision != "fp32":
             facts["precision"] = precision
-        save_png(grid(rows, phrases, scale), out, facts)
+        save_image(grid(rows, phrases, scale), out, facts)
         return {"out": str(out), "prompts": phrases, "num_images": num_images, "seed": seed, "model": run.name}
 
     result = parsed("generate", options, arguments)
@@ -135,7 +135,7 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         from textvae.pipeline import TextToImage
         from textvae.runs.run import open_run
         from textvae.utils.device import choose_execution
-        from textvae.utils.images import grid, read_picture, save_png, to_pil
+        from textvae.utils.images import grid, read_picture, save_image, to_pil
 
         run = open_run(model)
         generator = TextToImage.load(run, choose_execution(device).device)
@@ -145,7 +145,7 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
         condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
         again = generator.reconstruct(originals, condition)
         facts = {"prompt": prompt, "model": run.name, "recipe": run.recipe.name}
-        save_png(grid([to_pil(originals), to_pil(again)], ["original", "reconstructed"]), out, facts)
+        save_image(grid([to_pil(originals), to_pil(again)], ["original", "reconstructed"]), out, facts)
         errors = ((originals.double() - again.double()) / 255).square().flatten(1).sum(1)
         return {"out": str(out), "mse_sum": dict(zip(map(str, images), errors.tolist(), strict=True))}
 
@@ -184,7 +184,7 @@ def interpolate(arguments: list[str]) -> tuple[Result, str]:
         if out.suffix.lower() not in (".png", ".gif"):
             raise UserError(f"{out} is neither a .png nor a .gif", "name the file strip.png or strip.gif")
         from textvae.editing import interpolate, save_gif
-        from textvae.utils.images import grid, save_png
+        from textvae.utils.images import grid, save_image
 
         run, generator = opened(model, device)
         pictures = interpolate(generator, first, second, frames, seed, guidance)
@@ -192,7 +192,7 @@ def interpolate(arguments: list[str]) -> tuple[Result, str]:
             save_gif(pictures, out, scale)
         else:
             facts = {"prompt": f"{first} | {second}", "seed": str(seed), "model": run.name}
-            save_png(grid([pictures], None, scale), out, facts)
+            save_image(grid([pictures], None, scale), out, facts)
         return {"out": str(out), "first": first, "second": second, "frames": frames, "seed": seed, "model": run.name}
 
     result = parsed("interpolate", options, arguments)
@@ -225,12 +225,12 @@ def edit(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.editing import edit
-        from textvae.utils.images import grid, read_picture, save_png
+        from textvae.utils.images import grid, read_picture, save_image
 
         run, generator = opened(model, device)
         made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
         facts = {"prompt": f"{before} | {after}", "model": run.name}
-        save_png(grid([[made.before, made.after]], None, scale), out, facts)
+        save_image(grid([[made.before, made.after]], None, scale), out, facts)
         return {"out": str(out), "change": made.change, "fresh_change": made.fresh_change, "kept": made.kept}
 
     result = parsed("edit", options, arguments)
@@ -267,7 +267,7 @@ def inpaint(arguments: list[str]) -> tuple[Result, str]:
             device: auto, cpu, cuda or cuda:N.
         """
         from textvae.editing import inpaint
-        from textvae.utils.images import grid, read_picture, save_png, to_pil
+        from textvae.utils.images import grid, read_picture, save_image, to_pil
 
         run, generator = opened(model, device)
         shape = generator.model.image_shape
@@ -275,7 +275,7 @@ def inpaint(arguments: list[str]) -> tuple[Result, str]:
         pictures = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
         shown = to_pil(given.masked_fill(hole, 127)[None])
         facts = {"prompt": prompt, "seed": str(seed), "model": run.name}
-        save_png(grid([[*shown, *pictures]], None, scale), out, facts)
+        save_image(grid([[*shown, *pictures]], None, scale), out, facts)
         return {"out": str(out), "prompt": prompt, "num_images": num_images, "filled": float(hole.float().mean())}
 
     result = parsed("inpaint", options, arguments)

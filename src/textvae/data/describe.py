@@ -40,7 +40,7 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
         # Embeddings in the place of pixels have no looks.
         if sheet is not None and split == chosen.splits[0] and images.images.dtype is torch.uint8:
             about = {"data": chosen.name, "split": split, "terms": chosen.terms}
-            pictures.save_png(contact_sheet(images), sheet, about)
+            pictures.save_image(contact_sheet(images), sheet, about)
             facts["contact_sheet"] = str(sheet)
     return facts
 

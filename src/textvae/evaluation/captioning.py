@@ -12,6 +12,7 @@ from torch import Tensor
 
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
+from textvae.utils.progress import ProgressLine
 
 CHUNK = 128
 """Images decoded at once."""
@@ -61,12 +62,14 @@ def caption_bounds(
     """
     generator.check_size(images)
     rows = []
-    for number, batch in enumerate(torch.split(images, CHUNK)):
-        pixels = unit_interval(batch, generator.device)
-        columns = []
-        for condition in conditions:
-            torch.manual_seed(seed + number)
-            told = condition.to(generator.device).expand(len(pixels), *condition.shape)
-            columns.append(importance_weighted_bound(generator.model.log_weights(pixels, told, samples).double()))
-        rows.append(torch.stack(columns, dim=1).cpu())
+    with ProgressLine("bounds of captions", len(images) * len(conditions), "pairs") as progress:
+        for number, batch in enumerate(torch.split(images, CHUNK)):
+            pixels = unit_interval(batch, generator.device)
+            columns = []
+            for condition in conditions:
+                torch.manual_seed(seed + number)
+                told = condition.to(generator.device).expand(len(pixels), *condition.shape)
+                columns.append(importance_weighted_bound(generator.model.log_weights(pixels, told, samples).double()))
+                progress.advance(len(pixels))
+            rows.append(torch.stack(columns, dim=1).cpu())
     return torch.cat(rows)

@@ -21,7 +21,7 @@ from textvae.runs.card import write_card
 from textvae.runs.run import SAMPLES, open_run, write_history, write_state, write_weights
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
-from textvae.utils.images import grid, save_png
+from textvae.utils.images import grid, save_image
 from textvae.utils.progress import ProgressLine, say
 
 CHECKPOINT_EVERY_S = 30.0
@@ -154,7 +154,7 @@ def draw_samples(stage: Stage, out: Path) -> None:
         "model": recipe.name,
         "step": str(stage.training.step),
     }
-    save_png(grid(rows, recipe.prompts), out / SAMPLES, facts)
+    save_image(grid(rows, recipe.prompts), out / SAMPLES, facts)
 
 
 class _Means:

@@ -15,7 +15,7 @@ from textvae.pipeline import TextToImage
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run, read_history
 from textvae.text.base import NONE
-from textvae.utils.images import INK, PAPER, grid, save_png, to_pil
+from textvae.utils.images import INK, PAPER, grid, save_image, to_pil
 
 COLUMNS = 12
 CURVES = (
@@ -61,7 +61,7 @@ def class_rows(run: Run, path: Path, with_none: bool) -> None:
             right = (judge.verdicts(images) == int(condition[0].argmax())).double().mean()
             title += f"  {float(right):.0%}"
         titles.append(title)
-    save_png(grid(rows, titles), path, {"model": run.name, "seed": "0", "prompt": " | ".join(names)})
+    save_image(grid(rows, titles), path, {"model": run.name, "seed": "0", "prompt": " | ".join(names)})
 
 
 def reconstructions(run: Run, path: Path) -> None:
@@ -73,7 +73,7 @@ def reconstructions(run: Run, path: Path) -> None:
     else:
         condition = image_conditions_of(images, run.recipe, data.load(run.recipe.data, "train"))
     pictures = [to_pil(images.images), to_pil(generator.reconstruct(images.images, condition))]
-    save_png(grid(pictures, ["test image", "reconstruction"]), path, {"model": run.name})
+    save_image(grid(pictures, ["test image", "reconstruction"]), path, {"model": run.name})
 
 
 def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> None:
@@ -82,7 +82,7 @@ def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> 
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     # Small pictures enlarged; large ones are large enough, and would fill megabytes.
     scale = 2 if pictures[0].height <= 64 else 1
-    save_png(grid(rows, prompts, scale), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
+    save_image(grid(rows, prompts, scale), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
 Points = Sequence[tuple[float, float]]
@@ -141,7 +141,7 @@ def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], p
         pen.line([place(x, y) for x, y in thin.get(name, ())], colour)
         pen.line([place(x, y) for x, y in bold.get(name, ())], colour, width=3)
         pen.text((width - margin + 12, margin + 16 * number), name, colour, font=font)
-    save_png(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
+    save_image(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
 
 
 def measured_curves(found: Mapping[str, Any], folder: Path) -> None:
@@ -261,7 +261,7 @@ def beside(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns:
             drawn.append([*sides[0][row : row + columns], empty, *sides[1][row : row + columns]])
         titles += prompts
     names = {run.name for pair in pairs for run in pair}
-    save_png(
+    save_image(
         grid(drawn, titles, 1), path, {"model": ", ".join(sorted(names)), "seed": "0", "prompt": " | ".join(titles)}
     )
 
@@ -270,7 +270,7 @@ def ways_between(run: Run, ways: Sequence[tuple[str, str]], path: Path) -> None:
     """From one phrase to another in 16 pictures, a row for each pair, each of its own seed."""
     generator = TextToImage.load(run)
     rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
-    save_png(grid(rows, [f"{a} to {b}" for a, b in ways]), path, {"model": run.name})
+    save_image(grid(rows, [f"{a} to {b}" for a, b in ways]), path, {"model": run.name})
 
 
 def drawn_edits(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictures: int = 4) -> None:
@@ -286,7 +286,7 @@ def drawn_edits(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictur
         edits = [edit(generator, image, before, after) for image in drawn]
         rows.append([side for e in edits for side in (e.before, e.after)])
         titles.append(f"{before}\nto {after}: {sum(e.kept for e in edits) / pictures:.0%} kept")
-    save_png(grid(rows, titles), path, {"model": run.name, "prompt": " | ".join(a for _, a in changes)})
+    save_image(grid(rows, titles), path, {"model": run.name, "prompt": " | ".join(a for _, a in changes)})
 
 
 def play_figures(run: Run, folder: Path) -> None:
@@ -302,14 +302,14 @@ def play_figures(run: Run, folder: Path) -> None:
     changes = (("pullover", "dress"), ("t-shirt", "coat"), ("sneaker", "ankle boot"), ("dress", "trouser"))
     edits = [edit(generator, first_of[before], before, after) for before, after in changes]
     titles = [f"{a} to {b}: {e.kept:.0%} kept" for (a, b), e in zip(changes, edits, strict=True)]
-    save_png(grid([[e.before, e.after] for e in edits], titles), folder / "flow-edit.png", facts)
+    save_image(grid([[e.before, e.after] for e in edits], titles), folder / "flow-edit.png", facts)
     hole = torch.zeros(images.image_shape[1:], dtype=torch.bool)
     hole[hole.shape[0] // 2 :] = True
     filled = []
     for name in ("shirt", "ankle boot", "bag"):
         pictures = inpaint(generator, first_of[name], hole, name, 8)
         filled.append([*to_pil(torch.stack([first_of[name], first_of[name].masked_fill(hole, 127)])), *pictures])
-    save_png(grid(filled, ["shirt", "ankle boot", "bag"]), folder / "flow-complete.png", facts)
+    save_image(grid(filled, ["shirt", "ankle boot", "bag"]), folder / "flow-complete.png", facts)
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from textvae.utils.errors import UserError
+from textvae.utils.progress import say
 
 Arithmetic = Literal["fp32", "bf16"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -62,6 +63,11 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
     if precision == "auto":
         precision, reason = _fastest_precision(chosen)
         reasons.append(f"precision {precision}: {reason}")
+    elif precision == "bf16" and chosen.type == "cpu" and not _has_native_bf16():
+        say(
+            "warning: this processor has no bf16 instructions, so that bf16 is emulated and many times slower than "
+            "fp32; --precision auto chooses what is fastest"
+        )
 
     if threads == 0:
         threads = _available_cores()
@@ -92,7 +98,14 @@ def cpu_features() -> frozenset[str]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
-    return frozenset(next((line.split(":")[1] for line in lines if line.startswith("flags")), "").split())
+    # "flags" on x86, "Features" on ARM.
+    return frozenset(next((line.split(":")[1] for line in lines if line.startswith(("flags", "Features"))), "").split())
+
+
+def _has_native_bf16() -> bool:
+    """Whether the processor computes in bf16; where its features are unknown, it is assumed to."""
+    features = cpu_features()
+    return not features or bool(features & {"amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16"})
 
 
 def keep_freed_memory() -> None:

@@ -8,6 +8,7 @@ class UserError(Exception):
     """
 
     def __init__(self, cause: str, cure: str) -> None:
+        """``cause`` says what is wrong, ``cure`` what to do about it; each is one line without a full stop."""
         super().__init__(f"{cause}\n{cure}")
         self.cause = cause
         self.cure = cure

@@ -1,14 +1,18 @@
 """Atomic file writing, inter-process locks and checksums."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from textvae.utils.errors import UserError
 
 
 @contextlib.contextmanager
@@ -16,10 +20,17 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``. On success it replaces ``path``; on an error it is deleted.
 
     The data is flushed to disk before the rename. A reader therefore sees the old file or the new one, never a partial
-    one, even if the writing process is killed.
+    one, even if the writing process is killed. An existing file keeps its permissions.
+
+    Raises:
+        UserError: ``path`` is something other than a regular file (a folder, a device, a link), or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    check_replaceable(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise _unwritable(path, error) from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -27,10 +38,37 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # mkstemp creates files that only the owner can read; results should be readable by others.
-        temporary.chmod(0o644)
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644)
         temporary.replace(path)
+    except OSError as error:
+        # Other errors, of reading for instance, are for the caller to explain.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise _unwritable(path, error) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Checks that nothing but a regular file would be replaced by writing to ``path``.
+
+    Raises:
+        UserError: there is a folder, a device, a pipe or a symbolic link, or a parent of ``path`` is a file.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device or a pipe")
+        raise UserError(f"{path} is {kind} and is not replaced", "choose another file name")
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror}", "choose another place, or make room there")
 
 
 @contextlib.contextmanager

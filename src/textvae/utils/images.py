@@ -1,5 +1,7 @@
-"""Tensors to pictures: grids, lettering, and PNG files that say how they were made."""
+"""Images as tensors and files: conversion, labelled grids, and image files that carry how they were made."""
 
+import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,75 +16,133 @@ from textvae.utils.files import written_whole
 
 PAPER = (255, 255, 255)
 INK = (34, 34, 34)
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""The formats that ``save_image`` writes, by suffix."""
+_DESCRIPTION = 0x010E
+"""EXIF's ImageDescription, which holds the metadata of JPEG and WebP files as JSON."""
+_LABEL_WIDTH = 220
 
 
 def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """Pixels in [0, 1] to 0..255, rounded to nearest: the one place where generated pixels are quantised."""
+    """Pixels in [0, 1] as 0..255 on the CPU, rounded to nearest: the one place where generated pixels are quantised."""
     return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
 
 
 def to_pil(images: UInt8[Tensor, "n c h w"]) -> list[Image.Image]:
-    """Grey ("L") or colour ("RGB") pictures of 1 or 3 channels."""
+    """Grey ("L") or colour ("RGB") PIL images of tensors with 1 or 3 channels.
+
+    Raises:
+        ValueError: another number of channels.
+    """
     if images.shape[1] not in (1, 3):
-        raise ValueError(f"pictures have 1 or 3 channels, these have {images.shape[1]}")
+        raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
     arrays = images.permute(0, 2, 3, 1).contiguous().numpy()
     return [Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array) for array in arrays]
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = None, scale: int = 2) -> Image.Image:
-    """Rows of equally sized pictures on white, each row lettered with its name.
+    """Rows of equally sized images on white, with a label to the left of each row.
 
     Args:
-        rows: pictures, a row each; rows may differ in length.
-        names: a text for each row, of one line or more, drawn to its left; None leaves the column out.
+        rows: images, a row each; rows may differ in length.
+        names: a label for each row, wrapped where it is long; None leaves the column of labels out.
         scale: whole-number enlargement (nearest neighbour, so that pixels stay pixels).
     """
     gap = 2 * scale
     width, height = (side * scale for side in rows[0][0].size)
     font = ImageFont.load_default(size=max(11, min(height // 3, 18)))
+    labels = [] if names is None else [_wrapped(name, font, height) for name in names]
     margin = 0
-    if names is not None:
-        margin = int(max(font.getlength(line) for name in names for line in name.split("\n"))) + 4 * gap
+    if labels:
+        margin = int(max(font.getlength(line) for label in labels for line in label.split("\n"))) + 4 * gap
     columns = max(len(row) for row in rows)
     canvas = Image.new("RGB", (margin + columns * (width + gap) + gap, len(rows) * (height + gap) + gap), PAPER)
     pen = ImageDraw.Draw(canvas)
     for r, row in enumerate(rows):
         top = gap + r * (height + gap)
-        if names is not None:
-            pen.text((2 * gap, top + height // 2), names[r], INK, font=font, anchor="lm")
+        if labels:
+            pen.text((2 * gap, top + height // 2), labels[r], INK, font=font, anchor="lm")
         for c, picture in enumerate(row):
             enlarged = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
             canvas.paste(enlarged, (margin + gap + c * (width + gap), top))
     return canvas
 
 
-def save_png(picture: Image.Image, path: Path, facts: Mapping[str, str]) -> None:
-    """Writes a PNG, whole or not at all, with ``facts`` (prompt, seed, model, settings) as text chunks."""
-    chunks = PngImagePlugin.PngInfo()
-    for key, value in facts.items():
-        chunks.add_itxt(f"textvae:{key}", value)
+def _wrapped(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, height: int) -> str:
+    """The label in lines of about ``_LABEL_WIDTH`` pixels, or of more where they would be higher than the row."""
+    if font.getlength(label.replace("\n", " ")) <= _LABEL_WIDTH or "\n" in label:
+        return label
+    line_height = font.getbbox("Ag")[3] + 4
+    most_lines = max(1, int(height // line_height))
+    characters = int(_LABEL_WIDTH / font.getlength("n"))
+    while len(lines := textwrap.wrap(label, characters)) > most_lines:
+        characters += 8
+    return "\n".join(lines)
+
+
+def save_image(picture: Image.Image, path: Path, metadata: Mapping[str, str]) -> None:
+    """Writes a PNG, JPEG or WebP file, as the suffix says, whole or not at all.
+
+    ``metadata`` (prompt, seed, model, settings) goes into the file: into text chunks named ``textvae:KEY`` of a PNG,
+    else into the EXIF description, as JSON.
+
+    Raises:
+        UserError: the suffix is none of ``FORMATS``, or the file cannot be written.
+    """
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(
+            f"{path} has no suffix of an image format that can be written", f"use one of: {', '.join(FORMATS)}"
+        )
+    options: dict[str, object] = {"optimize": True}
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for key, value in metadata.items():
+            chunks.add_itxt(f"textvae:{key}", value)
+        options["pnginfo"] = chunks
+    else:
+        exif = Image.Exif()
+        exif[_DESCRIPTION] = json.dumps({f"textvae:{key}": value for key, value in metadata.items()})
+        options |= {"exif": exif, "quality": 95}
     with written_whole(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=chunks, optimize=True)
+        picture.save(temporary, format=kind, **options)
 
 
-def read_facts(path: Path) -> dict[str, str]:
-    """What ``save_png`` wrote beside the pixels."""
-    with Image.open(path) as picture:
-        text = getattr(picture, "text", {})
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata that ``save_image`` wrote; empty for images of another origin.
+
+    Raises:
+        UserError: the file is missing or not an image.
+    """
+    try:
+        with Image.open(path) as picture:
+            text = dict(getattr(picture, "text", {}))
+            if not text:
+                text = json.loads(picture.getexif().get(_DESCRIPTION, "{}"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from None
+    except ValueError:
+        return {}  # a description that another program wrote
+    if not isinstance(text, dict):
+        return {}
     return {key.removeprefix("textvae:"): str(value) for key, value in text.items() if key.startswith("textvae:")}
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
-    """A picture file as a model of that shape (channels, height, width) sees it: cropped to its middle, then scaled.
+    """An image file as a model of that shape (channels, height, width) sees it: cropped to its middle, then scaled.
 
     Raises:
-        UserError: the file is missing, or no picture, or broken.
+        UserError: the file is missing, not an image, or damaged.
     """
     channels, height, width = shape
     try:
         with Image.open(path) as opened:
             upright = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} can't be read as a picture: {error}", "give a PNG or JPEG file") from None
+        raise _unreadable(path, error) from None
     fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).view(height, width, channels).permute(2, 0, 1)
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} can't be read as a picture: {error}", "give a PNG or JPEG file")

@@ -1,0 +1,31 @@
+import pytest
+
+from textvae.utils import device
+from textvae.utils.device import choose_execution
+from textvae.utils.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("features", "warned"),
+    [({"avx2"}, True), ({"avx512_bf16"}, False), ({"amx_bf16"}, False), ({"asimd", "bf16"}, False), (set(), False)],
+)
+def test_emulated_bf16_is_announced(monkeypatch, capsys, features, warned):
+    monkeypatch.setattr(device, "cpu_features", lambda: frozenset(features))
+    assert choose_execution("cpu", "bf16", 1).precision == "bf16"
+    err = capsys.readouterr().err
+    assert ("emulated" in err) == warned
+    assert err.count("\n") == warned
+    assert choose_execution("cpu", "fp32", 1).precision == "fp32"
+    assert capsys.readouterr().err == ""
+
+
+def test_auto_says_why(monkeypatch):
+    monkeypatch.setattr(device, "cpu_features", lambda: frozenset({"avx2"}))
+    execution = choose_execution("auto", "auto", 1)
+    assert execution.precision == "fp32"
+    assert any(reason.startswith("precision fp32: ") for reason in execution.reasons)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(UserError, match="toaster"):
+        choose_execution("toaster")

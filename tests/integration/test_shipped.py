@@ -68,8 +68,8 @@ def test_every_shipped_model_is_narrow_and_has_a_card(name):
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float16}
     assert (torch.int8 in {w.dtype for w in weights.values()}) == (name in DRAWING)
     card = (path / CARD).read_text(encoding="utf-8")
-    assert ("- Weights: 8-bit" in card) == (name in DRAWING)
-    for part in (f"# {name}\n", "- Data: ", "- Terms of the data: ", "| measured | value |", "Protocol: data "):
+    assert ("- Weight format: 8-bit" in card) == (name in DRAWING)
+    for part in (f"# {name}\n", "- Training data: ", "- Terms of the data: ", "| metric | value |", "Protocol: data "):
         assert part in card, part
     assert (path / METRICS).is_file()
 
@@ -86,7 +86,7 @@ def test_a_run_is_shipped_measured_and_drawn_from(tiny_run, tiny_data, textvae, 
     assert code == 0
     assert "toys: 0." in out
     card = (weights / "toys" / CARD).read_text(encoding="utf-8")
-    assert "- Use: For study" in card
+    assert "- Intended use: research, teaching" in card
     command = next(line for line in card.splitlines() if line.startswith("- Recipe"))
     assert "`textvae train label-conv --model." in command
     assert "--model.channels 4 8 8" in command

@@ -1,129 +1,237 @@
-"""The model card of a run, and the copy of a run that ships inside the package."""
+"""The model card (README.md) of a run, with metadata for the Hugging Face hub; and shipping a run in the package."""
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors
 
-from textvae.data import source
+from textvae.data import contents, source
+from textvae.data.catalog import PHOTOGRAPHS
+from textvae.data.manifest import SetContents
+from textvae.data.prepared import conventional_contents
 from textvae.models.base import TextVAE
+from textvae.models.classifier import Classifier
+from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
-from textvae.recipes.recipe import Recipe
-from textvae.runs.metrics import SHOWN, numbers
+from textvae.recipes.resolve import resolve
+from textvae.runs.metrics import SHOWN, Metrics, numbers
 from textvae.runs.quantize import SCALE, half_precision, quantized
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import to_dict
 from textvae.utils.files import write_text
 
-LIMITS = (
-    "It draws what its data shows, with its data's biases and nothing else. The numbers above hold for that data and "
-    "that protocol."
-)
-USE = "For study, teaching, play, and as a start for models of one's own."
+LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
+SCORING_LIMITS = "The model is valid only for data like its training data."
+USE = "research, teaching, experiments, and as a starting point for further training"
 RESEARCH = (
-    "The photographs that it was trained on are for research and belong to their makers; use it, and what it draws, "
-    "likewise."
+    "research only, like the photographs that it was trained on, which belong to their owners; the same applies to "
+    "generated images"
 )
-WHOLE = "It has read whole captions only: prompts should be like them; a word or two alone may come out as nothing."
-SHOWN_OF_PHOTOGRAPHS = (
+WHOLE = (
+    "It was trained on complete captions only. Prompts should resemble them; one or two words alone may draw nothing."
+)
+LISTED = (
+    *SHOWN,
     "reconstruction.frechet.efficientnet-lite0",
     "generation.frechet.efficientnet-lite0",
     "generation.colour.accuracy",
     "generation.colour.real",
     "speed.generated_images_per_s",
+    "classification.accuracy",
 )
+"""The metrics of a card, as far as they were measured."""
+
+HUB_DATASETS = {"fashion-mnist": "zalando-datasets/fashion_mnist", "mnist": "ylecun/mnist"}
+"""Data sets by the names that the Hugging Face hub has for them."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a card says about the training data."""
+
+    title: str
+    home: str
+    terms: str
+    hub_name: str
 
 
 def write_card(run: Run) -> None:
-    """Writes README.md of a run folder from its other files.
+    """Writes README.md of a run folder from the folder's other files.
 
     Raises:
-        UserError: the folder's files can't be read.
+        UserError: one of the files cannot be read, or nothing is known about the training data.
     """
-    from textvae.runs.metrics import Metrics
+    write_text(run.path / CARD, card_of(run))
 
-    recipe, data = run.recipe, source(run.recipe.data)
-    lines = [f"# {run.name}", "", f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).", ""]
+
+def card_of(run: Run) -> str:
+    """Returns the text of a run's model card.
+
+    Raises:
+        UserError: as ``write_card``.
+    """
+    recipe, data = run.recipe, _data_of(run)
+    draws = not isinstance(recipe.model, Classifier.Config | DualEncoder.Config)
+    metrics = Metrics.read(run.path / METRICS).to_dict() if (run.path / METRICS).exists() else {}
+    found = numbers(metrics, LISTED)
+    lines = [
+        *_front_matter(run, data, metrics.get("protocol", {}), found),
+        f"# {run.name}",
+        "",
+        f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).",
+        "",
+    ]
     if (run.path / SAMPLES).exists():
-        lines += [f"![a row of samples for each prompt]({SAMPLES})", ""]
+        lines += [f"![Samples, one row per prompt]({SAMPLES})", ""]
     lines += [
-        f"- Recipe: `{recipe.name}`, trained by `{_command(recipe)}`",
-        f"- Data: {data.title} ({data.home})",
+        f"- Recipe: `{recipe.name}`, trained by `{training_command(run)}`",
+        f"- Training data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
-        *(["- Weights: 8-bit matrices with a scale for each row (`textvae.runs.quantize`)"] if _is_packed(run) else []),
+        *([f"- Weight format: {form}"] if (form := _weight_format(run)) else []),
         "- Licence of the weights: MIT",
-        f"- Use: {RESEARCH if data.terms.endswith('for research') else USE}",
+        f"- Intended use: {RESEARCH if data.terms.endswith('for research') else USE}",
         "",
     ]
     if isinstance(recipe.text, CaptionWords):
         lines += [
-            f"It reads {len(recipe.text.words)} words, all of them from its training captions, at most "
-            f"{recipe.text.length} a prompt; others are left out, with a notice. It knows no order of words but what "
-            "those captions taught it, and nothing that they do not speak of.",
+            f"The model knows {len(recipe.text.words):,} words, all from its training captions, and reads at most "
+            f"{recipe.text.length} per prompt. Unknown words are ignored with a notice. It has learned only the word "
+            "orders and the subjects of those captions.",
             *([WHOLE] if recipe.flow and not recipe.flow.model.prior.word_dropout else []),
             "",
         ]
-    if (run.path / METRICS).exists():
-        metrics = Metrics.read(run.path / METRICS).to_dict()
-        found = numbers(metrics, (*SHOWN, *SHOWN_OF_PHOTOGRAPHS, "classification.accuracy"))
+    if found:
+        shown = ", ".join(
+            f"{key} {metrics['protocol'][key]}"
+            for key in ("data", "split", "num_samples", "seed")
+            if key in metrics["protocol"]
+        )
         lines += [
-            "| measured | value |",
+            "| metric | value |",
             "| --- | --- |",
             *(f"| {key} | {value:.4g} |" for key, value in found.items()),
+            "",
+            f"Protocol: {shown}; complete in {METRICS}. The numbers above hold for this data and this protocol only.",
+            "",
         ]
-        protocol = metrics["protocol"]
-        told = ", ".join(
-            f"{key} {protocol[key]}" for key in ("data", "split", "num_samples", "seed") if key in protocol
-        )
-        lines += ["", f"Protocol: {told}; the whole of it stands in {METRICS}.", ""]
-    lines += [LIMITS, ""]
-    write_text(run.path / CARD, "\n".join(lines))
+    return "\n".join([*lines, LIMITS if draws else SCORING_LIMITS, ""])
 
 
-def _is_packed(run: Run) -> bool:
-    if not (run.path / MODEL).exists():
-        return False
-    with safetensors.safe_open(run.path / MODEL, "pt") as stored:
-        return any(name.endswith(SCALE) for name in stored.keys())  # noqa: SIM118
-
-
-def _command(trained: Recipe) -> str:
-    """What trains it: the recipe's name, and the settings that are not the recipe's own."""
-    # The file of a recipe of one's own is not imported for this: its settings are not compared.
-    named = RECIPES[trained.name]() if trained.name in RECIPES and not trained.origin else trained
+def training_command(run: Run) -> str:
+    """Returns the command that trains such a run, with all options that differ from the recipe's defaults."""
+    trained = run.recipe
     words = [f"textvae train {trained.origin or trained.name}"]
-    if trained.data != named.data:
-        words.append(f"--data {trained.data}")
-    for part in ("model", "trainer", "flow"):
-        before, now = getattr(named, part), getattr(trained, part)
-        if before is not None and now is not None:
-            words += _changed(to_dict(before), to_dict(now), part)
-        elif part == "flow" and before is not now:
-            words.append(f"--prior {'own' if now is None else 'flow'}")
+    # The file of a user's own recipe is not imported for this, so its settings are not compared.
+    if trained.name in RECIPES and not trained.origin:
+        # Which preset was used is not stored: the one that leaves the fewest options is named.
+        words += min((_options(run, preset) for preset in (None, *trained.presets)), key=len)
+    if precision := run.config.get("execution", {}).get("precision"):
+        words.append(f"--precision {precision}")
     return " ".join(words)
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
-    found = []
+def _options(run: Run, preset: str | None) -> list[str]:
+    trained = run.recipe
+    words = [f"--preset {preset}"] if preset else []
+    base = resolve(trained.name, preset)
+    if trained.data != base.data:
+        words.append(f"--data {shlex.quote(trained.data)}")
+        base = resolve(trained.name, preset, _contents_of(run) or trained.data)
+    if (trained.flow is None) != (base.flow is None):
+        words.append(f"--prior {'own' if trained.flow is None else 'flow'}")
+        base = resolve(base, prior="own" if trained.flow is None else "flow")
+    for part in ("model", "trainer", "flow"):
+        before, now = getattr(base, part), getattr(trained, part)
+        if before is not None and now is not None:
+            words += _changed(to_dict(before), to_dict(now), part)
+    return words
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in now.items():
+        name = key.replace("_", "-")
         if isinstance(value, dict):
-            found += _changed(before[key], value, f"{where}.{key}")
-        # How many words a caption may be made of is the data's, and no setting.
+            yield from _changed(before[key], value, f"{where}.{key}")
+        # The size of a flow's conditions follows from the data and is not a setting.
         elif value != before[key] and (where, key) != ("flow.model", "size"):
-            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append(f"--{where}.{key.replace('_', '-')} {shown}")
-    return found
+            if isinstance(value, bool):
+                yield f"--{where}.{name}" if value else f"--{where}.no-{name}"
+            else:
+                shown = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+                yield f"--{where}.{name} {shlex.join(shown)}"
+
+
+def _front_matter(run: Run, data: _Data, protocol: Mapping[str, Any], found: Mapping[str, float]) -> list[str]:
+    """Metadata for the Hugging Face hub: YAML between two lines of dashes. JSON strings are YAML strings."""
+    model, flow = run.recipe.model, run.recipe.flow
+    task, tags = "text-to-image", ["text-to-image", "variational-autoencoder", *(["flow-matching"] if flow else [])]
+    if isinstance(model, Classifier.Config):
+        task, tags = "image-classification", ["image-classification", "evaluation"]
+    elif isinstance(model, DualEncoder.Config):
+        task, tags = "feature-extraction", ["contrastive-learning"]
+    lines = ["---", "license: mit", "library_name: textvae", f"pipeline_tag: {task}", "tags:"]
+    lines += [f"- {tag}" for tag in tags]
+    lines += ["datasets:", f"- {json.dumps(data.hub_name)}"]
+    if found:
+        lines += [
+            "model-index:",
+            f"- name: {json.dumps(run.name)}",
+            "  results:",
+            "  - task:",
+            f"      type: {task}",
+            "    dataset:",
+            f"      name: {json.dumps(str(protocol['data']))}",
+            f"      type: {json.dumps(data.hub_name)}",
+            f"      split: {json.dumps(str(protocol.get('split', 'test')))}",
+            "    metrics:",
+            *(f"    - type: {key}\n      value: {value:.4g}" for key, value in found.items()),
+        ]
+    return [*lines, "---", ""]
+
+
+def _data_of(run: Run) -> _Data:
+    """Facts about the training data. Of a named photograph set they are known where it is not prepared, too."""
+    name = run.recipe.data
+    held = _contents_of(run)
+    if held is not None and (entry := PHOTOGRAPHS.get(held.source)):
+        title = f"{entry.title}; prepared at {held.side} x {held.side} pixels, text: {held.text.name}"
+        return _Data(title, entry.home, entry.terms, entry.name)
+    known = source(name)
+    # Captioned digits and digit scenes are made of MNIST's images.
+    images = "mnist" if known.home == source("mnist").home else name
+    return _Data(known.title, known.home, known.terms, HUB_DATASETS.get(images, Path(name).name))
+
+
+def _contents_of(run: Run) -> SetContents | None:
+    """What the prepared set held that a run was trained on; None for other data sets."""
+    name, stored = run.recipe.data, run.config.get("data", {}).get("contents")
+    return SetContents.from_dict(name, stored) if stored else contents(name) or conventional_contents(name)
+
+
+def _weight_format(run: Run) -> str:
+    """How the weights are stored; empty before there are any."""
+    if not (run.path / MODEL).exists():
+        return ""
+    with safetensors.safe_open(run.path / MODEL, "pt") as stored:
+        names = list(stored.keys())
+        if any(name.endswith(SCALE) for name in names):
+            return "8-bit matrices with one scale per row (`textvae.runs.quantize`)"
+        halves = any(stored.get_slice(name).get_dtype() == "F16" for name in names)
+        return "half precision" if halves else "single precision"
 
 
 def ship(run: str, folder: Path) -> Run:
-    """Copies a finished run, its weights quantized, to a folder of the package; measure it there anew.
+    """Copies a finished run into a folder of the package, its weights quantized; the copy must then be evaluated.
 
-    A judge's are in half precision, as what all others are measured by.
+    The weights of classifiers and dual encoders, which score other models, are stored in half precision instead.
 
     Raises:
-        UserError: there is no such run, or its weights don't go into half precision.
+        UserError: there is no such run, or its weights do not fit into half precision.
     """
     shipped = open_run(run)
     config, model = read_config(shipped.path), shipped.load_model()

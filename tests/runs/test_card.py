@@ -1,0 +1,106 @@
+"""Model cards: metadata of the hub, the command, what is said only where it is known."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from textvae.runs.card import card_of, training_command
+from textvae.runs.run import CARD, CONFIG, METRICS, open_run, shipped_models
+
+REWRITE = (
+    "from textvae.runs.card import write_card; from textvae.runs.run import open_run, shipped_models; "
+    "[write_card(open_run(path)) for path in shipped_models().values()]"
+)
+
+
+def front_matter(card: str) -> dict:
+    opening, text, _ = card.split("---\n", 2)
+    assert opening == ""
+    return yaml.safe_load(text)
+
+
+def read(name: str) -> str:
+    return (shipped_models()[name] / CARD).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_stored_cards_are_those_that_the_code_writes(name):
+    assert read(name) == card_of(open_run(name)), f"write them anew: python -c '{REWRITE}'"
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_metadata_is_what_was_measured(name):
+    metadata = front_matter(read(name))
+    assert metadata["license"] == "mit"
+    assert metadata["library_name"] == "textvae"
+    judge = name.startswith("judge")
+    assert metadata["pipeline_tag"] == ("image-classification" if judge else "text-to-image")
+    assert metadata["pipeline_tag"] in metadata["tags"]
+    (index,) = metadata["model-index"]
+    assert index["name"] == name
+    (result,) = index["results"]
+    measured = json.loads((shipped_models()[name] / METRICS).read_text(encoding="utf-8"))
+    assert result["dataset"]["name"] == measured["protocol"]["data"]
+    assert [result["dataset"]["type"]] == metadata["datasets"]
+    assert result["metrics"]
+    for metric in result["metrics"]:
+        section, key, *rest = metric["type"].split(".")
+        value = measured[section][key]
+        for part in rest:
+            value = value[part]
+        assert metric["value"] == pytest.approx(value, rel=1e-3)
+
+
+def test_the_hub_reads_the_metadata():
+    hub = pytest.importorskip("huggingface_hub")
+    data = hub.ModelCard(read("flowers")).data
+    assert data.pipeline_tag == "text-to-image"
+    assert {result.dataset_type for result in data.eval_results} == {"flowers102"}
+
+
+def test_the_command_trains_the_same_run(tiny_run, textvae, tmp_path):
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+    command = training_command(open_run(copy))
+    # The same settings find the training done; others are refused.
+    code, _, err = textvae(*shlex.split(command)[1:], "--threads", "1", "--out", copy)
+    assert code == 0, err
+    code, _, err = textvae(*shlex.split(command)[1:], "--threads", "1", "--out", copy, "--trainer.seed", "1")
+    assert code == 2
+
+
+def test_options_of_the_command(tiny_run, tmp_path):
+    path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    config["trainer"]["flip"] = not config["trainer"]["flip"]
+    (path / CONFIG).write_text(json.dumps(config))
+    words = shlex.split(training_command(open_run(path)))
+    assert words[:3] == ["textvae", "train", "label-conv"]
+    assert words[words.index("--model.channels") + 1 :][:3] == ["4", "8", "8"]
+    assert "--trainer.flip" in words or "--trainer.no-flip" in words
+    assert words[-2:] == ["--precision", "fp32"]
+    assert "--trainer.seed" not in words
+
+
+def test_a_preset_is_named_where_it_says_more_than_its_options(tiny_run, tmp_path):
+    from textvae.recipes.resolve import resolve
+    from textvae.utils.config import to_dict
+
+    path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    tiny = resolve("latent-flow-fashion", "tiny")
+    assert tiny.flow is not None
+    config |= {"recipe": tiny.name, "model": to_dict(tiny.model), "trainer": to_dict(tiny.trainer)}
+    config |= {"flow": to_dict(tiny.flow), "model_class": tiny.model_class}
+    (path / CONFIG).write_text(json.dumps(config))
+    assert training_command(open_run(path)) == "textvae train latent-flow-fashion --preset tiny --precision fp32"
+
+
+def test_a_card_without_numbers_claims_none(tiny_run, tiny_data):
+    card = card_of(open_run(tiny_run))
+    assert "model-index" not in front_matter(card)
+    assert "numbers above" not in card
+    assert "numbers above" in read("flowers")

@@ -7,12 +7,11 @@ from helpers import tiny
 from torch import Tensor, nn
 
 from textvae import data
-from textvae.evaluation import evaluate
-from textvae.evaluation import judges as judge
+from textvae.evaluation import context, evaluate, features, judges
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Gaussian
-from textvae.pretrained import feature_nets as features
+from textvae.pretrained import feature_nets
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.priors import StandardNormal
 from textvae.runs.run import Run, open_run
@@ -33,9 +32,9 @@ def small_nets(tiny_data, tiny_cache, tmp_path, monkeypatch) -> None:
     (tmp_path / "data").symlink_to(tiny_cache / "data")
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "FEATURE_NETS", ("blocks", "lost"))
-    monkeypatch.setitem(features._NETS, "blocks", blocks)
-    monkeypatch.setitem(features._NETS, "lost", lambda device: Unavailable("it was lost at sea"))
-    monkeypatch.setattr(judge, "JUDGES", {})
+    monkeypatch.setitem(feature_nets._NETS, "blocks", blocks)
+    monkeypatch.setitem(feature_nets._NETS, "lost", lambda device: Unavailable("it was lost at sea"))
+    monkeypatch.setattr(judges, "JUDGES", {})
 
 
 @pytest.fixture
@@ -52,8 +51,8 @@ def judge_run(textvae, tmp_path) -> Path:
 @pytest.fixture
 def shipped_judge(small_nets, judge_run, monkeypatch) -> str:
     """The name under which the tiny judge ships as that of the tiny data."""
-    monkeypatch.setattr(judge, "shipped_models", lambda: {judge_run.name: judge_run})
-    monkeypatch.setattr(judge, "JUDGES", {"fashion-mnist": judge_run.name})
+    monkeypatch.setattr(judges, "shipped_models", lambda: {judge_run.name: judge_run})
+    monkeypatch.setattr(judges, "JUDGES", {"fashion-mnist": judge_run.name})
     return judge_run.name
 
 
@@ -183,11 +182,11 @@ def test_a_model_that_copies_is_found_out(small_nets, tiny_run, tiny_data, loads
 def test_judge_accuracy_is_the_share_that_shows_what_was_asked_for(
     small_nets, shipped_judge, tiny_run, loads, monkeypatch
 ):
-    keen = judge.TrainedJudge(shipped_judge, CPU)
+    keen = judges.ClassifierJudge(shipped_judge, CPU)
     monkeypatch.setattr(
-        keen, "verdicts", lambda images: (images.float().mean((1, 2, 3)) / 20).round().long().clamp(max=9)
+        keen, "classify", lambda images: (images.float().mean((1, 2, 3)) / 20).round().long().clamp(max=9)
     )
-    monkeypatch.setattr(evaluate, "judge_of", lambda name, device: keen)
+    monkeypatch.setattr(context, "classifier_judge", lambda name, device: keen)
     loads(ByBrightness(torch.zeros(1)))
     generation = measured(tiny_run)["generation"]
     test = data.load("fashion-mnist", "test")
@@ -195,7 +194,7 @@ def test_judge_accuracy_is_the_share_that_shows_what_was_asked_for(
     assert generation["judge_accuracy_per_class"] == dict.fromkeys(test.class_names, 1.0)
     assert torch.tensor(generation["judge_confusion"]).equal(torch.diag(test.labels.bincount()))
     # A judge that takes every image for a shirt, number 6, is right where shirts were asked for.
-    monkeypatch.setattr(keen, "verdicts", lambda images: torch.full((len(images),), 6))
+    monkeypatch.setattr(keen, "classify", lambda images: torch.full((len(images),), 6))
     generation = measured(tiny_run)["generation"]
     assert generation["judge_accuracy"] == float((test.labels == 6).double().mean())
 
@@ -205,10 +204,14 @@ def test_features_of_real_images_are_computed_once(small_nets, tiny_run, tmp_pat
     kept = list((tmp_path / "features").glob("*.safetensors"))
     assert len(kept) == 2
     seen = []
-    plain = evaluate._features
-    monkeypatch.setattr(
-        evaluate, "_features", lambda net, images, what: (seen.append(what), plain(net, images, what))[1]
-    )
+    plain = features.compute_features
+
+    def counted(net, images, what):
+        seen.append(what)
+        return plain(net, images, what)
+
+    monkeypatch.setattr(features, "compute_features", counted)
+    monkeypatch.setattr(context, "compute_features", counted)
     assert without_speed(measured(tiny_run)) == without_speed(first)
     assert seen == ["reconstructions", "samples"]
 

@@ -13,8 +13,9 @@ from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText
 from textvae.evaluation import curves as sampling_curves
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.evaluators.clip_score import clip_judge, clip_score
-from textvae.evaluation.evaluators.retrieval import RetrievalJudge, retrieval_judge, retrieval_precision
+from textvae.evaluation.judges import RetrievalJudge, clip_judge, retrieval_judge
+from textvae.evaluation.metrics.clip_score import clip_score
+from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment.train import train_recipe
 from textvae.models.dual_encoder import DualEncoder
 from textvae.models.with_flow import FlowConfig, WithFlow

@@ -10,7 +10,7 @@ from textvae import data
 from textvae.evaluation import evaluate
 from textvae.evaluation import judges as judge
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.evaluators import bounds
+from textvae.evaluation.evaluators import likelihood
 from textvae.experiment.train import train_recipe
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
@@ -93,7 +93,7 @@ def test_images_without_embeddings_are_refused():
 def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
-    monkeypatch.setattr(bounds, "RETRIEVED", 8)
+    monkeypatch.setattr(likelihood, "RETRIEVED", 8)
     monkeypatch.setattr(judge, "JUDGES", {})
     monkeypatch.setattr("textvae.evaluation.evaluators.word_sensitivity.LEAST_IMAGES", 5)
     chosen = resolve(lambda: toy("image"), data="others-32-sentence")

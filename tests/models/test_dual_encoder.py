@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from helpers import photos
 
 from textvae import data
@@ -14,7 +13,9 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderImages, DualEncoderText
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.evaluators.retrieval import RetrievalJudge, dual_encoder_metrics, retrieval_precision
+from textvae.evaluation.evaluators.retrieval import dual_encoder
+from textvae.evaluation.judges import RetrievalJudge
+from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment.train import train_recipe
 from textvae.models.dual_encoder import DualEncoder
 from textvae.preparation import prepare
@@ -44,27 +45,6 @@ def paired(count: int, seed: int, split: str = "train") -> CaptionedImages:
     return CaptionedImages("twins", split, features[:, :, None, None], captions, stretches, conditions=texts)
 
 
-def test_retrieval_has_its_closed_forms() -> None:
-    names = [f"caption {number}" for number in range(150)]
-    own = torch.eye(150)
-    assert retrieval_precision(own, own, names) == 1.0
-    assert retrieval_precision(own, own.roll(1, 0), names) == 0.0
-    # Of 100 equal chances one wins.
-    random = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    other = F.normalize(torch.randn(2000, 8, generator=torch.Generator().manual_seed(1)), dim=1)
-    precision = retrieval_precision(random, other, [str(number) for number in range(2000)])
-    assert precision == pytest.approx(0.01, abs=0.008)
-    assert precision == retrieval_precision(random, other, [str(number) for number in range(2000)])
-
-
-def test_a_caption_is_no_rival_of_itself() -> None:
-    images = F.normalize(torch.tensor([[1.0, 0.1], [1.0, -0.1], [0.0, 1.0]]), dim=1)
-    texts = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    assert retrieval_precision(images, texts, ["a shirt", "a shirt", "a shoe"]) == 1.0
-    with pytest.raises(ValueError, match="two different"):
-        retrieval_precision(images, texts, ["a shirt"] * 3)
-
-
 @torch.no_grad()
 def test_the_loss_is_clips() -> None:
     torch.manual_seed(0)
@@ -87,8 +67,7 @@ def test_a_pair_learns_to_retrieve_what_it_has_not_seen(cpu) -> None:
         pass
     recipe = pairs.pair("coco-mini")
     assert isinstance(training.model, DualEncoder)
-    found = dual_encoder_metrics(training.model.eval(), recipe, test, {"seed": 0, "model": "x", "data": "twins"})
-    precision = found.sections["retrieval_precision"]
+    precision = dual_encoder(training.model.eval(), recipe, test, seed=0).numbers
     assert precision["real"] > 0.5
     assert precision["shuffled"] < 0.05
 

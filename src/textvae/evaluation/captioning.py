@@ -1,6 +1,7 @@
-"""Paper c's "reverse the pipeline" (Areas of Improvement): which caption does a model find the likeliest for an image?
+"""Captions ranked for an image by the model's own bound on log p(image|caption).
 
-log p(x|c) is bounded from below by what the model was trained to raise, so a model of images is a reader of images too.
+Training raises a lower bound on log p(x|c), so a model that generates images from captions can also tell which caption
+fits an image. Source: "reverse the pipeline" in paper c, Areas of Improvement.
 """
 
 from collections.abc import Sequence
@@ -14,35 +15,35 @@ from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.progress import ProgressLine
 
-CHUNK = 128
-"""Images decoded at once."""
+BATCH_SIZE = 128
+"""Images decoded together."""
 
 
 @dataclass(frozen=True)
 class RankedCaption:
-    """A caption and what the model makes of it."""
+    """A caption and its score."""
 
     caption: str
     nats: float
     """Lower bound on log p(image|caption)."""
     probability: float
-    """Among the choices, were all equally likely before, and the bounds exact."""
+    """Of the caption given the image, if all choices were equally likely before and the bounds were exact."""
 
 
 def rank_captions(
     generator: TextToImage, image: UInt8[Tensor, "c h w"], captions: Sequence[str], samples: int = 64, seed: int = 0
 ) -> list[RankedCaption]:
-    """The captions, likeliest first.
+    """The captions in order of decreasing likelihood.
 
     Args:
         generator: a trained model with its text encoder.
-        image: of the model's size.
-        captions: to choose from.
-        samples: draws of z for each; more make the bounds tighter and the order steadier.
-        seed: of the draws, which are the same for all captions.
+        image: an image of the model's size.
+        captions: the choices.
+        samples: latents drawn per caption; more make the bounds tighter and the order more reliable.
+        seed: of the latents; all captions use the same noise.
 
     Raises:
-        UserError: a caption can't be read, or the image is of another size.
+        UserError: the text encoder cannot read a caption, or the image is of another size.
     """
     bounds = caption_bounds(generator, image[None], generator.text.encode(captions), samples, seed)[0]
     probabilities = bounds.softmax(0).tolist()
@@ -55,21 +56,21 @@ def caption_bounds(
 ) -> Float[Tensor, "n captions"]:
     """The importance-weighted bound on log p(image|condition), in nats, of every image with every condition.
 
-    All conditions get the same noise, so that what differs between them is not chance.
+    All conditions use the same noise, so that differences between them are not due to chance.
 
     Raises:
-        UserError: the images are of another size than the model's.
+        UserError: the images are not of the model's size.
     """
     generator.check_size(images)
     rows = []
     with ProgressLine("bounds of captions", len(images) * len(conditions), "pairs") as progress:
-        for number, batch in enumerate(torch.split(images, CHUNK)):
+        for number, batch in enumerate(torch.split(images, BATCH_SIZE)):
             pixels = unit_interval(batch, generator.device)
             columns = []
             for condition in conditions:
                 torch.manual_seed(seed + number)
-                told = condition.to(generator.device).expand(len(pixels), *condition.shape)
-                columns.append(importance_weighted_bound(generator.model.log_weights(pixels, told, samples).double()))
+                repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
+                columns.append(importance_weighted_bound(generator.model.log_weights(pixels, repeated, samples).double()))
                 progress.advance(len(pixels))
             rows.append(torch.stack(columns, dim=1).cpu())
     return torch.cat(rows)

@@ -1,34 +1,52 @@
-"""The judge of a data set: its verdicts, and its features for the Fréchet distance."""
+"""The networks that judge generated images: classifiers, dual encoders and CLIP.
+
+A judge never judges a model that it conditioned. Where there is no judge, there is a reason.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from textvae.data.catalog import JUDGES
+from textvae import data
+from textvae.data.catalog import JUDGES, PHOTOGRAPHS
+from textvae.data.frozen_encoders import DualEncoderText
+from textvae.evaluation.metrics.clip_score import SCALE
 from textvae.models.classifier import Classifier
+from textvae.models.dual_encoder import DualEncoder
 from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
-from textvae.runs.run import MODEL, open_run, shipped_models
+from textvae.recipes.recipe import Recipe
+from textvae.runs.run import CONFIG, MODEL, Run, open_run, shipped_models
+from textvae.text.clip import ClipImages, ClipText
+from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
+from textvae.utils.paths import data_folders
+
+CLIP_FOLDER, CLIP_WEIGHTS = "clip", "model.safetensors"
+CLIP_PREFIX = "A photo depicts "
+"""Put before each caption (Hessel et al., "CLIPScore", 2021, section 3)."""
 
 
-class TrainedJudge:
-    """A judge that ships with textvae, named with its version: the checksum of its weights."""
+class ClassifierJudge:
+    """A classifier that ships with textvae. Its name includes its version: the checksum of its weights."""
 
     def __init__(self, name: str, device: torch.device) -> None:
-        # Never a folder of that name that happens to lie about.
+        # The shipped model, never a run folder of the same name in the working directory.
         run = open_run(shipped_models()[name])
         network = run.load_model()
         if not isinstance(network, Classifier):
-            raise UserError(f"{name} is no judge", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))
+            raise UserError(f"{name} is not a classifier", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))
         self.network = network.to(device)
         self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"
         self.device = device
 
     @torch.no_grad()
-    def verdicts(self, images: UInt8[Tensor, "n 1 28 28"]) -> Int64[Tensor, "n"]:
-        """The class that each image shows, in the judge's eyes."""
+    def classify(self, images: UInt8[Tensor, "n 1 28 28"]) -> Int64[Tensor, "n"]:
+        """The predicted class of each image."""
         logits = [self.network(unit_interval(batch, self.device)) for batch in torch.split(images, 500)]
         return torch.cat(logits).argmax(1).cpu()
 
@@ -44,8 +62,111 @@ class TrainedJudge:
         )
 
 
-def judge_of(data: str, device: torch.device) -> TrainedJudge | Unavailable:
-    """The judge of a data source, or why there is none."""
-    if data not in JUDGES:
-        return Unavailable(f"no judge has been trained for {data}")
-    return TrainedJudge(JUDGES[data], device)
+def classifier_judge(data_name: str, device: torch.device) -> ClassifierJudge | Unavailable:
+    """The classifier of a data set, or why there is none."""
+    if data_name not in JUDGES:
+        return Unavailable(f"no judge has been trained for {data_name}")
+    return ClassifierJudge(JUDGES[data_name], device)
+
+
+class RetrievalJudge:
+    """A trained dual encoder: embeds images and captions in one space."""
+
+    features = "efficientnet-lite0"
+    """The feature network whose features of an image it projects."""
+
+    def __init__(self, run: Run) -> None:
+        """Loads the dual encoder of a run.
+
+        Raises:
+            UserError: the run is not of a dual encoder.
+        """
+        network = run.load_model()
+        if not isinstance(network, DualEncoder):
+            raise UserError(f"{run.name} is not a dual encoder", "textvae train pair-judge-coco-mini trains one")
+        self.network = network
+        self.version = sha256_of(run.path / MODEL)[:8]
+        self.name = f"{run.recipe.name} {self.version}"
+        """With its version, for the protocol."""
+
+    @torch.no_grad()
+    def embed_images(self, features: Float[Tensor, "n 1280"]) -> Float[Tensor, "n width"]:
+        """Images, given as features of ``RetrievalJudge.features``; rows of length one."""
+        return self.network.embed_image(features)
+
+    @torch.no_grad()
+    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n width"]:
+        """Captions in the space of images; rows of length one.
+
+        Raises:
+            UserError: the package with MiniLM's weights is not installed.
+        """
+        return self.network.embed_text(SentenceText().embed(captions))
+
+
+def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
+    """The dual encoder that judges the images of a model, or why there is none.
+
+    It is the run folder ``pair-judge-SOURCE`` in the folder of the model's own run folder, or else in ``runs``, where
+    ``textvae train`` writes it by default.
+
+    Raises:
+        UserError: the folder of that name holds another kind of model.
+    """
+    photographs = data.photographs(run.recipe.data)
+    if photographs is None:
+        return Unavailable(f"there is no dual encoder for {run.recipe.data}, only for {', '.join(PHOTOGRAPHS)}")
+    source, name = photographs.name, photographs.retrieval_judge
+    places = [folder / name for folder in (run.path.parent, Path("runs"))]
+    found = next((place for place in places if (place / CONFIG).is_file()), None)
+    if found is None:
+        prepare = f"textvae data prepare {source} --size 64 --text sentence --image-encoder efficientnet"
+        return Unavailable(f"the judge is not trained: {prepare}, then textvae train {name} --out {places[0]}")
+    judge = RetrievalJudge(open_run(found))
+    text = run.recipe.text
+    if isinstance(text, DualEncoderText) and text.identity == f"pair {judge.version}":
+        return Unavailable(f"{judge.name} conditioned the model, so it cannot judge it")
+    return judge
+
+
+class ClipJudge:
+    """A CLIP model."""
+
+    def __init__(self, model: str) -> None:
+        """Loads a model of the Hugging Face hub, or from a folder.
+
+        Raises:
+            UserError: transformers is not installed, or the model can't be loaded.
+        """
+        self.text, self.images = ClipText(model), ClipImages(model)
+        self.protocol = {"model": model, "weights": self.text.identity, "prefix": CLIP_PREFIX, "scale": SCALE}
+
+    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
+        """The captions behind the prefix, cut to the length that CLIP reads."""
+        return self.text.embed([f"{CLIP_PREFIX}{caption}" for caption in captions])
+
+    def embed_images(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Rows of length one."""
+        return self.images.embed(images)
+
+
+def clip_judge(recipe: Recipe, model: str = "") -> ClipJudge | Unavailable:
+    """The CLIP model that judges the images of a recipe, or why there is none.
+
+    Args:
+        recipe: of the model to judge.
+        model: name on the hub, or a folder; empty: $TEXTVAE_DATA/clip, if it holds weights. Nothing is downloaded
+            unless a model of the hub is named.
+
+    Raises:
+        UserError: transformers is not installed, or the named model can't be loaded.
+    """
+    folder = next((folder for folder in data_folders(CLIP_FOLDER) if (folder / CLIP_WEIGHTS).is_file()), None)
+    if not model and folder is None:
+        return Unavailable(
+            f"{CLIP_WEIGHTS} is not in $TEXTVAE_DATA/{CLIP_FOLDER}; evaluate --clip names a folder or a model"
+        )
+    judge = ClipJudge(model or str(folder))
+    if isinstance(recipe.text, ClipText) and recipe.text.identity == judge.text.identity:
+        return Unavailable(f"{judge.text.identity} conditioned the model, so it cannot judge it; --clip names another")
+    return judge

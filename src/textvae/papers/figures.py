@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from textvae import data
 from textvae.editing import edit, inpaint, interpolate
-from textvae.evaluation.judges import TrainedJudge, judge_of
+from textvae.evaluation.judges import ClassifierJudge, classifier_judge
 from textvae.pipeline import TextToImage
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run, read_history
@@ -50,15 +50,15 @@ def class_rows(run: Run, path: Path, with_none: bool) -> None:
     """Paper a, figure 5: a row of samples for each class, with the judge's accuracy on that class beside its name."""
     generator = TextToImage.load(run)
     names = list(run.recipe.prompts) if with_none else [name for name in run.recipe.prompts if name != NONE]
-    judge = judge_of(run.recipe.data, torch.device("cpu"))
+    judge = classifier_judge(run.recipe.data, torch.device("cpu"))
     rows, titles = [], []
     for name in names:
         condition = run.recipe.text.encode([name]).expand(JUDGED, -1)
         images = generator.draw(condition, range(JUDGED))
         rows.append(to_pil(images[:COLUMNS]))
         title = f"{name} (Invalid)" if name == NONE else name
-        if isinstance(judge, TrainedJudge) and name != NONE:
-            right = (judge.verdicts(images) == int(condition[0].argmax())).double().mean()
+        if isinstance(judge, ClassifierJudge) and name != NONE:
+            right = (judge.classify(images) == int(condition[0].argmax())).double().mean()
             title += f"  {float(right):.0%}"
         titles.append(title)
     save_image(grid(rows, titles), path, {"model": run.name, "seed": "0", "prompt": " | ".join(names)})

@@ -11,8 +11,8 @@ import torch
 from textvae import data
 from textvae.evaluation.curves import sampling_curves
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.evaluators.captions import caption_accuracy, test_parts
-from textvae.evaluation.judges import TrainedJudge, judge_of
+from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part, held_out_splits
+from textvae.evaluation.judges import ClassifierJudge, classifier_judge
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.stages import Stage
 from textvae.experiment.train import train_recipe
@@ -281,22 +281,22 @@ def reproduce_paper(
 class JudgeAccuracy(Callback):
     """Caption accuracy after each epoch (paper d, figure 3)."""
 
-    def __init__(self, data_name: str, judge: TrainedJudge) -> None:
+    def __init__(self, data_name: str, judge: ClassifierJudge) -> None:
         self.data_name = data_name
         self.judge = judge
 
     def on_epoch(self, stage: Stage, row: Mapping[str, Any]) -> Mapping[str, float] | None:
-        """The share of samples that the judge reads as their captions say, for each kind of caption."""
+        """Judge accuracy for each kind of captions."""
         generator = stage.text_to_image()
         if generator is None:
             return None
-        return caption_accuracy(generator, self.data_name, self.judge, WATCHED_SAMPLES, seed=0)
+        return accuracy_by_part(generator, self.data_name, self.judge, WATCHED_SAMPLES, seed=0)
 
 
 def _callbacks(recipe: Recipe) -> list[Callback]:
     """Judge accuracy during training, where the data has several kinds of captions and a judge."""
-    judge = judge_of(recipe.data, torch.device("cpu"))
-    if not isinstance(judge, TrainedJudge) or not test_parts(recipe.data):
+    judge = classifier_judge(recipe.data, torch.device("cpu"))
+    if not isinstance(judge, ClassifierJudge) or not held_out_splits(recipe.data):
         return []
     return [JudgeAccuracy(recipe.data, judge)]
 

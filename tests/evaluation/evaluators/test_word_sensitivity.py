@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.evaluation.evaluators.word_sensitivity import STATISTICS, image_statistics, word_sensitivity
+from textvae.evaluation.evaluators.word_sensitivity import word_shifts
+from textvae.evaluation.metrics.image_statistics import STATISTICS, image_statistics
 from textvae.models.base import TextVAE
 from textvae.models.distributions import Bernoulli, DiagonalGaussian
 from textvae.pipeline import TextToImage
@@ -63,7 +64,7 @@ class Painter(TextVAE):
 
 
 def measured(obeys: float):
-    found = word_sensitivity(TextToImage(Painter(obeys), TwoWords()), photographs(), PROMPTS, ("grass", "sky", "lava"))
+    found = word_shifts(TextToImage(Painter(obeys), TwoWords()), photographs(), PROMPTS, ("grass", "sky", "lava"))
     assert found is not None
     assert [word.word for word in found.words] == ["grass", "sky"]
     return found
@@ -98,7 +99,7 @@ def test_prompts_are_drawn_plainly_once(monkeypatch):
 
     monkeypatch.setattr(TextToImage, "draw", counted)
     prompts = ("a thing on grass", *PROMPTS)
-    word_sensitivity(TextToImage(Painter(1.0), TwoWords()), photographs(), prompts, ("grass", "sky"), 10)
+    word_shifts(TextToImage(Painter(1.0), TwoWords()), photographs(), prompts, ("grass", "sky"), 10)
     # Eleven prompts as they are, since one names grass; ten with each word, from the noise of the same prompt.
     plain, grass, sky = [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]
     assert sorted(seed for told, seed in drawn if told == plain) == list(range(1, 11))
@@ -109,7 +110,7 @@ def test_prompts_are_drawn_plainly_once(monkeypatch):
 
 def test_words_that_real_images_rarely_name_are_left_out():
     generator = TextToImage(Painter(1.0), TwoWords())
-    assert word_sensitivity(generator, photographs(), PROMPTS, ("lava", "thing")) is None
+    assert word_shifts(generator, photographs(), PROMPTS, ("lava", "thing")) is None
 
 
 def test_statistics_are_what_they_are_called():

@@ -1,4 +1,4 @@
-"""What a judge saw in generated images, against what their captions asked for."""
+"""Accuracy and confusion matrix of a classifier against the classes that captions ask for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class JudgeReport:
-    """Plain numbers, ready for metrics.json."""
+    """The result of ``judge_report``: plain numbers, as in metrics.json."""
 
     accuracy: float
-    """Share of images in which the judge saw what was asked for, 0 to 1."""
+    """Fraction of images that the judge assigns to the expected class."""
     per_class: dict[str, float]
-    """The same by class asked for; a class that was never asked for is left out."""
+    """The same for each expected class; classes without images are left out."""
     confusion: list[list[int]]
-    """Images by class asked for (row) and class seen (column)."""
+    """Number of images by expected class (row) and predicted class (column)."""
     count: int
-    """Images judged."""
+    """Number of images."""
 
 
 def judge_report(
     predicted: Int64[Tensor, "n"], expected: Int64[Tensor, "n"], class_names: Sequence[str]
 ) -> JudgeReport:
-    """Compares the judge's classes with those asked for.
+    """Compares predicted with expected classes.
 
     Raises:
-        ValueError: no images, or a class without a name.
+        ValueError: there are no images, or a class has no name.
     """
     classes = len(class_names)
     if not len(expected):
-        raise ValueError("there is nothing to judge")
+        raise ValueError("there are no images to judge")
     for labels in (predicted, expected):
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"classes must lie in 0..{classes - 1}")

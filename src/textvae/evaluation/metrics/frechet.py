@@ -1,4 +1,4 @@
-"""The Fréchet distance between two clouds of features."""
+"""The Fréchet distance between two samples of features."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What the Fréchet distance knows of a sample: kept for a data set, so that its images are seen once."""
+    """Mean and covariance of a sample of features: all that the Fréchet distance depends on."""
 
     mean: Float64[Tensor, "d"]
     covariance: Float64[Tensor, "d d"]
     """Unbiased (divided by count - 1)."""
     count: int
-    """Images; stands beside every distance, which depends on it."""
+    """Number of images; the distance depends on it, so it is reported with every distance."""
 
     def __post_init__(self) -> None:
-        """Refuses what would make the distance meaningless or NaN."""
+        """Refuses moments of which the distance would be meaningless or NaN."""
         if self.count < 2:
             raise ValueError(f"a covariance needs two samples or more, not {self.count}")
         if not (self.mean.isfinite().all() and self.covariance.isfinite().all()):
@@ -26,17 +26,17 @@ class Moments:
 
 
 class MomentsAccumulator:
-    """Moments from one pass over batches of features, in float64, on the device of the first batch.
+    """Computes moments in one pass over batches of features, in float64, on the device of the first batch.
 
-    The scatter is kept about the running mean and batches are merged as in Chan, Golub & LeVeque (1983), so features
-    far from zero lose no digits, as they would in the mean of squares less the square of the mean.
+    The scatter matrix is kept about the running mean and batches are merged as in Chan, Golub & LeVeque (1983). So
+    features far from zero lose no digits, as they would in the mean of squares minus the square of the mean.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def update(self, features: Float[Tensor, "n d"]) -> None:
-        """Takes in a batch.
+        """Adds a batch.
 
         Raises:
             ValueError: a feature is NaN or infinite.
@@ -58,7 +58,7 @@ class MomentsAccumulator:
         self.count += len(batch)
 
     def moments(self) -> Moments:
-        """Of everything taken in so far.
+        """The moments of all batches so far.
 
         Raises:
             ValueError: fewer than two samples.
@@ -69,7 +69,7 @@ class MomentsAccumulator:
 
 
 def moments_of(features: Float[Tensor, "n d"]) -> Moments:
-    """Moments of features that are all there."""
+    """The moments of a sample that fits in memory."""
     accumulator = MomentsAccumulator()
     accumulator.update(features)
     return accumulator.moments()
@@ -78,12 +78,13 @@ def moments_of(features: Float[Tensor, "n d"]) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½), in squared feature units: "FID" (Heusel et al. 2017, section 2).
 
-    The square root is never formed. Its trace is the sum of the singular values of AᵀB for any factors S1 = AAᵀ and
-    S2 = BBᵀ: with a Cholesky factor, the square roots of the eigenvalues of AᵀS2A. Covariances of full rank are exact
-    to the last digits of float64, and those of fewer samples than features too, because their rank is known.
+    The matrix square root is never formed. Its trace is the sum of the singular values of AᵀB for any factors S1 = AAᵀ
+    and S2 = BBᵀ; with a Cholesky factor, the sum of the square roots of the eigenvalues of AᵀS2A. The result is exact
+    to the last digits of float64 for covariances of full rank, and also for fewer samples than features, because the
+    rank is then known.
 
     The distance is biased: it falls as the samples grow, by an amount that differs between models (Chong & Forsyth
-    2020). Compare only distances at the same counts, and state them.
+    2020). Compare only distances at equal counts, and state the counts.
 
     Raises:
         ValueError: the two have different numbers of features.
@@ -96,7 +97,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_from_features(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
-    """``frechet_distance`` of two samples; where both are smaller than the features, no covariance is formed.
+    """``frechet_distance`` of two samples; if both have at most as many rows as features, without covariances.
 
     The trace of the root is then the sum of the singular values of the n x m matrix of centred inner products, over
     √((n-1)(m-1)).
@@ -120,19 +121,19 @@ def _trace_of_root(a: Moments, b: Moments) -> Tensor:
     d = len(a.mean)
     if min(a.count, b.count) > d:
         for one, other in ((a.covariance, b.covariance), (b.covariance, a.covariance)):
-            # No ridge: a factorisation that goes through is backward stable, and one that fails has its own way below.
+            # No ridge: a Cholesky factorisation that succeeds is backward stable; if it fails, the code below is used.
             factor, failed = torch.linalg.cholesky_ex(one)
             if not failed:
                 eigenvalues: Tensor = torch.linalg.eigvalsh(factor.T @ other @ factor)
                 return eigenvalues.clamp_min(0).sqrt().sum()
-    # Singular values, not eigenvalues of a product: the root of an eigenvalue's rounding error is seen, summed over
-    # hundreds of directions in which a sample this small does not vary.
+    # Singular values, not eigenvalues of a product: with few samples there are hundreds of directions without variance,
+    # and the square roots of the rounding errors of their eigenvalues would add up.
     singular_values: Tensor = torch.linalg.svdvals(_factor(a).T @ _factor(b))
     return singular_values.sum()
 
 
 def _factor(moments: Moments) -> Float64[Tensor, "d rank"]:
-    """A with S = AAᵀ, from the eigenvectors of the directions in which the sample can vary."""
+    """A with S = AAᵀ, from the eigenvectors of the directions in which a sample of this size can vary."""
     rank = min(moments.count - 1, len(moments.mean))
     eigenvalues: Tensor
     eigenvectors: Tensor

@@ -1,4 +1,4 @@
-"""The kernel distance between two clouds of features."""
+"""The kernel distance between two samples of features."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """The squared maximum mean discrepancy, and how it was estimated."""
+    """An estimate of the squared maximum mean discrepancy (MMD), and how it was estimated."""
 
     mean: float
     std: float
-    """Standard deviation over the subsets, not of their mean; 0 where there is one."""
+    """Standard deviation over the subsets, not of their mean; 0 if there is one subset."""
     subsets: int
     subset_size: int
-    """Images a side of each subset; 0 where all were compared with all."""
+    """Images of each sample in a subset; 0 if all images were compared, without subsets."""
 
 
 def kernel_distance(
@@ -24,23 +24,23 @@ def kernel_distance(
 ) -> KernelDistance:
     """The unbiased squared MMD under the kernel (x·y/d + 1)³: "KID" (Bińkowski et al. 2018, section 4).
 
-    Unlike the Fréchet distance its expectation does not depend on the number of samples, so it may be compared across
-    them, and may come out below zero where the two are alike. Published values are sometimes multiplied by 1,000;
-    these are not.
+    Unlike that of the Fréchet distance, its expectation does not depend on the number of samples, so values at
+    different numbers can be compared. It can be below zero for similar samples. Published values are sometimes
+    multiplied by 1,000; these are not.
 
     Args:
         a: features of one sample.
-        b: features of the other.
-        subsets: how many subsets are drawn.
-        subset_size: drawn from each side without replacement. Where a side has no more than that, all of both sides
-            are compared once instead, and the result says so.
-        seed: decides the subsets.
+        b: features of the other sample.
+        subsets: how many random subsets are compared.
+        subset_size: rows drawn from each sample without replacement. If a sample has no more rows than that, all rows
+            of both are compared once instead, and ``subset_size`` of the result is 0.
+        seed: of the random subsets.
 
     Raises:
         ValueError: fewer than two samples, or a feature is NaN or infinite.
     """
     if min(len(a), len(b)) < 2 or subset_size < 2 or subsets < 1:
-        raise ValueError("the kernel distance needs two samples or more of each, in one subset or more")
+        raise ValueError("the kernel distance needs at least two rows of each sample, and at least one subset")
     a, b = a.detach().double(), b.detach().double()
     if not (a.isfinite().all() and b.isfinite().all()):
         raise ValueError("features must be finite")
@@ -60,7 +60,7 @@ def _draw(features: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 def _squared_mmd(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> float:
     n, m = len(a), len(b)
-    # Pairs of an image with itself are what makes the estimate biased.
+    # Pairs of an image with itself would bias the estimate.
     within_a = (_kernel_sum(a, a) - _self_kernels(a)) / (n * (n - 1))
     within_b = (_kernel_sum(b, b) - _self_kernels(b)) / (m * (m - 1))
     return float(within_a + within_b - 2 * _kernel_sum(a, b) / (n * m))
@@ -70,7 +70,7 @@ def _kernel_sum(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> Tensor:
     total = a.new_zeros(())
     for start in range(0, len(a), 1024):
         product = a[start : start + 1024] @ b.T
-        # Cubed by hand: pow is many times slower than two multiplications.
+        # Two multiplications: pow is many times slower.
         product.div_(a.shape[1]).add_(1)
         total += (product * product).mul_(product).sum()
     return total

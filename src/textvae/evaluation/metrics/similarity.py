@@ -1,6 +1,6 @@
-"""How near a reconstruction is to its image: squared error, PSNR, SSIM, each per image.
+"""How similar a reconstruction is to its image: squared error, PSNR, SSIM, each per image.
 
-They compare an image with its own reconstruction. A generated image has no counterpart, so they say nothing of it.
+They compare an image with its own reconstruction. A generated image has no counterpart, so they do not apply to it.
 """
 
 from jaxtyping import Float, Float64
@@ -9,14 +9,14 @@ from torch import Tensor
 from textvae.models.ssim import WINDOW, structural_similarity
 
 HIGHEST_PSNR = 100.0
-"""Decibels given to images that are (all but) identical, whose PSNR would be infinite and spoil every mean."""
+"""Decibels for (nearly) identical images, whose PSNR would be infinite, and every mean with it."""
 
 
 def mse_sum(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) -> Float64[Tensor, "n"]:
     """The sum of squared errors over pixels and channels, pixels in [0, 1]: "MSE" in papers a and b.
 
     Raises:
-        ValueError: a pixel outside [0, 1]; so for all functions of this file.
+        ValueError: a pixel is outside [0, 1]; the same holds for all functions of this file.
     """
     return _squared_error(images, reference).sum(1)
 
@@ -29,7 +29,7 @@ def mse(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) -
 def psnr(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) -> Float64[Tensor, "n"]:
     """The peak signal-to-noise ratio in decibels, at most 100, of each image's own mean squared error.
 
-    The mean of these over images is the usual figure; the ratio of the mean error is another, and lower.
+    The usual figure is the mean of these over images. The PSNR of the mean error is lower.
     """
     lowest = 10 ** (-HIGHEST_PSNR / 10)
     return -10 * _squared_error(images, reference).mean(1).clamp_min(lowest).log10()
@@ -38,13 +38,13 @@ def psnr(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) 
 def ssim(images: Float[Tensor, "n c h w"], reference: Float[Tensor, "n c h w"]) -> Float64[Tensor, "n"]:
     """Structural similarity (Wang et al. 2004, section III-B), at most 1, averaged over pixels and channels.
 
-    Gaussian window of 11 pixels and σ = 1.5, constants 0.01² and 0.03², variances weighted and not corrected. Only
-    windows that lie wholly inside the image count, as in the authors' code and in scikit-image, with which this agrees
+    Gaussian window of 11 pixels and σ = 1.5, constants 0.01² and 0.03², weighted variances without Bessel's
+    correction. Only windows inside the image count, as in the authors' code and in scikit-image, with which this agrees
     to rounding (``gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1``). Libraries that pad
-    the border and count it give other values, at 28 pixels visibly so.
+    the border give different values, noticeably so at 28 pixels.
 
     Raises:
-        ValueError: a pixel outside [0, 1], or a side shorter than 11 pixels.
+        ValueError: a pixel is outside [0, 1], or a side is shorter than 11 pixels.
     """
     x, y = _checked(images, reference)
     if min(x.shape[-2:]) < WINDOW:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from textvae import data
 from textvae.data.mnist import MNIST
-from textvae.evaluation.evaluators.captions import caption_accuracy, scene_accuracy
-from textvae.evaluation.judges import TrainedJudge
+from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part, scene_accuracy
+from textvae.evaluation.judges import ClassifierJudge
 from textvae.pipeline import TextToImage
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.scene_grammar import SceneCaptions
@@ -51,8 +51,8 @@ def test_scenes_from_memory_are_right_and_others_are_not() -> None:
 @needs_mnist
 def test_every_kind_of_caption_is_asked() -> None:
     text = DigitCaptions("arithmetic")
-    judge = TrainedJudge("judge-digits", CPU)
-    found = caption_accuracy(Blank(text), "digits-arithmetic", judge, 100, 0)
+    judge = ClassifierJudge("judge-digits", CPU)
+    found = accuracy_by_part(Blank(text), "digits-arithmetic", judge, 100, 0)
     assert set(found) == {"seen", "test-within", "test-beyond"}
     # One picture for all captions is right for one digit in ten.
     assert all(value < 0.35 for value in found.values())

@@ -1,0 +1,105 @@
+"""The section ``likelihood``: bounds on the likelihood of real images, and images recognised by those bounds."""
+
+from typing import Any
+
+import torch
+
+from textvae.evaluation.captioning import caption_bounds
+from textvae.evaluation.context import EvaluationContext
+from textvae.evaluation.measurement import Measurement, merged
+from textvae.evaluation.metrics.likelihood import (
+    active_units,
+    bits_per_dimension,
+    importance_weighted_bound,
+    kl_per_dimension,
+)
+from textvae.pipeline import unit_interval
+from textvae.utils.progress import ProgressLine
+
+FLOW_LIKELIHOOD_IMAGES = 500
+"""Test images on which the bound of a model with a flow prior is estimated."""
+CLASSIFIED, RETRIEVED = 1000, 100
+"""Images recognised by the bound: as one of the classes, and as one of ``CHOICES`` captions."""
+CHOICES = 10
+"""Captions to choose from: the bound decodes an image for each."""
+BATCH_SIZE = 250
+
+
+def likelihood(context: EvaluationContext) -> Measurement:
+    """``bounds`` and ``recognition``."""
+    return merged([bounds(context), recognition(context)])
+
+
+def bounds(context: EvaluationContext) -> Measurement:
+    """ELBO and importance-weighted bound in nats per image, bits per dimension, KL and active units.
+
+    For a model with a flow prior only the ELBO is measured, on ``FLOW_LIKELIHOOD_IMAGES`` images with one latent each:
+    the density of a flow is an integral that costs hundreds of times as much as a sample.
+    """
+    model, device = context.pipeline.model, context.pipeline.device
+    draws, images = context.importance_samples, context.images
+    protocol: dict[str, Any] = {}
+    flow = not model.prior.has_density
+    if flow:
+        draws, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
+        protocol["likelihood_images"] = len(images)
+    protocol["importance_samples"] = draws
+    elbo, bound, means, kl = [], [], [], []
+    torch.manual_seed(context.seed)
+    with ProgressLine("likelihood bounds", len(images), "images") as progress:
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = unit_interval(images.images[start : start + BATCH_SIZE], device)
+            condition = context.encoder_conditions[start : start + len(batch)].to(device)
+            log_weights = model.log_weights(batch, condition, draws).double()
+            elbo.append(log_weights.mean(0).cpu())
+            bound.append(importance_weighted_bound(log_weights).cpu())
+            with torch.no_grad():
+                posterior = model.posterior(batch, condition)
+                means.append(posterior.mean.flatten(1).cpu())
+                kl.append(model.divergence(posterior, condition).cpu())
+                protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
+            progress.advance(len(batch))
+    per_dimension = kl_per_dimension(torch.cat(kl))
+    nats = float(torch.cat(bound).mean())
+    numbers: dict[str, Any] = {
+        "elbo_nats": float(torch.cat(elbo).mean()),
+        "importance_weighted_nats": nats,
+        "bits_per_dim": bits_per_dimension(nats, images.images[0].numel()),
+        "kl_nats": float(per_dimension.sum()),
+        "kl_per_dimension": sorted((round(value, 4) for value in per_dimension.tolist()), reverse=True),
+        "active_units": active_units(torch.cat(means)),
+        "latent_dimensions": torch.cat(means).shape[1],
+    }
+    if not flow:
+        return Measurement(numbers, protocol)
+    for name in ("importance_weighted_nats", "kl_per_dimension"):
+        del numbers[name]
+    reason = "the log density of a flow is a noisy estimate, which would bias this bound; bits_per_dim is of the ELBO"
+    return Measurement(numbers, protocol, {"likelihood.importance_weighted_nats": reason})
+
+
+def recognition(context: EvaluationContext) -> Measurement:
+    """How often the bound, of one latent per caption, is highest for the correct caption.
+
+    If captions are class names: ``classification_accuracy``. For photographs: ``retrieval_precision`` among the
+    captions of ``CHOICES`` images that follow each other in the test set. Source: "reverse the pipeline" in paper c,
+    Areas of Improvement.
+    """
+    generator, images = context.pipeline, context.images
+    if not generator.model.prior.has_density:
+        reason = "each caption of each image needs an integral of the flow's density: hours for a thousand images"
+        return Measurement(absent={"likelihood.classification_accuracy": reason})
+    if images.labels is not None and tuple(images.captions) == tuple(images.class_names):
+        some, labels = images.images[:CLASSIFIED], images.labels[:CLASSIFIED]
+        found = caption_bounds(generator, some, generator.text.encode(images.captions), 1, context.seed)
+        return Measurement({"classification_accuracy": float((found.argmax(1) == labels).double().mean())})
+    if images.conditions is None:
+        return Measurement()
+    some = images.images[:RETRIEVED]
+    some = some[: max(CHOICES, len(some) // CHOICES * CHOICES)]
+    right = []
+    for own in torch.split(torch.arange(len(some)), CHOICES):
+        found = caption_bounds(generator, some[own], context.conditions[own], 1, context.seed)
+        right.append(found.argmax(1) == torch.arange(len(own)))
+    precision = float(torch.cat(right).double().mean())
+    return Measurement({"retrieval_precision": precision, "retrieval_choices": min(CHOICES, len(some))})

@@ -1,0 +1,52 @@
+"""Features of images by a feature network; those of real images are computed once and kept in the cache folder."""
+
+import contextlib
+import hashlib
+
+import safetensors
+import safetensors.torch
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from textvae.evaluation.metrics.chunks import chunks
+from textvae.pretrained.feature_nets import FeatureNet
+from textvae.utils.files import written_whole
+from textvae.utils.paths import data_root
+from textvae.utils.progress import ProgressLine
+
+
+def compute_features(net: FeatureNet, images: UInt8[Tensor, "n c h w"], what: str) -> Float[Tensor, "n d"]:
+    """Features of images, with a progress line that says ``what`` they are."""
+    rows = []
+    with ProgressLine(f"{net.name} features of {what}", len(images), "images") as progress:
+        for batch in torch.split(images, 500):
+            rows.append(net(batch))
+            progress.advance(len(batch))
+    return torch.cat(rows)
+
+
+def cached_features(
+    net: FeatureNet, images: UInt8[Tensor, "n c h w"], what: str, version: str = ""
+) -> Float[Tensor, "n d"]:
+    """Features of real images, from the cache folder if this machine has computed them before.
+
+    Args:
+        net: the feature network.
+        images: the images; the cache knows them by a checksum of their pixels.
+        what: what the images are, for the progress line.
+        version: of the network's weights; default: the network's name, for weights that never change.
+    """
+    digest = hashlib.sha256()
+    for batch in chunks(images):
+        digest.update(batch.contiguous().numpy().tobytes())
+    key = f"{digest.hexdigest()[:16]}-{version or net.name}-{net.resize}"
+    name = "".join(c if c.isalnum() else "-" for c in key)
+    file = data_root().parent / "features" / f"{name}.safetensors"
+    # A file that is missing, damaged or holds something else is computed anew.
+    with contextlib.suppress(OSError, KeyError, safetensors.SafetensorError):
+        return safetensors.torch.load_file(file)["features"]
+    features = compute_features(net, images, what)
+    with written_whole(file) as temporary:
+        safetensors.torch.save_file({"features": features}, temporary)
+    return features

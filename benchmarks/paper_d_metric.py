@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from textvae.data.caption_splits import FAMILIES
 from textvae.data.mnist import MNIST
-from textvae.evaluation.evaluators.captions import caption_accuracy
-from textvae.evaluation.judges import TrainedJudge
+from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part
+from textvae.evaluation.judges import ClassifierJudge
 from textvae.models.caption_rnn_code import PIXEL_MEAN, PIXEL_STD, CaptionRNNCode
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.recipes import recipe
@@ -61,7 +61,7 @@ def main() -> None:
     }
     if asked.authors:
         found, files = released(asked.authors)
-        result["protocol"] |= {"files": files, "judge": TrainedJudge("judge-digits", torch.device("cpu")).name}
+        result["protocol"] |= {"files": files, "judge": ClassifierJudge("judge-digits", torch.device("cpu")).name}
         result |= found
     write_json(asked.out / "reference-paper-d-authors.json", result)
     print(result)
@@ -120,13 +120,13 @@ def released(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     model = model_of(encoder, decoder)
     generator = TextToImage(model, recipe("caption-rnn-arithmetic-code").text, torch.device("cpu"))
     network = classifier_of(classifier)
-    judges = {"ours": TrainedJudge("judge-digits", torch.device("cpu")), "authors": AuthorsJudge(network)}
+    judges = {"ours": ClassifierJudge("judge-digits", torch.device("cpu")), "authors": AuthorsJudge(network)}
     accuracy = {
-        name: caption_accuracy(generator, "digits-arithmetic", judge, SAMPLES, seed=0)  # type: ignore[arg-type]
+        name: accuracy_by_part(generator, "digits-arithmetic", judge, SAMPLES, seed=0)  # type: ignore[arg-type]
         for name, judge in judges.items()
     }
     test = MNIST.load("test")
-    real = {name: float((judge.verdicts(test.images) == test.labels).double().mean()) for name, judge in judges.items()}
+    real = {name: float((judge.classify(test.images) == test.labels).double().mean()) for name, judge in judges.items()}
     torch.manual_seed(0)
     figure = [figure_3("arithmetic", "test", misread(generator, network), seed) for seed in range(PASSES)]
     return (
@@ -172,7 +172,7 @@ class AuthorsJudge:
         self.network = network
 
     @torch.no_grad()
-    def verdicts(self, images: Tensor) -> Tensor:
+    def classify(self, images: Tensor) -> Tensor:
         """The class that each image shows."""
         self.network.eval()
         standardised = [(unit_interval(b, torch.device("cpu")) - PIXEL_MEAN) / PIXEL_STD for b in images.split(500)]

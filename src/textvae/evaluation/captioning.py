@@ -70,7 +70,9 @@ def caption_bounds(
             for condition in conditions:
                 torch.manual_seed(seed + number)
                 repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
-                columns.append(importance_weighted_bound(generator.model.log_weights(pixels, repeated, samples).double()))
+                columns.append(
+                    importance_weighted_bound(generator.model.log_weights(pixels, repeated, samples).double())
+                )
                 progress.advance(len(pixels))
             rows.append(torch.stack(columns, dim=1).cpu())
     return torch.cat(rows)

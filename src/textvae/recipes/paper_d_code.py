@@ -32,5 +32,4 @@ def caption_rnn_code(family: Family) -> Recipe:
         text=text,
         model=CaptionRNNCode.Config(num_tokens=text.num_tokens),
         trainer=TrainerConfig(epochs=1000, validation_images=10_000, patience=10, monitor="reconstruction"),
-        published={},
     )

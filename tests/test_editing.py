@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from textvae import editing as play
+from textvae import editing
 from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.pipeline import TextToImage
@@ -45,7 +45,7 @@ def bits(pictures) -> list[bytes]:
 )
 def test_interpolation_begins_and_ends_with_its_prompts(request, kind, first, second):
     model = request.getfixturevalue(kind)
-    frames = bits(play.interpolate(model, first, second, frames=5, seed=3))
+    frames = bits(editing.interpolate(model, first, second, frames=5, seed=3))
     assert [frames[0], frames[-1]] == bits(model([first, second], seed=3))
     assert len(set(frames)) == 5
 
@@ -53,15 +53,38 @@ def test_interpolation_begins_and_ends_with_its_prompts(request, kind, first, se
 def test_interpolation_of_numbers_needs_no_flow_and_of_words_does(labels, words):
     plain = TextToImage(labels.model.vae, WORDS)
     with pytest.raises(UserError, match="has no flow prior"):
-        play.interpolate(plain, "red", "white")
-    assert len(play.interpolate(TextToImage(labels.model.vae, FASHION), "a dress", "a bag", frames=2)) == 2
-    with pytest.raises(UserError, match="lead nowhere"):
-        play.interpolate(labels, "a dress", "a bag", frames=1)
+        editing.interpolate(plain, "red", "white")
+    assert len(editing.interpolate(TextToImage(labels.model.vae, FASHION), "a dress", "a bag", frames=2)) == 2
+    with pytest.raises(UserError, match="both ends"):
+        editing.interpolate(labels, "a dress", "a bag", frames=1)
     # Guidance holds between words as it does at them.
-    led = bits(play.interpolate(words, "red", "white", frames=3, seed=3, guidance=4.0))
-    assert led[0] == bits(words("red", 1, seed=3, guidance=4.0))[0]
-    assert led[-1] == bits(words("white", 1, seed=3, guidance=4.0))[0]
-    assert led != bits(play.interpolate(words, "red", "white", frames=3, seed=3, guidance=1.0))
+    led = bits(editing.interpolate(words, "red", "white", frames=3, seed=3, guidance_scale=4.0))
+    assert led[0] == bits(words("red", 1, seed=3, guidance_scale=4.0))[0]
+    assert led[-1] == bits(words("white", 1, seed=3, guidance_scale=4.0))[0]
+    assert led != bits(editing.interpolate(words, "red", "white", frames=3, seed=3, guidance_scale=1.0))
+
+
+@pytest.mark.parametrize("frames", [8, 16])
+def test_an_interpolation_moves_evenly(frames):
+    # At evenly spaced weights, the largest change between neighbours is 3 to 5 times the mean.
+    pictures = editing.interpolate(TextToImage.load("fashion"), "a dress", "a coat", frames=frames)
+    levels = torch.stack([torch.frombuffer(bytearray(p.tobytes()), dtype=torch.uint8).float() for p in pictures])
+    change = (levels[1:] - levels[:-1]).square().mean(1).sqrt()
+    assert change.max() / change.mean() < 1.5
+    assert change.min() / change.mean() > 0.5
+
+
+def test_even_weights_go_to_where_the_picture_changes():
+    def draw(weights):
+        level = torch.sigmoid(2000 * (torch.tensor(weights) - 0.3)) * 250
+        return level.round().to(torch.uint8).view(-1, 1, 1, 1)
+
+    weights = editing.even_weights(draw, 6)
+    assert (weights[0], weights[-1]) == (0.0, 1.0)
+    levels = draw(weights).flatten().tolist()
+    assert levels == pytest.approx([0, 50, 100, 150, 200, 250], abs=20)
+    # Two prompts of the same picture.
+    assert editing.even_weights(lambda weights: torch.zeros(len(weights), 1, 1, 1, dtype=torch.uint8), 3) == [0, 0.5, 1]
 
 
 def picture() -> torch.Tensor:
@@ -69,10 +92,10 @@ def picture() -> torch.Tensor:
 
 
 def test_an_edit_to_the_same_words_changes_nothing_and_to_others_something(labels):
-    same = play.edit(labels, picture(), "a dress", "a dress", guidance=1.0)
+    same = editing.edit(labels, picture(), "a dress", "a dress", guidance_scale=1.0)
     assert same.change < 0.01 < same.fresh_change
     assert same.kept > 0.9
-    other = play.edit(labels, picture(), "a dress", "a bag", guidance=5.0)
+    other = editing.edit(labels, picture(), "a dress", "a bag", guidance_scale=5.0)
     assert other.change > 2 * same.change
     assert same.before.tobytes() == other.before.tobytes()
 
@@ -81,12 +104,23 @@ def test_completion_keeps_what_is_given_and_never_looks_into_the_hole(labels):
     hole = torch.zeros(28, 28, dtype=torch.bool)
     hole[10:, 5:20] = True
     given = picture()
-    filled = play.inpaint(labels, given, hole, "a dress", num_images=3)
+    filled = editing.inpaint(labels, given, hole, "a dress", num_images=3)
     pixels = torch.stack([torch.tensor(list(p.tobytes()), dtype=torch.uint8).view(28, 28) for p in filled])
     assert (pixels[:, ~hole] == given[0][~hole]).all()
     assert len(set(bits(filled))) == 3
     hidden = torch.where(hole, 255 - given, given)
-    assert bits(play.inpaint(labels, hidden, hole, "a dress", num_images=3)) == bits(filled)
+    assert bits(editing.inpaint(labels, hidden, hole, "a dress", num_images=3)) == bits(filled)
+
+
+def test_pil_images_give_what_tensors_give(labels):
+    given, hole = picture(), torch.zeros(28, 28, dtype=torch.bool)
+    hole[10:, 5:20] = True
+    [pil], [mask] = to_pil(given[None]), to_pil(hole[None, None].to(torch.uint8) * 255)
+    assert bits(editing.inpaint(labels, pil, mask, "a dress", 2)) == bits(
+        editing.inpaint(labels, given, hole, "a dress", 2)
+    )
+    drawn, same = (editing.edit(labels, image, "a dress", "a bag") for image in (pil, given))
+    assert drawn.after.tobytes() == same.after.tobytes()
 
 
 def test_completion_goes_by_what_is_known(labels):
@@ -105,14 +139,14 @@ def test_completion_goes_by_what_is_known(labels):
 @pytest.mark.parametrize(
     ("hole", "said"),
     [
-        (torch.zeros(28, 28, dtype=torch.bool), "nothing to fill in"),
-        (torch.ones(28, 28, dtype=torch.bool), "nothing to go by"),
+        (torch.zeros(28, 28, dtype=torch.bool), "mask is empty"),
+        (torch.ones(28, 28, dtype=torch.bool), "whole image"),
         (torch.ones(14, 28, dtype=torch.bool), "the mask is"),
     ],
 )
 def test_masks_that_make_no_sense_are_refused(labels, hole, said):
     with pytest.raises(UserError, match=said):
-        play.inpaint(labels, picture(), hole, "a dress")
+        editing.inpaint(labels, picture(), hole, "a dress")
 
 
 def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from textvae import TextToImage
 from textvae.models.label_conv import LabelConv
-from textvae.pipeline import CHUNK, seeded_noise
+from textvae.pipeline import BATCH_SIZE, seeded_noise
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run, write_config
@@ -18,6 +18,7 @@ from textvae.text.labels import FASHION
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict, updated
 from textvae.utils.errors import UserError
+from textvae.utils.images import to_pil
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_the_same_seed_draws_the_same_pictures_twice(generator):
     assert set(bits(generator("a dress", num_images=5, seed=12))).isdisjoint(first)
 
 
-@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 21])
+@pytest.mark.parametrize("count", [1, BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1, 21])
 def test_picture_i_is_that_of_seed_plus_i_whatever_the_number(generator, count):
     many = generator("a coat", num_images=count, seed=3)
     for i in {0, count // 2, count - 1}:
@@ -108,21 +109,103 @@ def test_a_trained_model_draws_what_the_prompt_says(tiny_run, tiny_data):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "num_images", "seed", "said"),
+    ("prompt", "options", "said"),
     [
-        ("a dress", 0, 0, "at least one"),
-        ("a dress", -3, 0, "at least one"),
-        ([], 1, 0, "at least one"),
-        ("a dress", 1, -1, "seed -1 is out of range"),
-        ("a dress", 1, 2**62, "out of range"),
-        ("a spaceship", 1, 0, "names no class"),
-        ("a dress and a coat", 1, 0, "names 2 classes"),
-        ("", 1, 0, "it has no words"),
+        ("a dress", {"num_images": 0}, "0 images"),
+        ("a dress", {"num_images": -3}, "-3 images"),
+        ([], {}, "no prompts"),
+        ("a dress", {"seed": -1}, "seed -1"),
+        ("a dress", {"seed": 2**62}, "out of range"),
+        ("a dress", {"seed": []}, "0 images"),
+        ("a dress", {"seed": [1, 2], "num_images": 3}, "2 seeds for 3 images"),
+        ("a dress", {"seed": 1, "generator": torch.Generator()}, "exclude"),
+        ("a dress", {"steps": 3}, "prior"),
+        ("a spaceship", {}, "names no class"),
+        ("a dress and a coat", {}, "names 2 classes"),
+        ("", {}, "no words"),
     ],
 )
-def test_what_can_t_be_drawn_is_refused(generator, prompt, num_images, seed, said):
+def test_requests_that_cannot_be_drawn_are_user_errors(generator, prompt, options, said):
     with pytest.raises(UserError, match=said):
-        generator(prompt, num_images, seed)
+        generator(prompt, **options)
+
+
+WRONG_TYPES = """
+import torch
+from textvae import TextToImage, UserError, inpaint
+from PIL import Image
+model = TextToImage.load("fashion")
+picture = Image.new("L", (28, 28))
+floats = torch.zeros(1, 28, 28)
+for request in (
+    lambda: model(None),
+    lambda: model([None]),
+    lambda: model(["a dress", 3]),
+    lambda: model({"prompt": "a dress"}),
+    lambda: model("a dress", num_images=1.5),
+    lambda: model("a dress", num_images="4"),
+    lambda: model("a dress", seed=1.5),
+    lambda: model("a dress", seed=None),
+    lambda: model("a dress", seed="7"),
+    lambda: model("a dress", seed=[0, 0.5]),
+    lambda: model("a dress", guidance_scale="high"),
+    lambda: model("a dress", steps=2.5),
+    lambda: model("a dress", negative_prompt=3),
+    lambda: model("a dress", generator=7),
+    lambda: model.reconstruct(None),
+    lambda: model.reconstruct("dress.png"),
+    lambda: model.reconstruct(floats),
+    lambda: model.reconstruct([]),
+    lambda: model.reconstruct(picture, prompt=None),
+    lambda: inpaint(model, picture, None, "a dress"),
+    lambda: inpaint(model, floats, picture, "a dress"),
+    lambda: inpaint(model, picture, floats[0], "a dress"),
+    lambda: model.to(None),
+    lambda: model.to("abacus"),
+    lambda: TextToImage.load(None),
+    lambda: TextToImage.load("fashion", device=None),
+    lambda: TextToImage.load("fashion", device="cuda:99"),
+    lambda: TextToImage.load("fashion", precision="fp64"),
+    lambda: TextToImage.load("fashion", precision=None),
+):
+    try:
+        request()
+    except UserError as error:
+        assert len(str(error).splitlines()) == 2, error
+        print("refused")
+"""
+
+
+def test_arguments_of_the_wrong_type_are_user_errors():
+    # In a process of its own, because the type checks of the test run would come first.
+    done = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["refused"] * WRONG_TYPES.count("lambda")
+
+
+def test_a_list_of_seeds_gives_each_picture_its_own(generator):
+    counted = generator("a dress", num_images=4, seed=5)
+    chosen = generator(["a dress", "a bag"], seed=[8, 5])
+    assert len(chosen) == 4
+    assert alike(chosen[:2], [counted[3], counted[0]])
+
+
+def test_a_generator_draws_new_noise_at_each_call(generator):
+    fresh = torch.Generator().manual_seed(3)
+    first, second = (bits(generator("a dress", num_images=2, generator=fresh)) for _ in range(2))
+    assert set(first).isdisjoint(second)
+    assert bits(generator("a dress", num_images=2, generator=torch.Generator().manual_seed(3))) == first
+
+
+def test_a_model_moves_to_another_device():
+    moved = TextToImage(LabelConv.Config(channels=(4, 4, 4)).build(), FASHION).to("meta")
+    assert {parameter.device.type for parameter in moved.model.parameters()} == {"meta"} == {moved.device.type}
+
+
+def test_a_model_describes_itself():
+    shown = repr(TextToImage.load("fashion", device="auto"))
+    for fact in ("SpatialVAE", "28x28 grey", "LabelText", "FlowPrior", "device=", "fp32"):
+        assert fact in shown
 
 
 def test_a_judge_draws_nothing(tmp_path):
@@ -132,7 +215,7 @@ def test_a_judge_draws_nothing(tmp_path):
 
     write_config(tmp_path, judge, "0", {})
     write_weights(tmp_path, judge.model.build().state_dict())
-    with pytest.raises(UserError, match="is a classifier: it draws nothing"):
+    with pytest.raises(UserError, match="draws nothing"):
         TextToImage.load(tmp_path)
 
 
@@ -146,17 +229,27 @@ def test_there_is_no_such_model(tmp_path):
 def test_reconstructions_have_the_originals_shape_and_resemble_them(tiny_run, tiny_data):
     generator = TextToImage.load(tiny_run)
     images = tiny_data.images[:30]
-    conditions = FASHION.encode([tiny_data.class_names[k] for k in tiny_data.labels[:30]])
-    again = generator.reconstruct(images, conditions, batch_size=7)
+    names = [tiny_data.class_names[k] for k in tiny_data.labels[:30]]
+    again = generator.reconstruct_tensors(images, FASHION.encode(names), batch_size=7)
     assert again.shape == images.shape
     assert again.dtype == torch.uint8
     error = (again.float() - images.float()).square().mean()
     assert error < (images.float().mean(0) - images.float()).square().mean()
+    # The same from PIL images, tensors, one or many.
+    assert alike(generator.reconstruct(to_pil(images), names), to_pil(again))
+    assert alike(generator.reconstruct(images[3], names[3]), to_pil(again[3:4]))
 
 
-def test_reconstruct_refuses_other_sizes(generator):
-    with pytest.raises(UserError, match=r"\(1, 32, 32\) do not fit a model of \(1, 28, 28\)"):
-        generator.reconstruct(torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.zeros(2, 10))
+def test_pil_images_of_any_size_and_mode_are_reconstructed(generator):
+    several = [Image.new("RGB", (60, 40), "red"), Image.new("L", (7, 9)), Image.new("RGBA", (28, 28))]
+    assert [(p.mode, p.size) for p in generator.reconstruct(several)] == [("L", (28, 28))] * 3
+    with pytest.raises(UserError, match="2 prompts for 3 images"):
+        generator.reconstruct(several, ["a dress", "a bag"])
+
+
+def test_reconstruct_refuses_tensors_of_other_sizes(generator):
+    with pytest.raises(UserError, match=r"\(1, 32, 32\)"):
+        generator.reconstruct(torch.zeros(2, 1, 32, 32, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("name", RECIPES)

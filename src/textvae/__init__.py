@@ -1,20 +1,108 @@
-"""textvae: text-to-image with variational autoencoders."""
+"""textvae: text-to-image with (conditional) variational autoencoders.
+
+>>> import textvae
+>>> model = textvae.TextToImage.load("fashion")            # a model that ships, or a run folder
+>>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
+
+Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
+Training: sweep, Recipe, Run, open_run, Callback, Training.
+Data: prepare, describe_data, CaptionedImages.
+Everything a user can put right is raised as a UserError, with its cause and its cure.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["TextToImage", "UserError", "__version__"]
 
 if TYPE_CHECKING:
+    from textvae.data.captioned_images import CaptionedImages
+    from textvae.data.describe import describe as describe_data
+    from textvae.editing import Edit, edit, inpaint, interpolate, save_gif
+    from textvae.evaluation.captioning import RankedCaption, rank_captions
+    from textvae.experiment.callbacks import Callback
+    from textvae.experiment.stages import Stage
+    from textvae.experiment.sweep import sweep_setting as sweep
+    from textvae.models.base import TextVAE
     from textvae.pipeline import TextToImage
+    from textvae.preparation.prepare import prepare
+    from textvae.priors import SamplingOptions
+    from textvae.recipes.recipe import FlowStage, Recipe
+    from textvae.runs.metrics import Metrics
+    from textvae.runs.run import Run, open_run
+    from textvae.text.base import TextEncoder
+    from textvae.text.caption_words import CaptionWords
+    from textvae.text.labels import LabelText
+    from textvae.training.config import TrainerConfig
+    from textvae.training.loop import Step, Training
     from textvae.utils.errors import UserError
 
-_HOMES = {"TextToImage": "textvae.pipeline", "UserError": "textvae.utils.errors"}
+_SOURCES = {
+    "CaptionedImages": "data.captioned_images",
+    "describe_data": "data.describe:describe",
+    **dict.fromkeys(("Edit", "edit", "inpaint", "interpolate", "save_gif"), "editing"),
+    **dict.fromkeys(("RankedCaption", "rank_captions"), "evaluation.captioning"),
+    "Callback": "experiment.callbacks",
+    "Stage": "experiment.stages",
+    "sweep": "experiment.sweep:sweep_setting",
+    "TextVAE": "models.base",
+    "TextToImage": "pipeline",
+    "prepare": "preparation.prepare",
+    "SamplingOptions": "priors",
+    **dict.fromkeys(("FlowStage", "Recipe"), "recipes.recipe"),
+    "Metrics": "runs.metrics",
+    **dict.fromkeys(("Run", "open_run"), "runs.run"),
+    "TextEncoder": "text.base",
+    "CaptionWords": "text.caption_words",
+    "LabelText": "text.labels",
+    "TrainerConfig": "training.config",
+    **dict.fromkeys(("Step", "Training"), "training.loop"),
+    "UserError": "utils.errors",
+}
+"""The module of each public name, imported at its first use: importing torch takes more than a second, which
+``textvae --help`` must not."""
+
+__all__ = [
+    "Callback",
+    "CaptionWords",
+    "CaptionedImages",
+    "Edit",
+    "FlowStage",
+    "LabelText",
+    "Metrics",
+    "RankedCaption",
+    "Recipe",
+    "Run",
+    "SamplingOptions",
+    "Stage",
+    "Step",
+    "TextEncoder",
+    "TextToImage",
+    "TextVAE",
+    "TrainerConfig",
+    "Training",
+    "UserError",
+    "__version__",
+    "describe_data",
+    "edit",
+    "inpaint",
+    "interpolate",
+    "open_run",
+    "prepare",
+    "rank_captions",
+    "save_gif",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily: importing torch takes a second and more, which `textvae --help` must not.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'textvae' has no attribute {name!r}")
+    if name not in _SOURCES:
+        raise AttributeError(f"module 'textvae' has no attribute {name!r}")
+    module, _, attribute = _SOURCES[name].partition(":")
+    value = getattr(import_module(f"textvae.{module}"), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

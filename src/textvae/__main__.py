@@ -1,5 +1,6 @@
-"""``python -m textvae`` is ``textvae``."""
+"""``python -m textvae``: the command line."""
 
 from textvae.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
-"""What else a trained model can do with text and pictures: blend prompts, edit a picture, fill in a hole."""
+"""Editing with a trained model: interpolation between prompts, edits by prompt, inpainting."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
@@ -15,157 +17,260 @@ from textvae.priors import FlowPrior, SamplingOptions
 from textvae.priors.flow.solvers import MAX_STEPS
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
-from textvae.utils.images import to_pil, to_uint8
+from textvae.utils.images import fit_image, to_pil, to_uint8
 
-FRESH = 8
-"""Pictures of the new words that an edit is compared with."""
+NUM_FRESH = 8
+"""Unrelated pictures of the new prompt that an edit is compared with."""
+COARSE = 9
+"""Blending weights at which the way between two prompts is first measured."""
+FINEST = 2.0**-14
+"""Smallest gap between two blending weights."""
+
+Picture = Image.Image | UInt8[Tensor, "c h w"]
+"""A PIL image of any size, or a uint8 tensor of the model's size."""
 
 
 def interpolate(
-    generator: TextToImage, first: str, second: str, frames: int = 16, seed: int = 0, guidance: float | None = None
+    model: TextToImage,
+    first: str,
+    second: str,
+    frames: int = 16,
+    seed: int = 0,
+    guidance_scale: float | None = None,
 ) -> list[Image.Image]:
-    """Pictures from one prompt to another, all of the same noise.
+    """Draws a sequence of pictures that leads from one prompt to another, all from the noise of one seed.
 
-    Conditions that are numbers are blended. Words can't be: with them, the flow goes in the direction that lies between
-    those of the two prompts.
+    Example:
+        >>> pictures = textvae.interpolate(model, "a dress", "a coat", frames=12)
+
+    Conditions that are vectors are blended; for conditions that are token ids, the velocities of the flow prior are.
+    At evenly spaced weights, most neighbouring pictures are alike and some change abruptly. So the change of the
+    picture is measured first, and weights are chosen such that neighbouring pictures differ about equally. This draws
+    two to three times as many pictures in addition.
+
+    Args:
+        model: a trained model.
+        first: prompt of the first picture.
+        second: prompt of the last picture.
+        frames: number of pictures, first and last included.
+        seed: seed of the noise.
+        guidance_scale: see ``TextToImage``.
 
     Raises:
-        UserError: fewer than two frames, or the model reads words and has no flow prior.
+        UserError: fewer than two frames, a prompt cannot be read, or the model takes token ids and has no flow prior.
     """
     if frames < 2:
-        raise UserError(f"{frames} frames lead nowhere", "ask for two or more")
-    conditions = generator.text.encode([first, second])
+        raise UserError(f"{frames} frames cannot hold both ends", "ask for two or more")
+    draw = _blended(model, first, second, seed, guidance_scale)
+    return to_pil(draw(even_weights(draw, frames)))
+
+
+def _blended(
+    model: TextToImage, first: str, second: str, seed: int, guidance_scale: float | None
+) -> Callable[[Sequence[float]], UInt8[Tensor, "n c h w"]]:
+    """What draws the pictures between two prompts at given weights of the second."""
+    conditions = model.text.encode([first, second])
     start, end = conditions[:1], conditions[1:]
-    seeds = [seed] * frames
-    share = torch.linspace(0, 1, frames)
+
+    def blend_vectors(weights: Sequence[float]) -> Tensor:
+        weight = torch.tensor(weights).view(-1, *(1 for _ in start.shape[1:]))
+        return model.draw(torch.lerp(start, end, weight), [seed] * len(weights), SamplingOptions(guidance_scale))
+
+    def blend_velocities(weights: Sequence[float]) -> Tensor:
+        options = [SamplingOptions(guidance_scale, towards=end, share=float(weight)) for weight in weights]
+        return torch.cat([model.draw(start, [seed], sampling) for sampling in options])
+
     if start.is_floating_point():
-        blend = share.view(-1, *(1 for _ in start.shape[1:]))
-        return to_pil(generator.draw(torch.lerp(start, end, blend), seeds, SamplingOptions(guidance)))
-    flow_of(generator)
-    drawn = [generator.draw(start, [seed], SamplingOptions(guidance, towards=end, share=float(a))) for a in share]
-    return to_pil(torch.cat(drawn))
+        return blend_vectors
+    flow_of(model)
+    return blend_velocities
+
+
+def even_weights(draw: Callable[[Sequence[float]], UInt8[Tensor, "n c h w"]], frames: int) -> list[float]:
+    """Blending weights from 0 to 1 at which neighbouring pictures are about equally far apart in pixels.
+
+    Intervals over which the picture changes by more than the mean change of a frame are halved, until there are none or
+    ``2 * frames`` weights were added.
+    """
+    weights = np.linspace(0, 1, COARSE).tolist()
+    pictures = draw(weights)
+    while True:
+        steps = _distances(pictures[1:], pictures[:-1])
+        wide = [
+            i
+            for i, step in enumerate(steps.tolist())
+            if step > steps.sum() / (frames - 1) and weights[i + 1] - weights[i] > FINEST
+        ]
+        # The widest gaps first, where not all can be afforded.
+        wide = sorted(sorted(wide, key=lambda i: -steps[i])[: max(0, COARSE + 2 * frames - len(weights))])
+        if not wide:
+            break
+        between = [(weights[i] + weights[i + 1]) / 2 for i in wide]
+        order = np.argsort([*weights, *between], kind="stable")
+        pictures = torch.cat([pictures, draw(between)])[order]
+        weights = np.sort([*weights, *between]).tolist()
+    travelled = np.concatenate([[0.0], np.cumsum(steps.numpy())])
+    if travelled[-1] == 0:
+        return [i / (frames - 1) for i in range(frames)]
+    even = np.interp(np.linspace(0, travelled[-1], frames), travelled, weights)
+    return [0.0, *even[1:-1].tolist(), 1.0]
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A picture before and after its words were changed."""
+    """A picture before and after an edit by prompt."""
 
     before: Image.Image
-    """As the model sees it: encoded and decoded."""
+    """The given picture as the model reconstructs it."""
     after: Image.Image
     change: float
     """Root mean squared difference of the two, pixels in [0, 1]."""
     fresh_change: float
-    """The same against pictures that are drawn for the new words from other noise: what an edit would be worth that
-    keeps nothing."""
+    """The same difference between ``before`` and pictures drawn for the new prompt from unrelated noise: the change by
+    an edit that keeps nothing."""
 
     @property
     def kept(self) -> float:
-        """1 where nothing changed, 0 where as much changed as between strangers."""
+        """1 if nothing changed, 0 if as much changed as between unrelated pictures."""
         return 1 - self.change / self.fresh_change
 
 
-def edit(
-    generator: TextToImage, image: UInt8[Tensor, "c h w"], before: str, after: str, guidance: float | None = None
-) -> Edit:
-    """The picture with other words: the flow is run back to its noise with the old ones, and forth with the new.
+def edit(model: TextToImage, image: Picture, before: str, after: str, guidance_scale: float | None = None) -> Edit:
+    """Changes what a picture shows from one prompt to another and keeps the rest.
+
+    Example:
+        >>> changed = textvae.edit(model, Image.open("dress.png"), "a dress", "a coat")
+        >>> changed.after.save("coat.png")
+
+    The flow is solved from the picture's latent back to noise under the old prompt, and forwards under the new one.
+
+    Args:
+        model: a trained model with a flow prior.
+        image: the picture; a PIL image is cropped and scaled to the model's size.
+        before: a prompt for what it shows.
+        after: a prompt for what it shall show.
+        guidance_scale: of the new prompt; see ``TextToImage``.
 
     Raises:
-        UserError: the model has no flow prior, or the picture is of another size.
+        UserError: the model has no flow prior, a prompt cannot be read, or the picture has the wrong type or size.
     """
-    conditions = generator.text.encode([before, after])
+    conditions = model.text.encode([before, after])
     old, new = conditions[:1], conditions[1:]
-    seen, noise = inverted(generator, image[None], old)
-    changed = redrawn(generator, noise, new, guidance)
-    fresh = generator.draw(new.repeat_interleave(FRESH, 0), range(FRESH), SamplingOptions(guidance))
+    seen, noise = inverted(model, model.pixels(image), old)
+    changed = redrawn(model, noise, new, guidance_scale)
+    fresh = model.draw(new.repeat_interleave(NUM_FRESH, 0), range(NUM_FRESH), SamplingOptions(guidance_scale))
     return Edit(to_pil(seen)[0], to_pil(changed)[0], distance(seen, changed), distance(seen, fresh))
 
 
 def inverted(
-    generator: TextToImage, images: UInt8[Tensor, "n c h w"], condition: Tensor
+    model: TextToImage, images: UInt8[Tensor, "n c h w"], condition: Tensor
 ) -> tuple[UInt8[Tensor, "n c h w"], Float[Tensor, "n *latent"]]:
-    """Images as the model sees them, and the noise that the flow draws them from under their conditions.
+    """The reconstructions of images, and the noise from which the flow draws them under their conditions.
 
     Raises:
-        UserError: as ``edit``.
+        UserError: the model has no flow prior, or the images are of another size.
     """
-    flow, model = flow_of(generator), generator.model
-    generator.check_size(images)
-    condition = condition.to(generator.device)
+    flow, vae = flow_of(model), model.model
+    model.check_size(images)
+    condition = condition.to(model.device)
     with torch.no_grad():
-        latent = model.posterior(unit_interval(images, generator.device), condition).mean
-        return to_uint8(model.decode(latent, condition).mean), flow.noise_of(latent, condition)
+        latent = vae.posterior(unit_interval(images, model.device), condition).mean
+        return to_uint8(vae.decode(latent, condition).mean), flow.noise_of(latent, condition)
 
 
 def redrawn(
-    generator: TextToImage, noise: Float[Tensor, "n *latent"], condition: Tensor, guidance: float | None = None
+    model: TextToImage, noise: Float[Tensor, "n *latent"], condition: Tensor, guidance_scale: float | None = None
 ) -> UInt8[Tensor, "n c h w"]:
-    """What the flow makes of the noise of ``inverted`` under other conditions."""
+    """The images that the flow draws from the noise of ``inverted`` under other conditions."""
+    sampling = SamplingOptions(guidance_scale, steps=MAX_STEPS)
     with torch.no_grad():
-        return to_uint8(
-            generator.model.sample(condition.to(generator.device), noise, SamplingOptions(guidance, steps=MAX_STEPS))
-        )
+        return to_uint8(model.model.sample(condition.to(model.device), noise, sampling))
 
 
 def inpaint(
-    generator: TextToImage,
-    image: UInt8[Tensor, "c h w"],
-    hole: Bool[Tensor, "rows columns"],
-    prompt: str,
+    model: TextToImage,
+    image: Picture,
+    mask: Image.Image | Bool[Tensor, "rows columns"],
+    prompt: str = "none",
     num_images: int = 8,
     seed: int = 0,
-    guidance: float | None = None,
+    guidance_scale: float | None = None,
 ) -> list[Image.Image]:
-    """Pictures that are the given one outside of ``hole``, and in it what fits there and the prompt.
+    """Fills in the masked part of a picture so that it fits the rest and the prompt.
+
+    Example:
+        >>> mask = Image.new("L", picture.size, 0)
+        >>> mask.paste(255, (0, picture.height // 2, picture.width, picture.height))
+        >>> pictures = textvae.inpaint(model, picture, mask, "a red flower")
+
+    Args:
+        model: a trained model with a flow prior over a grid of latents.
+        image: the picture; a PIL image is cropped and scaled to the model's size.
+        mask: where to fill in: white pixels of a PIL image, which is scaled alike, or True in a tensor of the model's
+            size. The rest of the picture is kept.
+        prompt: what the whole picture shows. Default: the empty condition.
+        num_images: number of fillings.
+        seed: seed of the first filling; those of the others count up from it.
+        guidance_scale: see ``TextToImage``.
 
     Raises:
-        UserError: the model has no flow prior over a grid of latents, or the sizes do not fit, or nothing is known or
-            nothing missing.
+        UserError: the model has no flow prior over a grid of latents, an argument has the wrong type or size, or the
+            mask is empty or leaves nothing to keep.
     """
-    flow, model = flow_of(generator), generator.model
-    generator.check_size(image[None])
+    flow, vae = flow_of(model), model.model
+    pixels = model.pixels(image)
+    hole = _hole(mask, vae.image_shape)
     if len(flow.latent_shape) != 3:
-        raise UserError("this model's latents have no place in the image", "choose a model with spatial latents")
-    if hole.shape != image.shape[1:]:
-        raise UserError(f"the mask is {tuple(hole.shape)}, the image {tuple(image.shape[1:])}", "scale the mask")
+        raise UserError("this model's latents have no position in the image", "choose a model with spatial latents")
     # A latent is known where all of its patch is.
     missing = F.adaptive_max_pool2d(hole.float()[None, None], flow.latent_shape[1:]) > 0
     if not hole.any() or missing.all():
-        raise UserError("the mask leaves nothing to fill in, or nothing to go by", "black is kept, white is filled in")
-    condition = generator.text.encode([prompt]).repeat_interleave(num_images, 0).to(generator.device)
-    # Grey in the hole, so that the encoder is told nothing of what is there.
-    pixels = unit_interval(image[None], generator.device).masked_fill(hole.to(generator.device), 0.5)
+        raise UserError("the mask is empty, or it covers the whole image", "black is kept, white is filled in")
+    condition = model.text.encode([prompt]).repeat_interleave(num_images, 0).to(model.device)
+    # Grey in the hole, so that the encoder sees nothing of what is there.
+    visible = unit_interval(pixels, model.device).masked_fill(hole.to(model.device), 0.5)
     seeds = [torch.Generator().manual_seed(number) for number in range(seed, seed + num_images)]
 
     def noise() -> Tensor:
-        return torch.stack([torch.randn(flow.latent_shape, generator=own) for own in seeds]).to(generator.device)
+        return torch.stack([torch.randn(flow.latent_shape, generator=own) for own in seeds]).to(model.device)
 
     with torch.no_grad():
-        latent = model.posterior(pixels, condition[:1]).mean.expand(num_images, *flow.latent_shape)
-        known = ~missing.to(generator.device).expand(num_images, -1, -1, -1)
-        filled = to_uint8(
-            model.decode(flow.inpaint(latent, known, condition, noise, SamplingOptions(guidance)), condition).mean
-        )
-    return to_pil(torch.where(hole, filled, image))
+        latent = vae.posterior(visible, condition[:1]).mean.expand(num_images, *flow.latent_shape)
+        known = ~missing.to(model.device).expand(num_images, -1, -1, -1)
+        completed = flow.inpaint(latent, known, condition, noise, SamplingOptions(guidance_scale))
+        filled = to_uint8(vae.decode(completed, condition).mean)
+    return to_pil(torch.where(hole, filled, pixels))
 
 
-def flow_of(generator: TextToImage) -> FlowPrior:
-    """The model's flow prior.
+def _hole(mask: Image.Image | Bool[Tensor, "rows columns"], shape: tuple[int, int, int]) -> Bool[Tensor, "h w"]:
+    """Where the mask asks for filling in, in the model's size."""
+    if isinstance(mask, Image.Image):
+        return fit_image(mask, (1, *shape[1:]))[0] > 127
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        kind = str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__
+        raise UserError(f"the mask is a {kind}", "give a PIL image, or a tensor of booleans")
+    if tuple(mask.shape) != shape[1:]:
+        raise UserError(f"the mask is {tuple(mask.shape)}, the image {shape[1:]}", "scale the mask to the image's size")
+    return mask
+
+
+def flow_of(model: TextToImage) -> FlowPrior:
+    """The flow prior of a model.
 
     Raises:
         UserError: it has none.
     """
-    prior = generator.model.prior
+    prior = model.model.prior
     if not prior.supports_guidance:
         raise UserError(
-            f"{type(generator.model).__name__} has no flow prior, which this needs",
-            "fit one to it: the command that trained it, and --prior flow",
+            f"{type(model.model).__name__} has no flow prior, which this needs",
+            "fit one to it: the command that trained it, with --prior flow",
         )
     return cast(FlowPrior, prior)
 
 
 def save_gif(pictures: list[Image.Image], path: Path, scale: int, seconds: float = 0.1) -> None:
-    """An animation there and back, whole or not at all, each pixel enlarged."""
+    """Writes an animation that runs forwards and back, whole or not at all, with each pixel enlarged."""
     frames = [p.resize((p.width * scale, p.height * scale), Image.Resampling.NEAREST) for p in pictures]
     frames += frames[-2:0:-1]
     with written_whole(path) as temporary:
@@ -175,5 +280,9 @@ def save_gif(pictures: list[Image.Image], path: Path, scale: int, seconds: float
 
 
 def distance(images: UInt8[Tensor, "#n c h w"], others: UInt8[Tensor, "#n c h w"]) -> float:
-    """Root mean squared difference of pixels in [0, 1], the mean over images."""
-    return float(((images.float() - others.float()) / 255).square().flatten(1).mean(1).sqrt().mean())
+    """Root mean squared difference of pixels in [0, 1], averaged over images."""
+    return float(_distances(images, others).mean())
+
+
+def _distances(images: UInt8[Tensor, "#n c h w"], others: UInt8[Tensor, "#n c h w"]) -> Float[Tensor, "#n"]:
+    return ((images.float() - others.float()) / 255).square().flatten(1).mean(1).sqrt()

@@ -1,5 +1,6 @@
-"""TextToImage: a trained model in use. Text in, pictures out."""
+"""TextToImage: a trained model with its text encoder. Text in, pictures out."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,109 +13,190 @@ from torch import Tensor
 from textvae.models.base import TextVAE
 from textvae.priors import SamplingOptions
 from textvae.runs.run import Run, open_run
-from textvae.text.base import TextEncoder
-from textvae.utils.device import Arithmetic, autocast, to_device
+from textvae.text.base import NONE, TextEncoder
+from textvae.utils.device import Arithmetic, Precision, autocast, choose_device, choose_precision, to_device
 from textvae.utils.errors import UserError
-from textvae.utils.images import to_pil, to_uint8
+from textvae.utils.images import fit_image, to_pil, to_uint8
 from textvae.utils.progress import ProgressLine
 
-CHUNK = 64
-"""Pictures that are computed together: twice as fast as 8 at a time, and no more memory than any machine has."""
+BATCH_SIZE = 64
+"""Pictures computed together: twice as fast as 8 at a time, within the memory of any machine."""
+
+Images = Image.Image | Sequence[Image.Image] | UInt8[Tensor, "c h w"] | UInt8[Tensor, "n c h w"]
+"""One picture or several: PIL images of any size, or uint8 tensors of the model's size."""
 
 
 class TextToImage:
     """A text-conditional VAE with its text encoder.
 
     Example:
-        >>> pictures = TextToImage.load("runs/label-conv")("a dress", num_images=8, seed=0)
+        >>> model = TextToImage.load("fashion")
+        >>> pictures = model("a dress", num_images=8, seed=0)
 
-    Picture i of a prompt is drawn from the noise of seed ``seed + i``, so any single picture can be had again with its
-    own seed, and equal seeds share their noise across prompts. How many are drawn together decides how they are
-    rounded: a request made twice gives the same bits, a picture alone that of a set but for a pixel in many thousands,
-    which is a grey level off.
+    Picture i of a prompt is drawn from noise that depends on ``seed + i`` alone: each picture can be drawn again by its
+    own seed, and equal seeds share their noise across prompts. The same call gives the same bits. A picture that is
+    drawn alone equals the one drawn among others up to rounding: one grey level, in a few pixels of ten thousand.
     """
 
     def __init__(
-        self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu", precision: Arithmetic = "fp32"
+        self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu", precision: Precision = "fp32"
     ) -> None:
-        """``precision`` is that of drawing: bf16 is faster where the processor multiplies it, and moves the pixels of a
-        seed's picture by some grey levels.
+        """Moves the model to the device and puts it into evaluation mode.
+
+        Args:
+            model: a trained model.
+            text: the text encoder that it was trained with.
+            device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
+            precision: arithmetic of drawing: "fp32"; "bf16", which is faster on processors that support it and changes
+                pixels by a few grey levels; or "auto", the faster of the two.
+
+        Raises:
+            UserError: the device or the precision is unknown, or the device is not available.
         """
-        self.device, self.precision = torch.device(device), precision
+        self.device = choose_device(device)
+        self.precision: Arithmetic = choose_precision(precision, self.device)
         to_device(model, self.device)
         self.model = model.eval()
         self.text = text
 
     @classmethod
     def load(
-        cls, model: str | Path | Run, device: str | torch.device = "cpu", precision: Arithmetic = "fp32"
+        cls, model: str | Path | Run, device: str | torch.device = "cpu", precision: Precision = "fp32"
     ) -> "TextToImage":
-        """A run folder, or the name of a model that ships with the package.
+        """Loads a trained model.
+
+        Example:
+            >>> TextToImage.load("runs/label-conv", device="auto")
+
+        Args:
+            model: a run folder, the name of a model that ships with textvae, or an open ``Run`` (which a recipe of your
+                own needs: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``).
+            device: as in ``TextToImage``.
+            precision: as in ``TextToImage``.
 
         Raises:
-            UserError: there is no such model, or it draws nothing (a judge).
+            UserError: there is no such model, it is not a VAE, or device or precision cannot be used.
         """
+        if not isinstance(model, str | Path | Run):
+            raise UserError(f"{model!r} is not a model", "give a run folder, the name of a shipped model, or a Run")
         run = model if isinstance(model, Run) else open_run(model)
         network = run.load_model()
         if not isinstance(network, TextVAE):
-            raise UserError(f"{run.name} is a {type(network).__name__.lower()}: it draws nothing", "choose a VAE")
+            raise UserError(f"{run.name} is a {type(network).__name__}: it draws nothing", "choose a VAE")
         return cls(network, run.recipe.text, device, precision)
+
+    def to(self, device: str | torch.device) -> "TextToImage":
+        """Moves the model to another device, and returns itself.
+
+        Example:
+            >>> model = TextToImage.load("fashion").to("cuda")
+
+        Raises:
+            UserError: the device is unknown or not available.
+        """
+        self.device = choose_device(device)
+        to_device(self.model, self.device)
+        return self
+
+    def __repr__(self) -> str:
+        inner = getattr(self.model, "vae", None)
+        name = type(self.model).__name__ if inner is None else type(inner).__name__
+        channels, height, width = self.model.image_shape
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"TextToImage(model={name}, image={width}x{height} {'grey' if channels == 1 else 'RGB'}, "
+            f"text={type(self.text).__name__}, prior={type(self.model.prior).__name__}, "
+            f"parameters={parameters:,}, device={self.device}, precision={self.precision})"
+        )
 
     def __call__(
         self,
         prompt: str | Sequence[str],
-        num_images: int = 1,
-        seed: int = 0,
-        guidance: float | None = None,
+        num_images: int | None = None,
+        seed: int | Sequence[int] = 0,
+        guidance_scale: float | None = None,
         steps: int | None = None,
-        negative: str | None = None,
+        negative_prompt: str | None = None,
+        generator: torch.Generator | None = None,
     ) -> list[Image.Image]:
-        """Pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
+        """Draws pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
+
+        Example:
+            >>> model(["a dress", "an ankle boot"], num_images=4, guidance_scale=2.0)
+            >>> model("a dress", seed=[3, 17, 4])  # three pictures, each by its own seed
+            >>> model("a dress", generator=torch.Generator().manual_seed(0))  # new noise at each call
 
         Args:
-            prompt: what to draw, in words the model's text encoder knows.
-            num_images: pictures a prompt.
-            seed: of the first picture; the others count on.
-            guidance: how much is made of the prompt: 1 as much as in training, more for fewer surprises.
-            steps: from noise to latents; more are slower.
-            negative: a prompt to be led away from.
+            prompt: what to draw, in words that the model's text encoder knows.
+            num_images: pictures for each prompt; default: one, or as many as there are seeds.
+            seed: an integer, the seed of a prompt's first picture, those of the others counting up from it; or a list
+                of integers, one for each picture of a prompt.
+            guidance_scale: classifier-free guidance scale: 1 samples as trained, more follows the prompt more closely
+                with less variety. Default: the model's.
+            steps: number of solver steps from noise to latents; more are slower. Default: the model's.
+            negative_prompt: what to guide away from, in place of the empty condition.
+            generator: draws the noise in place of the seeds, so that each call gives new pictures.
 
-        The last three are for models with a flow prior, whose own settings stand in where they are None.
+        ``guidance_scale``, ``steps`` and ``negative_prompt`` need a model with a flow prior.
+
+        Returns:
+            PIL images of the model's size, grey ("L") or colour ("RGB").
 
         Raises:
-            UserError: a prompt can't be read, the numbers make no sense, or the model's prior can't be led.
+            UserError: a prompt cannot be read, an argument has the wrong type or is out of range, or the model's prior
+                does not support guidance.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if num_images < 1 or not prompts:
-            raise UserError(f"{num_images} pictures of {len(prompts)} prompts are none", "ask for at least one")
-        if not 0 <= seed < 2**62:
-            raise UserError(f"seed {seed} is out of range", "choose a whole number from 0 up to 2^62")
-        conditions = self.text.encode(prompts).repeat_interleave(num_images, dim=0)
-        seeds = [seed + i for _ in prompts for i in range(num_images)]
-        against = None if negative is None else self.text.encode([negative])
-        return to_pil(self.draw(conditions, seeds, SamplingOptions(guidance, steps, against)))
+        prompts = _prompts(prompt)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise UserError(f"generator is a {_kind(generator)}", "give a torch.Generator, or leave it out")
+        seeds = _seeds(seed, num_images)
+        sampling = SamplingOptions(
+            _number("guidance_scale", guidance_scale), None if steps is None else _integer("steps", steps)
+        )
+        if negative_prompt is not None:
+            sampling = replace(sampling, negative=self.text.encode(_prompts(negative_prompt)))
+        conditions = self.text.encode(prompts).repeat_interleave(len(seeds), dim=0)
+        if generator is None:
+            return to_pil(self.draw(conditions, seeds * len(prompts), sampling))
+        if seed != 0:
+            raise UserError("seed and generator exclude each other", "leave one of them out")
+        shape = (len(conditions), *self.model.prior.latent_shape)
+        noise = torch.randn(shape, generator=generator, device=generator.device)
+        return to_pil(self.draw_from(noise, conditions, sampling))
 
     def draw(
         self, conditions: Tensor, seeds: Sequence[int], sampling: SamplingOptions | None = None
     ) -> UInt8[Tensor, "n c h w"]:
-        """One image for each condition and seed.
+        """Draws one image for each condition and seed, as a tensor on the CPU.
 
-        Conditions in ``sampling`` are one row, for all.
+        Example:
+            >>> conditions = model.text.encode(["a dress", "a coat"])
+            >>> images = model.draw(conditions, seeds=[0, 0])
+
+        Args:
+            conditions: one a row, from the model's text encoder.
+            seeds: one for each condition.
+            sampling: guidance and steps; a condition in it is one row, which serves for all images.
         """
+        return self.draw_from(seeded_noise(self.model.prior.latent_shape, seeds), conditions, sampling)
+
+    def draw_from(
+        self, noise: Float[Tensor, "n *latent"], conditions: Tensor, sampling: SamplingOptions | None = None
+    ) -> UInt8[Tensor, "n c h w"]:
+        """Draws one image for each row of standard normal noise (in the shape of a latent) and condition."""
         images = []
-        with ProgressLine("sampling", len(seeds), "images") as progress:
-            for start in range(0, len(seeds), CHUNK):
-                chunk = seeds[start : start + CHUNK]
-                noise = seeded_noise(self.model.prior.latent_shape, chunk).to(self.device)
-                condition = conditions[start : start + CHUNK].to(self.device)
+        with ProgressLine("sampling", len(noise), "images") as progress:
+            for start in range(0, len(noise), BATCH_SIZE):
+                batch = noise[start : start + BATCH_SIZE].to(self.device)
+                condition = conditions[start : start + BATCH_SIZE].to(self.device)
                 with autocast(self.device, self.precision):
-                    drawn = self.model.sample(condition, noise, self._for(sampling, len(chunk)))
+                    drawn = self.model.sample(condition, batch, self._repeated(sampling, len(batch)))
                 images.append(to_uint8(drawn.float()))
-                progress.advance(len(chunk))
+                progress.advance(len(batch))
         return torch.cat(images)
 
-    def _for(self, sampling: SamplingOptions | None, count: int) -> SamplingOptions | None:
-        """What is asked, its conditions once for each of ``count`` pictures."""
+    def _repeated(self, sampling: SamplingOptions | None, count: int) -> SamplingOptions | None:
+        """The sampling options with their conditions repeated for ``count`` images."""
         if sampling is None:
             return None
 
@@ -123,10 +205,34 @@ class TextToImage:
 
         return replace(sampling, negative=rows(sampling.negative), towards=rows(sampling.towards))
 
-    def reconstruct(
+    def reconstruct(self, images: Images, prompt: str | Sequence[str] = NONE) -> list[Image.Image]:
+        """Encodes pictures to the mean of the posterior and decodes it again.
+
+        Example:
+            >>> again = model.reconstruct(Image.open("dress.png"), "a dress")
+
+        Args:
+            images: pictures; PIL images are cropped to the model's aspect ratio and scaled to its size.
+            prompt: what they show: one prompt for all, or one for each. Default: the empty condition.
+
+        Raises:
+            UserError: a prompt cannot be read, or the images have the wrong type, size or number.
+        """
+        pixels = self.pixels(images)
+        prompts = _prompts(prompt)
+        if len(prompts) not in (1, len(pixels)):
+            raise UserError(f"{len(prompts)} prompts for {len(pixels)} images", "give one prompt, or one an image")
+        conditions = self.text.encode(prompts)
+        return to_pil(self.reconstruct_tensors(pixels, conditions.expand(len(pixels), *conditions.shape[1:])))
+
+    def reconstruct_tensors(
         self, images: UInt8[Tensor, "n c h w"], conditions: Tensor, batch_size: int = 256
     ) -> UInt8[Tensor, "n c h w"]:
-        """The images as the model sees them: encoded to the posterior mean and decoded."""
+        """As ``reconstruct``, for tensors: one condition a row, images of the model's size.
+
+        Raises:
+            UserError: the images are of another size.
+        """
         self.check_size(images)
         reconstructed = []
         for start in range(0, len(images), batch_size):
@@ -135,8 +241,31 @@ class TextToImage:
             reconstructed.append(to_uint8(self.model.reconstruct(batch, condition)))
         return torch.cat(reconstructed)
 
+    def pixels(self, images: Images) -> UInt8[Tensor, "n c h w"]:
+        """Pictures as one tensor of the model's size.
+
+        Raises:
+            UserError: they are neither PIL images nor uint8 tensors, or a tensor is of another size.
+        """
+        if isinstance(images, Tensor):
+            if images.dtype != torch.uint8:
+                raise UserError(f"the images are of type {images.dtype}", "give PIL images, or uint8 pixels, 0 to 255")
+            tensor = images[None] if images.dim() == 3 else images
+            self.check_size(tensor)
+            return tensor
+        several = [images] if isinstance(images, Image.Image) else images
+        if not isinstance(several, Sequence) or not all(isinstance(one, Image.Image) for one in several):
+            raise UserError(f"the images are a {_kind(images)}", "give a PIL image, or a list of them")
+        if not several:
+            raise UserError("there are no images", "give at least one")
+        return torch.stack([fit_image(picture, self.model.image_shape) for picture in several])
+
     def check_size(self, images: UInt8[Tensor, "n c h w"]) -> None:
-        """Refuses images of another shape than the model's."""
+        """Checks that images have the model's shape.
+
+        Raises:
+            UserError: they do not.
+        """
         if tuple(images.shape[1:]) != self.model.image_shape:
             raise UserError(
                 f"images of shape {tuple(images.shape[1:])} do not fit a model of {self.model.image_shape}",
@@ -150,5 +279,54 @@ def seeded_noise(shape: tuple[int, ...], seeds: Sequence[int]) -> Float[Tensor, 
 
 
 def unit_interval(images: UInt8[Tensor, "n c h w"], device: torch.device) -> Float[Tensor, "n c h w"]:
-    """Stored pixels as the models want them: [0, 1], channels last, on the device."""
+    """Pixels in [0, 1] on the device, in channels-last layout, as models take them."""
     return images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _prompts(prompt: str | Sequence[str]) -> list[str]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if not isinstance(prompt, Sequence) or not all(isinstance(one, str) for one in prompt):
+        raise UserError(f"a prompt is a {_kind(prompt)}", 'give a text such as "a dress", or a list of texts')
+    if not prompt:
+        raise UserError("there are no prompts", "give at least one")
+    return list(prompt)
+
+
+def _seeds(seed: int | Sequence[int], num_images: int | None) -> list[int]:
+    """The seed of each picture of a prompt."""
+    if isinstance(seed, Sequence) and not isinstance(seed, str):
+        seeds = [_integer("a seed", one) for one in seed]
+        count = len(seeds) if num_images is None else _integer("num_images", num_images)
+        if count != len(seeds):
+            raise UserError(f"{len(seeds)} seeds for {count} images", "give as many seeds as num_images")
+    else:
+        count = 1 if num_images is None else _integer("num_images", num_images)
+        first = _integer("seed", seed)
+        seeds = [first + i for i in range(count)]
+    if not seeds:
+        raise UserError(f"{count} images were asked for", "ask for at least one")
+    if wrong := [one for one in seeds if not 0 <= one < 2**62]:
+        raise UserError(f"seed {wrong[0]} is out of range", "choose an integer from 0 up to 2^62")
+    return seeds
+
+
+def _integer(name: str, value: int) -> int:
+    """An integer of Python or numpy."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise UserError(f"{name} is {value!r}, a {_kind(value)}", "give an integer") from None
+
+
+def _number(name: str, value: float | None) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise UserError(f"{name} is {value!r}, a {_kind(value)}", "give a number")
+
+
+def _kind(value: object) -> str:
+    """The type of a value for an error message; of a sequence, that of its elements too."""
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__} of {', '.join(sorted({type(one).__name__ for one in value})) or 'nothing'}"
+    return type(value).__name__

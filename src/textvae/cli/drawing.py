@@ -143,7 +143,7 @@ def reconstruct(arguments: list[str]) -> tuple[Result, str]:
 
         originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
         condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
-        again = generator.reconstruct(originals, condition)
+        again = generator.reconstruct_tensors(originals, condition)
         facts = {"prompt": prompt, "model": run.name, "recipe": run.recipe.name}
         save_image(grid([to_pil(originals), to_pil(again)], ["original", "reconstructed"]), out, facts)
         errors = ((originals.double() - again.double()) / 255).square().flatten(1).sum(1)

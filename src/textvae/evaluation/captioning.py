@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from textvae.editing import Picture
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.progress import ProgressLine
@@ -31,13 +32,13 @@ class RankedCaption:
 
 
 def rank_captions(
-    generator: TextToImage, image: UInt8[Tensor, "c h w"], captions: Sequence[str], samples: int = 64, seed: int = 0
+    generator: TextToImage, image: Picture, captions: Sequence[str], samples: int = 64, seed: int = 0
 ) -> list[RankedCaption]:
     """The captions in order of decreasing likelihood.
 
     Args:
         generator: a trained model with its text encoder.
-        image: an image of the model's size.
+        image: a PIL image, or a uint8 tensor of the model's size.
         captions: the choices.
         samples: latents drawn per caption; more make the bounds tighter and the order more reliable.
         seed: of the latents; all captions use the same noise.
@@ -45,7 +46,7 @@ def rank_captions(
     Raises:
         UserError: the text encoder cannot read a caption, or the image is of another size.
     """
-    bounds = caption_bounds(generator, image[None], generator.text.encode(captions), samples, seed)[0]
+    bounds = caption_bounds(generator, generator.pixels(image), generator.text.encode(captions), samples, seed)[0]
     probabilities = bounds.softmax(0).tolist()
     ranked = [RankedCaption(*row) for row in zip(captions, bounds.tolist(), probabilities, strict=True)]
     return sorted(ranked, key=lambda caption: -caption.nats)

@@ -135,7 +135,7 @@ class EvaluationContext:
     @cached_property
     def reconstructed(self) -> ModelImages:
         """The test images, encoded to the posterior mean and decoded."""
-        return self._timed(lambda: self.pipeline.reconstruct(self.images.images, self.encoder_conditions))
+        return self._timed(lambda: self.pipeline.reconstruct_tensors(self.images.images, self.encoder_conditions))
 
     @cached_property
     def generated(self) -> ModelImages:

@@ -14,10 +14,11 @@ class Callback:
     A callback may read the stage: ``stage.name``, ``stage.training.step``, ``stage.text_to_image()``. Drawing random
     numbers in a callback does not change the training, and the time it takes is not counted as training time.
 
-    >>> class PrintLoss(Callback):
-    ...     def on_epoch(self, stage, row):
-    ...         print(row["epoch"], row["loss"]["total"])
-    >>> textvae.train("label-conv", out="runs/garments", callbacks=[PrintLoss()])
+    Example:
+        >>> class PrintLoss(Callback):
+        ...     def on_epoch(self, stage, row):
+        ...         print(row["epoch"], row["loss"]["total"])
+        >>> textvae.train("label-conv", out="runs/garments", callbacks=[PrintLoss()])
     """
 
     def on_step(self, stage: Stage, step: Step) -> None:

@@ -72,7 +72,7 @@ def reconstructions(run: Run, path: Path) -> None:
         condition = conditions_of(images, run.recipe.text)[images.caption_range[:, 0]]
     else:
         condition = image_conditions_of(images, run.recipe, data.load(run.recipe.data, "train"))
-    pictures = [to_pil(images.images), to_pil(generator.reconstruct(images.images, condition))]
+    pictures = [to_pil(images.images), to_pil(generator.reconstruct_tensors(images.images, condition))]
     save_image(grid(pictures, ["test image", "reconstruction"]), path, {"model": run.name})
 
 

@@ -1,4 +1,4 @@
-"""Where and how precisely to compute: chosen once, printed with the reason."""
+"""Device, precision and number of threads: chosen once, each with a reason that can be printed."""
 
 import contextlib
 import ctypes
@@ -21,13 +21,13 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out. It changes the last bits of a result, never its meaning."""
+    """Device, precision and threads of a training. They change the last bits of a result, never its meaning."""
 
     device: torch.device
     precision: Arithmetic
     threads: int
     reasons: tuple[str, ...]
-    """One line for each choice, for people."""
+    """One line for each choice that was made automatically."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a model's forward pass runs in training."""
@@ -45,37 +45,61 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
     """Resolves "auto" (and 0 threads) for this machine and applies the number of threads to torch.
 
     Raises:
-        UserError: the device does not exist here.
+        UserError: the device is unknown or not available, or the precision is unknown.
     """
     reasons = []
+    chosen = choose_device(device)
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        reasons.append(f"device {device}: {'a CUDA device is there' if device == 'cuda' else 'no CUDA device'}")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(
-            f"device {device!r} can't be used here: {first_line}", "choose --device cpu or --device auto"
-        ) from None
-
+        reasons.append(f"device {chosen}: {'a CUDA device is there' if chosen.type == 'cuda' else 'no CUDA device'}")
+    arithmetic = choose_precision(precision, chosen)
     if precision == "auto":
-        precision, reason = _fastest_precision(chosen)
-        reasons.append(f"precision {precision}: {reason}")
+        reasons.append(f"precision {arithmetic}: {_fastest_precision(chosen)[1]}")
     elif precision == "bf16" and chosen.type == "cpu" and not _has_native_bf16():
         say(
             "warning: this processor has no bf16 instructions, so that bf16 is emulated and many times slower than "
             "fp32; --precision auto chooses what is fastest"
         )
-
     if threads == 0:
         threads = _available_cores()
         reasons.append(f"threads {threads}: the cores this process may use")
     torch.set_num_threads(threads)
     if chosen.type == "cpu":
         keep_freed_memory()
-    return Execution(chosen, precision, threads, tuple(reasons))
+    return Execution(chosen, arithmetic, threads, tuple(reasons))
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of that name; "auto" is a CUDA device if there is one, else the CPU.
+
+    Raises:
+        UserError: the device is unknown or not available.
+    """
+    if not isinstance(device, str | torch.device):
+        raise UserError(f"device {device!r} is not a device", 'choose "auto", "cpu", "cuda" or "cuda:N"')
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(
+            f"device {str(device)!r} cannot be used here: {first_line}", "choose the device cpu or auto"
+        ) from None
+    return chosen
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Arithmetic:
+    """The arithmetic of that name; "auto" is the faster one on the device.
+
+    Raises:
+        UserError: there is no such precision.
+    """
+    if precision == "auto":
+        return _fastest_precision(device)[0]
+    if precision not in ("fp32", "bf16"):
+        raise UserError(f"{precision!r} is not a precision", "choose fp32, bf16 or auto")
+    return precision
 
 
 def _fastest_precision(device: torch.device) -> tuple[Arithmetic, str]:
@@ -85,10 +109,10 @@ def _fastest_precision(device: torch.device) -> tuple[Arithmetic, str]:
         return "fp32", "the GPU has no native bf16"
     features = cpu_features()
     if "amx_bf16" in features:
-        return "bf16", "the processor has AMX, about twice as fast as fp32 for our convolutions"
+        return "bf16", "the processor has AMX, about twice as fast as fp32 for convolutions"
     if "avx512_bf16" in features:
         # Zen 4, 2 cores: label-conv 6,700 img/s in fp32 channels_last, 5,600 in bf16.
-        return "fp32", "the processor has AVX512-bf16 but no AMX, which gains nothing for networks this small"
+        return "fp32", "the processor has AVX512-bf16 but no AMX, which is no faster for networks this small"
     return "fp32", "the processor has no bf16 multiplication"
 
 
@@ -109,20 +133,21 @@ def _has_native_bf16() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Stops glibc from returning each step's activations to the kernel, which hands them out again page by page.
+    """Stops glibc from returning the memory of each step's activations to the kernel.
 
-    Without it, label-conv spends a fifth of its training in page faults. Values do not change. Elsewhere: nothing.
+    Without it, label-conv spends a fifth of its training time in page faults. Results do not change. Without glibc,
+    nothing is done.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     mmap_threshold, trim_threshold = -3, -1  # mallopt(3)
     mallopt = ctypes.CDLL(None).mallopt
-    mallopt(mmap_threshold, 32 << 20)  # the most it takes
+    mallopt(mmap_threshold, 32 << 20)  # the largest value it accepts
     mallopt(trim_threshold, 1 << 30)
 
 
 def _available_cores() -> int:
-    # OMP_NUM_THREADS is the user's word on the matter; torch has read it at import.
+    # OMP_NUM_THREADS is the user's choice; torch read it when it was imported.
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     if hasattr(os, "sched_getaffinity"):
@@ -131,10 +156,10 @@ def _available_cores() -> int:
 
 
 def to_device(model: nn.Module, device: torch.device) -> None:
-    """Moves a model to a device, convolution weights in channels-last layout: the fastest on all we measured."""
+    """Moves a model to a device, convolution weights in channels-last layout: the fastest on every device measured."""
     model.to(device)
     for parameter in model.parameters():
         if parameter.dim() == 4:
-            # Not contiguous(): with one channel it finds both layouts fulfilled and does nothing, the convolution then
-            # answers in channels-first, and every layer above and below converts (an eighth of label-conv's time).
+            # contiguous() would do nothing for one channel, where both layouts are the same: the convolution then
+            # returns channels-first, and every other layer converts (an eighth of label-conv's time).
             parameter.data = parameter.data.to(memory_format=torch.channels_last)

@@ -134,12 +134,17 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h 
     Raises:
         UserError: the file is missing, not an image, or damaged.
     """
-    channels, height, width = shape
     try:
         with Image.open(path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+            return fit_image(opened, shape)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from None
+
+
+def fit_image(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
+    """A PIL image as a tensor of that shape (channels, height, width), cropped to its middle and scaled."""
+    channels, height, width = shape
+    upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
     fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).view(height, width, channels).permute(2, 0, 1)
 

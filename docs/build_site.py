@@ -47,11 +47,16 @@ def rewrite_links(text: str, folder: Path, page: Path) -> str:
 
 
 def build() -> int:
-    """Runs the generator with warnings as errors, also those of docstrings, which its strict mode only prints."""
+    """Runs the generator with warnings as errors, also those that its strict mode only prints: the exit code."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(done.stdout)
-    return done.returncode or int(bool(re.search(r"^(griffe|mkdocstrings):", done.stdout, re.MULTILINE)))
+    print(done.stdout.split("Traceback")[0])
+    faults = re.findall(r"^(?:griffe|mkdocstrings):.*", done.stdout, re.MULTILINE)
+    for page in sorted((ROOT / "site" / "api").rglob("*.html")):
+        if re.search(r"<blockquote>\s*<blockquote>", page.read_text(encoding="utf-8")):
+            faults.append(f"{page.parent.name}: a docstring has >>> outside of a section Examples:")
+    print("\n".join(faults))
+    return done.returncode or int(bool(faults))
 
 
 if __name__ == "__main__":

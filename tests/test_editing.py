@@ -50,6 +50,7 @@ def test_interpolation_begins_and_ends_with_its_prompts(request, kind, first, se
     assert len(set(frames)) == 5
 
 
+@pytest.mark.slow
 def test_interpolation_of_numbers_needs_no_flow_and_of_words_does(labels, words):
     plain = TextToImage(labels.model.vae, WORDS)
     with pytest.raises(UserError, match="has no flow prior"):
@@ -100,6 +101,7 @@ def test_an_edit_to_the_same_words_changes_nothing_and_to_others_something(label
     assert same.before.tobytes() == other.before.tobytes()
 
 
+@pytest.mark.slow
 def test_completion_keeps_what_is_given_and_never_looks_into_the_hole(labels):
     hole = torch.zeros(28, 28, dtype=torch.bool)
     hole[10:, 5:20] = True
@@ -123,6 +125,7 @@ def test_pil_images_give_what_tensors_give(labels):
     assert drawn.after.tobytes() == same.after.tobytes()
 
 
+@pytest.mark.slow
 def test_completion_goes_by_what_is_known(labels):
     # With the true line for the known places, they arrive where they belong.
     prior, latent = labels.model.prior, torch.randn(2, 2, 7, 7)
@@ -149,6 +152,7 @@ def test_masks_that_make_no_sense_are_refused(labels, hole, said):
         editing.inpaint(labels, picture(), hole, "a dress")
 
 
+@pytest.mark.slow
 def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monkeypatch):
     from textvae.cli import drawing
 

@@ -83,6 +83,7 @@ def test_the_company_of_a_prompt_makes_no_difference(generator):
         assert alike(backwards[5 * (2 - i) : 5 * (2 - i) + 5], alone)
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_pictures(tiny_run):
     program = (
         "import sys, hashlib; from textvae import TextToImage; t = TextToImage.load(sys.argv[1]);"

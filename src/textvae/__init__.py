@@ -1,8 +1,9 @@
 """textvae: text-to-image with (conditional) variational autoencoders.
 
->>> import textvae
->>> model = textvae.TextToImage.load("fashion")            # a model that ships, or a run folder
->>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
+Examples:
+    >>> import textvae
+    >>> model = textvae.TextToImage.load("fashion")            # a model that ships, or a run folder
+    >>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
 
 Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
 Training: sweep, Recipe, Run, open_run, Callback, Training.

@@ -40,7 +40,7 @@ def interpolate(
 ) -> list[Image.Image]:
     """Draws a sequence of pictures that leads from one prompt to another, all from the noise of one seed.
 
-    Example:
+    Examples:
         >>> pictures = textvae.interpolate(model, "a dress", "a coat", frames=12)
 
     Conditions that are vectors are blended; for conditions that are token ids, the velocities of the flow prior are.
@@ -138,7 +138,7 @@ class Edit:
 def edit(model: TextToImage, image: Picture, before: str, after: str, guidance_scale: float | None = None) -> Edit:
     """Changes what a picture shows from one prompt to another and keeps the rest.
 
-    Example:
+    Examples:
         >>> changed = textvae.edit(model, Image.open("dress.png"), "a dress", "a coat")
         >>> changed.after.save("coat.png")
 
@@ -198,7 +198,7 @@ def inpaint(
 ) -> list[Image.Image]:
     """Fills in the masked part of a picture so that it fits the rest and the prompt.
 
-    Example:
+    Examples:
         >>> mask = Image.new("L", picture.size, 0)
         >>> mask.paste(255, (0, picture.height // 2, picture.width, picture.height))
         >>> pictures = textvae.inpaint(model, picture, mask, "a red flower")

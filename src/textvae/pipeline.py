@@ -29,7 +29,7 @@ Images = Image.Image | Sequence[Image.Image] | UInt8[Tensor, "c h w"] | UInt8[Te
 class TextToImage:
     """A text-conditional VAE with its text encoder.
 
-    Example:
+    Examples:
         >>> model = TextToImage.load("fashion")
         >>> pictures = model("a dress", num_images=8, seed=0)
 
@@ -65,7 +65,7 @@ class TextToImage:
     ) -> "TextToImage":
         """Loads a trained model.
 
-        Example:
+        Examples:
             >>> TextToImage.load("runs/label-conv", device="auto")
 
         Args:
@@ -88,7 +88,7 @@ class TextToImage:
     def to(self, device: str | torch.device) -> "TextToImage":
         """Moves the model to another device, and returns itself.
 
-        Example:
+        Examples:
             >>> model = TextToImage.load("fashion").to("cuda")
 
         Raises:
@@ -121,7 +121,7 @@ class TextToImage:
     ) -> list[Image.Image]:
         """Draws pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
 
-        Example:
+        Examples:
             >>> model(["a dress", "an ankle boot"], num_images=4, guidance_scale=2.0)
             >>> model("a dress", seed=[3, 17, 4])  # three pictures, each by its own seed
             >>> model("a dress", generator=torch.Generator().manual_seed(0))  # new noise at each call
@@ -169,7 +169,7 @@ class TextToImage:
     ) -> UInt8[Tensor, "n c h w"]:
         """Draws one image for each condition and seed, as a tensor on the CPU.
 
-        Example:
+        Examples:
             >>> conditions = model.text.encode(["a dress", "a coat"])
             >>> images = model.draw(conditions, seeds=[0, 0])
 
@@ -208,7 +208,7 @@ class TextToImage:
     def reconstruct(self, images: Images, prompt: str | Sequence[str] = NONE) -> list[Image.Image]:
         """Encodes pictures to the mean of the posterior and decodes it again.
 
-        Example:
+        Examples:
             >>> again = model.reconstruct(Image.open("dress.png"), "a dress")
 
         Args:

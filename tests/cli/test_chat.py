@@ -92,6 +92,7 @@ chat(draw, Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_in_a_terminal(tmp_path):
     outside, inside = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "state")}

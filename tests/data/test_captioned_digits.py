@@ -9,6 +9,7 @@ from textvae.text.digit_grammar import digit_of
 pytestmark = pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", CAPTIONED_DIGITS, ids=lambda source: source.name)
 def test_every_image_has_exactly_the_captions_that_mean_it(source):
     assert isinstance(source, data.Source)

@@ -105,6 +105,7 @@ class TestSource:
     def test_the_same_every_time(self):
         assert DIGIT_SCENES.load("val").fingerprint() == DIGIT_SCENES.load("val").fingerprint()
 
+    @pytest.mark.slow
     def test_cuts_of_real_digits_are_mnist_again(self):
         mnist = MNIST.load("test")
         scenes = [parse_scene(caption) for scene in scenes_of("test-seen") for caption in captions_of(scene)]

@@ -244,6 +244,7 @@ def test_missing_weights_are_explained(copied_run):
         open_run(copied_run).load_model()
 
 
+@pytest.mark.slow
 def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     plain = Training._update
@@ -350,6 +351,7 @@ def test_stages_follow_each_other_and_history_names_them(flow_run):
     assert json.loads((flow_run / CONFIG).read_text())["flow"]["stride_epochs"] == 1
 
 
+@pytest.mark.slow
 def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(flow_run, tiny_data, cpu):
     recipe, images = open_run(flow_run).recipe, tiny_data
     before = read_state(flow_run)["training"]
@@ -405,6 +407,7 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
     assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_run_gets_a_flow_and_keeps_its_model(tmp_path, textvae, flow_run):
     out = tmp_path / "run"
     assert textvae(*words(out, *FLOW[2:6]))[0] == 0
@@ -425,6 +428,7 @@ def test_a_judge_has_no_prior_to_exchange(tmp_path, textvae):
     assert "judge-fashion trains no VAE" in err
 
 
+@pytest.mark.slow
 def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tiny_run):
     led = ("--guidance", "3", "--steps", "2", "--negative", "a bag", "--num-images", "2")
     code, _, err = textvae("generate", flow_run, "a dress", *led, "--out", tmp_path / "led.png")

@@ -88,6 +88,7 @@ def test_sentences_are_split_where_they_end() -> None:
     assert sentences("no end") == ["no end"]
 
 
+@pytest.mark.slow
 class TestClip:
     def test_reads_with_the_true_vocabulary(self, clip) -> None:
         transformers = pytest.importorskip("transformers")

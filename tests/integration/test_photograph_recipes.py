@@ -90,6 +90,7 @@ def test_images_without_embeddings_are_refused():
         training_conditions(Toys("toys", images_embedded=False).load("train"), toy("image"))
 
 
+@pytest.mark.slow
 def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())

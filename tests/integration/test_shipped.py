@@ -74,6 +74,7 @@ def test_every_shipped_model_is_narrow_and_has_a_card(name):
     assert (path / METRICS).is_file()
 
 
+@pytest.mark.slow
 def test_a_run_is_shipped_measured_and_drawn_from(tiny_run, tiny_data, textvae, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "FEATURE_NETS", ())
     monkeypatch.setattr(judge, "JUDGES", {})

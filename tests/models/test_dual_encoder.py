@@ -57,6 +57,7 @@ def test_the_loss_is_clips() -> None:
     assert float(model.log_factor.exp()) == pytest.approx(1 / 0.07, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pair_learns_to_retrieve_what_it_has_not_seen(cpu) -> None:
     torch.manual_seed(0)
     train, test = paired(400, 1), paired(120, 2, "test")
@@ -88,6 +89,7 @@ def small_set(tmp_path, monkeypatch) -> Path:
     return photos.coco_folder(tmp_path / "mine", 40, 12)
 
 
+@pytest.mark.slow
 def test_the_whole_way_of_a_pair(small_set, tmp_path, cpu, monkeypatch) -> None:
     try:
         made = prepare.prepare(str(small_set), 16, "sentence", "efficientnet", workers=1)

@@ -35,6 +35,7 @@ def test_an_unknown_name_is_the_users_mistake() -> None:
         feature_net("vgg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "inception-768", "inception"])
 def test_features_don_t_depend_on_the_batch_they_are_in(name: str) -> None:
     net = available(name)
@@ -121,6 +122,7 @@ def random_inception() -> dict[str, torch.Tensor]:
     return state | {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
 
 
+@pytest.mark.slow
 def test_the_whole_inception_loads_from_the_release_s_names(
     random_inception: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_multistep_asks_the_network_half_as_often(solver, asked):
     assert len(times) == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "patch"), [((3,), 1), ((2, 4, 4), 1), ((2, 7, 5), 1), ((2, 8, 6), 2), ((2, 7, 5), 2)]
 )

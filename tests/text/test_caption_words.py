@@ -68,6 +68,7 @@ def blocks(tmp_path, monkeypatch) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_a_run_reads_without_its_data(blocks, cpu: Execution, tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
     assert train_recipe(resolve("toy"), out, cpu)
@@ -85,6 +86,7 @@ def test_a_run_reads_without_its_data(blocks, cpu: Execution, tmp_path, monkeypa
     assert "one" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_words_of_an_edited_run_are_checked(blocks, cpu: Execution, tmp_path):
     out = tmp_path / "run"
     assert train_recipe(resolve("toy"), out, cpu)

@@ -35,6 +35,7 @@ class TestFamilies:
             assert values == sorted(values)
             assert set(values) == set(range(10))
 
+    @pytest.mark.slow
     def test_words_and_length_suffice(self, family):
         captions = [c for split in family.splits for c, _ in family.captions(split)]
         assert {word for c in captions for word in c.split()} == set(vocabulary(family.name))
@@ -83,6 +84,7 @@ def prefixes(caption: str) -> list[int]:
     return [value_of(" ".join(words[: stop + 1])) for stop in range(0, len(words), 2)]
 
 
+@pytest.mark.slow
 def test_within_and_beyond():
     assert all(0 <= min(p) <= max(p) <= 9 for p in map(prefixes, texts("arithmetic", "test-within")))
     assert not any(0 <= min(p) <= max(p) <= 9 for p in map(prefixes, texts("arithmetic", "test-beyond")))
@@ -136,6 +138,7 @@ def test_known_words_mean_a_number_or_an_explained_mistake(caption):
     assert mistake is None or ("not a valid caption" in mistake or "empty" in mistake)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text):
     assert normalised(normalised(text)) == normalised(text)

@@ -196,6 +196,7 @@ def test_a_toy_learns_real_garments(cpu, fashion_mnist):
     assert float(losses[-16:].mean()) < float(losses[:4].mean()) - 150
 
 
+@pytest.mark.slow
 def test_a_tiny_judge_tells_the_shapes_apart(cpu, tiny_data):
     torch.manual_seed(0)
     judge = Classifier.Config(channels=(4, 4, 8), features=16, shift=1, dropout=0.0).build()

@@ -14,7 +14,7 @@ class Callback:
     A callback may read the stage: ``stage.name``, ``stage.training.step``, ``stage.text_to_image()``. Drawing random
     numbers in a callback does not change the training, and the time it takes is not counted as training time.
 
-    Example:
+    Examples:
         >>> class PrintLoss(Callback):
         ...     def on_epoch(self, stage, row):
         ...         print(row["epoch"], row["loss"]["total"])

@@ -48,6 +48,7 @@ def test_scenes_from_memory_are_right_and_others_are_not() -> None:
     assert wrong["real_held_out"] == right["real_held_out"]
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_every_kind_of_caption_is_asked() -> None:
     text = DigitCaptions("arithmetic")

@@ -57,7 +57,7 @@ def test_the_tutorial_does_what_it_says(
 
 
 @pytest.mark.slow
-def test_the_python_of_the_page_on_play_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_the_page_on_editing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = TUTORIAL.with_name("editing.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for language, text, _ in blocks(page):

@@ -328,7 +328,7 @@ def test_embeddings_go_where_their_images_and_captions_go(tmp_path) -> None:
     assert both.conditions[start:stop].flatten().tolist() == [100, 101]
     assert both.captions[start:stop] == tuple(test.captions[0:2])
     assert few.followed_by(replace(test, conditions=None)).conditions is None
-    with pytest.raises(ValueError, match="don't mix"):
+    with pytest.raises(ValueError, match="do not mix"):
         few.followed_by(replace(test, encoder="other"))
     with pytest.raises(ValueError, match="conditions"):
         replace(train, conditions=train.conditions[1:])

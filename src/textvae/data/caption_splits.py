@@ -1,9 +1,8 @@
-"""Which captions a model is trained, validated and tested on, and the digit that each means.
+"""The captions of digits that models are trained, validated and tested on, with the digit that each means.
 
-The four families of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on
-Captions", section 3.1; how they are read is ``textvae.text.digit_grammar``, which knows nothing of these lists.
-Everything
-drawn at random is drawn from a fixed seed.
+Source: the four kinds of captions of Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation
+Conditioned on Captions", section 3.1. ``textvae.text.digit_grammar`` parses them; it does not use these lists. All
+random choices have fixed seeds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +20,12 @@ Caption = tuple[str, int]
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of caption."""
+    """One kind of captions."""
 
     name: str
     """ "label", "sentence", "logic" or "arithmetic"."""
     summary: str
-    """What is trained on and what is tested, in a line."""
+    """What is trained on and what is tested, in one line."""
     parts: Mapping[str, Callable[[], Iterator[Caption]]]
     """Captions by split: "train", "val", and either "test" or several parts whose names begin with "test-"."""
 
@@ -36,7 +35,7 @@ class Family:
         return tuple(dict.fromkeys(["train", "val", "test", *self.parts]))
 
     def captions(self, split: str) -> tuple[Caption, ...]:
-        """Distinct captions, those that mean the same digit side by side, digits ascending; every digit occurs."""
+        """Distinct captions, sorted by the digit that they mean; every digit occurs."""
         return _sorted_captions(self.name, split)
 
 
@@ -52,13 +51,13 @@ def _sentences() -> Iterator[Caption]:
 
 
 LOGIC_SHARES = {"test": 0.15, "val": 0.10}
-"""Of the sets of two, three and four numbers; the rest is for training."""
+"""Shares of the sets of two, three and four numbers; the rest is for training."""
 
 
 def _logic(split: str, sizes: Sequence[int], most: int) -> Iterator[Caption]:
-    """Captions of a split with so many numbers, at most ``most`` for each digit and size.
+    """Captions of a split with ``sizes`` numbers, at most ``most`` for each digit and size.
 
-    The limit balances the digits: the least of four numbers is a zero far more often than a five.
+    The limit balances the digits: the smallest of four numbers is a zero far more often than a five.
     """
     rng = Random(f"logic {split}")
     for size in sizes:
@@ -76,7 +75,7 @@ def _logic(split: str, sizes: Sequence[int], most: int) -> Iterator[Caption]:
 
 @cache
 def _number_sets(size: int) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """Ascending sets by split. A set is seen in all its orders and under both operators, or not at all."""
+    """Ascending sets of numbers by split. A set belongs to one split in all its orders and with both operators."""
     sets = list(combinations(range(10), size))
     Random(f"logic sets of {size}").shuffle(sets)
     test, val = (round(len(sets) * LOGIC_SHARES[split]) for split in ("test", "val"))
@@ -90,16 +89,16 @@ def _one_operation() -> Iterator[Caption]:
             yield f"{DIGIT_WORDS[other]} plus {DIGIT_WORDS[digit - other]}", digit
         for other in range(10 - digit):
             yield f"{DIGIT_WORDS[digit + other]} minus {DIGIT_WORDS[other]}", digit
-        # "one plus one" is there already.
+        # "one plus one" is in the list already.
         if digit > 2:
             yield " plus ".join(["one"] * digit), digit
 
 
 def _longer(within: bool, most: int = 25) -> Iterator[Caption]:
-    """Three to six numbers, ``most`` captions for each digit and length.
+    """Sums of three to six numbers, ``most`` captions for each digit and length.
 
     Args:
-        within: whether every intermediate result is a digit, or at least one is not.
+        within: True: every intermediate result is a digit; False: at least one is not.
         most: captions for each digit and length.
     """
     rng = Random(f"arithmetic {within}")
@@ -143,10 +142,10 @@ LOGIC = Family(
         "test-longer": lambda: _logic("test", (5, 6), 50),
     },
 )
-"""Smallest or greatest of distinct numbers.
+"""The smallest or greatest of distinct numbers.
 
-The paper gives the kind of caption, not its division. Ours: train, val and "test-unseen" take 2 to 4 numbers and
-share no set of numbers, in whatever order and under either operator; "test-longer" takes 5 and 6, lengths never seen.
+The paper states the kind of captions, not their splits. Ours: train, val and "test-unseen" have 2 to 4 numbers and no
+set of numbers in common, in any order and with either operator; "test-longer" has 5 and 6 numbers.
 """
 
 ARITHMETIC = Family(
@@ -161,14 +160,14 @@ ARITHMETIC = Family(
 )
 """Sums and differences.
 
-Train and val take the same captions, as in the paper (section 4: one distribution over captions for both): "x", every
-"x plus y" and "x minus y" whose result is a digit, and sums of ones; nothing of two terms is held out. That makes 13
-captions for each digit from three up, the number that the paper gives although it lists no "x minus y", and 12 for
-zero, one and two, whose sum of ones is none or another caption.
+Train and val have the same captions, as in the paper (section 4: one distribution over captions for both): "x", every
+"x plus y" and "x minus y" whose result is a digit, and sums of ones; none of two terms is held out. These are 13
+captions for each digit from three up, the number in the paper although it lists no "x minus y", and 12 for zero, one
+and two, which have no sum of ones of their own.
 
-Test captions are longer, drawn uniformly for each length and digit, and none is a training caption: in "test-within"
-each intermediate result is a digit ("nine minus two plus one"), in "test-beyond" some is not ("nine plus nine minus
-nine").
+Test captions are longer, uniformly random for each length and digit, and none is a training caption. In "test-within"
+every intermediate result is a digit ("nine minus two plus one"), in "test-beyond" at least one is not ("nine plus nine
+minus nine").
 """
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (LABEL, SENTENCE, LOGIC, ARITHMETIC)}

@@ -15,7 +15,7 @@ from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import MNIST
 
 TRAIN_IMAGES = 55_000
-"""Of MNIST's 60,000 training images; the others validate. The paper divides MNIST too, and does not say how."""
+"""Of MNIST's 60,000 training images; the others are for validation. The paper does not state its division."""
 
 
 def mnist_part(split: str) -> CaptionedImages:
@@ -24,7 +24,7 @@ def mnist_part(split: str) -> CaptionedImages:
     Any split whose name begins with "test" has the test images.
 
     Raises:
-        UserError: MNIST can't be fetched, or is damaged.
+        UserError: MNIST cannot be fetched, or is damaged.
     """
     if split.startswith("test"):
         return MNIST.load("test")
@@ -34,7 +34,7 @@ def mnist_part(split: str) -> CaptionedImages:
 
 @dataclass(frozen=True)
 class MadeOfMnist:
-    """What every source made from MNIST's files says alike."""
+    """The facts that all data sets made from MNIST's files have in common."""
 
     home = MNIST.home
     terms = MNIST.terms
@@ -52,10 +52,10 @@ class MadeOfMnist:
 
 @dataclass(frozen=True)
 class CaptionedDigits(MadeOfMnist):
-    """Digits, each with every caption of one family that means it; training draws one of them a step.
+    """Digits, each with all captions of one kind that mean it; training draws one of them a step.
 
     Source: Angelard-Gontier et al., "Variational Encoder Decoder for Image Generation Conditioned on Captions",
-    section 3.1. The images stay grey as MNIST has them, where the paper calls them binary.
+    section 3.1. The images stay grey, as in MNIST; the paper calls them binary.
     """
 
     family: Family = FAMILIES["label"]
@@ -69,20 +69,20 @@ class CaptionedDigits(MadeOfMnist):
 
     @property
     def title(self) -> str:
-        """The family's, in a line."""
+        """The images and the kind of captions, in one line."""
         images = "all 60,000 training images of MNIST" if self.validates_on_test else "MNIST"
         return f"{images} with captions: {self.family.summary}"
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Train, val, test, and the parts of the test captions, each with all test images."""
+        """Train, val, test, and the kinds of test captions, each with all test images."""
         return self.family.splits
 
     def load(self, split: str) -> CaptionedImages:
         """The images of ``mnist_part`` (or of MNIST's own division) with the family's captions of that split.
 
         Raises:
-            UserError: MNIST can't be fetched, or is damaged.
+            UserError: MNIST cannot be fetched, or is damaged.
         """
         digits = MNIST.load("train" if split == "train" else "test") if self.validates_on_test else mnist_part(split)
         assert digits.labels is not None

@@ -1,4 +1,4 @@
-"""Captioned images in memory: what every data source gives and everything downstream reads."""
+"""``CaptionedImages``: the form in which every data set is loaded."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,42 +13,46 @@ from torch import Tensor
 class CaptionedImages:
     """Images with the captions that may describe them.
 
-    The captions are one list of distinct texts, and every image owns a contiguous stretch of it, from which training
-    draws one caption a step. The one rule covers a class name for every image (a stretch of one), five captions an
-    image (COCO) and "any sentence that means five" (a stretch shared by all images of a digit), and lets a frozen or
-    trained text encoder run once per text instead of once per image.
+    The captions are one list of distinct texts, and every image has a contiguous range of it, from which training
+    draws one caption a step. This covers a class name for every image (a range of one), five captions an image (COCO)
+    and "any sentence that means five" (a range shared by all images of a digit), and a text encoder runs once for each
+    text instead of once for each image.
     """
 
     name: str
-    """Which data, in the words of the command line, such as "fashion-mnist"."""
+    """Name of the data set, as on the command line, such as "fashion-mnist"."""
     split: str
     """"train", "val" or "test"."""
     images: UInt8[Tensor, "n channels height width"] | Float[Tensor, "n features 1 1"]
-    """Pixels, 0 to 255; or features that stand in the place of images, where a model is trained on those."""
+    """Pixels, 0 to 255; or features in the place of images, for models that are trained on those."""
     captions: Sequence[str]
     """Distinct texts."""
     caption_range: Int64[Tensor, "n 2"]
     """First and one-past-last caption of each image."""
     labels: Int64[Tensor, "n"] | None = None
-    """The class of each image, where the data has classes."""
+    """The class of each image, if the data has classes."""
     class_names: Sequence[str] = ()
-    """What the labels mean."""
+    """The name of each class."""
     conditions: Float[Tensor, "captions *condition"] | None = None
-    """What a frozen text encoder makes of each caption, where it has been computed before."""
+    """The embedding of each caption by a frozen text encoder, if it has been computed before."""
     image_conditions: Float[Tensor, "n d"] | None = None
-    """What a frozen image encoder makes of each image, where it has been computed before."""
+    """The embedding of each image by a frozen image encoder, if it has been computed before."""
     encoder: str = ""
-    """Which text encoder ``conditions`` are of, with the version of its weights."""
+    """The text encoder of ``conditions``, with the version of its weights."""
 
     def __post_init__(self) -> None:
-        """Refuses stretches that point outside the captions: they would surface as wrong text, silently."""
+        """Checks ranges and lengths, since a wrong range would silently pair images with wrong captions.
+
+        Raises:
+            ValueError: they do not fit each other.
+        """
         start, stop = self.caption_range.unbind(1)
         if len(self.images) != len(self.caption_range):
             raise ValueError(f"{len(self.images)} images but {len(self.caption_range)} caption ranges")
         if len(self.images) and (
             int(start.min()) < 0 or int(stop.max()) > len(self.captions) or bool((start >= stop).any())
         ):
-            raise ValueError("every image needs a non-empty stretch of the caption list")
+            raise ValueError("every image needs a non-empty range of the caption list")
         if self.conditions is not None and len(self.conditions) != len(self.captions):
             raise ValueError(f"{len(self.captions)} captions but {len(self.conditions)} conditions")
         if self.image_conditions is not None and len(self.image_conditions) != len(self.images):
@@ -64,7 +68,7 @@ class CaptionedImages:
         return channels, height, width
 
     def fingerprint(self) -> str:
-        """SHA-256 over all that training sees, shortened to 16 digits; stands in metrics.json."""
+        """The first 16 digits of the SHA-256 over all that training uses; recorded in metrics.json."""
         digest = hashlib.sha256()
         digest.update(repr(tuple(self.images.shape)).encode())
         _hash_rows(digest, self.images)
@@ -92,12 +96,13 @@ class CaptionedImages:
         )
 
     def followed_by(self, other: "CaptionedImages") -> "CaptionedImages":
-        """These images and then those, each with the captions it has; other's classes and encoder must be the same.
+        """These images and then those, with their captions. Labels and conditions are kept if both have them.
 
-        What only one of the two has (labels, conditions) the result has not.
+        Raises:
+            ValueError: the captions were embedded by different encoders.
         """
         if self.encoder != other.encoder:
-            raise ValueError(f"captions encoded by {self.encoder!r} and by {other.encoder!r} don't mix")
+            raise ValueError(f"captions encoded by {self.encoder!r} and by {other.encoder!r} do not mix")
         return CaptionedImages(
             self.name,
             f"{self.split}+{other.split}",
@@ -117,7 +122,7 @@ def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 
 
 def _hash_rows(digest: "hashlib._Hash", rows: Tensor) -> None:
-    # By stretches: memory-mapped rows may be more than memory holds.
+    # In chunks, since memory-mapped rows may exceed the memory.
     for stretch in torch.split(rows, 4096):
         digest.update(stretch.contiguous().numpy().tobytes())
 

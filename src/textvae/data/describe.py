@@ -1,4 +1,4 @@
-"""What a data set is: origin, terms, checksums, numbers, and a look at it."""
+"""Describes a data set: origin, terms, checksums, statistics, and a contact sheet."""
 
 from itertools import islice
 from pathlib import Path
@@ -13,14 +13,14 @@ from textvae.utils import images as pictures
 
 
 def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
-    """Facts about a data set, ready for JSON; fetches it first if it is not there.
+    """Facts about a data set as JSON values; fetches it first if it is not there.
 
     Args:
         name: as on the command line.
         sheet: where to write ``contact_sheet`` of the first split as PNG; None writes none.
 
     Raises:
-        UserError: there is no such data set, or it can't be fetched.
+        UserError: there is no such data set, or it cannot be fetched.
     """
     chosen = source(name)
     folder = chosen.fetch()
@@ -37,7 +37,7 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
     for split in chosen.splits:
         images = chosen.load(split)
         facts["splits"][split] = numbers(images)
-        # Embeddings in the place of pixels have no looks.
+        # Embeddings in the place of pixels cannot be shown.
         if sheet is not None and split == chosen.splits[0] and images.images.dtype is torch.uint8:
             about = {"data": chosen.name, "split": split, "terms": chosen.terms}
             pictures.save_image(contact_sheet(images), sheet, about)
@@ -48,7 +48,7 @@ def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
 def numbers(images: CaptionedImages) -> dict[str, Any]:
     """Counts, (channels, height, width), mean and standard deviation of pixels in [0, 1], fingerprint.
 
-    Of embeddings in the place of pixels, mean and standard deviation are those of their numbers.
+    For embeddings in the place of pixels, mean and standard deviation of their numbers.
     """
     facts: dict[str, Any] = {
         "images": len(images),
@@ -70,7 +70,7 @@ def _embeddings(images: CaptionedImages) -> dict[str, float]:
 
 def _pixels(images: CaptionedImages) -> dict[str, float]:
     total, squares = 0, 0
-    # In whole numbers, hence exact, and by stretches, hence in little memory.
+    # In integers, hence exact, and in chunks, hence in little memory.
     for start in range(0, len(images), 4096):
         pixels = images.images[start : start + 4096].int()
         total += int(pixels.sum())

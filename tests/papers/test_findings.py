@@ -151,6 +151,6 @@ def test_paper_d_says_what_each_model_does_on_longer_sums_and_what_figure_3_meas
     assert "scores 0.148 on training and 0.142 on validation captions" in told
     assert "score 0.141 that way and 0.995 with the labels in place" in told
     ours = {"generation": {"caption_accuracy": {"seen": 1.0, "test-within": 0.9, "test-beyond": 0.8}}}
-    assert "ours 1.000, 0.900, 0.800." in conclusions.paper_d(stored | {"caption-prior-arithmetic": ours})
+    assert "ours, 1.000, 0.900, 0.800." in conclusions.paper_d(stored | {"caption-prior-arithmetic": ours})
     # Without the authors' weights nothing is said of figure 3.
     assert "figure 3" not in conclusions.paper_d({"caption-prior-arithmetic": ours})

@@ -106,7 +106,7 @@ def paper_d(stored: Stored) -> str:
         "the authors' released weights": AUTHORS_D,
         "`caption-rnn-arithmetic`, the reading of the text,": "caption-rnn-arithmetic",
         "`caption-rnn-arithmetic-code`, the reading of the program,": "caption-rnn-arithmetic-code",
-        "`caption-prior-arithmetic`, ours": "caption-prior-arithmetic",
+        "`caption-prior-arithmetic`, ours,": "caption-prior-arithmetic",
     }
     return _told(
         [
@@ -132,7 +132,7 @@ def _generalisation(stored: Stored, models: Mapping[str, str]) -> str:
         if all(found):
             told.append(f"{title} {', '.join(map(_spread, found))}")
     what = (
-        "judge accuracy on training captions, on longer sums of which every intermediate result is a digit, and on other "
+        "judge accuracy on training captions, on longer sums whose every intermediate result is a digit, and on other "
         "longer sums, where chance is 0.1"
     )
     return f"{what}: {'; '.join(told)}" if told else ""

@@ -2,12 +2,14 @@
 
 Examples:
     >>> import textvae
-    >>> model = textvae.TextToImage.load("fashion")            # a model that ships, or a run folder
+    >>> model = textvae.TextToImage.load("fashion")             # a model that ships, or a run folder
     >>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
+    >>> run = textvae.train("label-conv", out="runs/garments")  # a recipe, your own or one of list_recipes()
+    >>> textvae.evaluate(run)                                  # metrics, with the protocol
 
 Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
-Training: sweep, Recipe, Run, open_run, Callback, Training.
-Data: prepare, describe_data, CaptionedImages.
+Training: train, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, choose_execution.
+Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
 Everything a user can put right is raised as a UserError, with its cause and its cure.
 """
 
@@ -19,16 +21,28 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from textvae.data.captioned_images import CaptionedImages
     from textvae.data.describe import describe as describe_data
+    from textvae.data.in_memory import captioned_images
     from textvae.editing import Edit, edit, inpaint, interpolate, save_gif
     from textvae.evaluation.captioning import RankedCaption, rank_captions
     from textvae.experiment.callbacks import Callback
     from textvae.experiment.stages import Stage
     from textvae.experiment.sweep import sweep_setting as sweep
+    from textvae.library import (
+        add_data,
+        evaluate,
+        list_data,
+        list_models,
+        list_recipes,
+        load_data,
+        reproduce,
+        train,
+    )
     from textvae.models.base import TextVAE
     from textvae.pipeline import TextToImage
     from textvae.preparation.prepare import prepare
     from textvae.priors import SamplingOptions
     from textvae.recipes.recipe import FlowStage, Recipe
+    from textvae.recipes.resolve import resolve
     from textvae.runs.metrics import Metrics
     from textvae.runs.run import Run, open_run
     from textvae.text.base import TextEncoder
@@ -36,21 +50,26 @@ if TYPE_CHECKING:
     from textvae.text.labels import LabelText
     from textvae.training.config import TrainerConfig
     from textvae.training.loop import Step, Training
+    from textvae.utils.device import choose_execution
     from textvae.utils.errors import UserError
 
 _SOURCES = {
     "CaptionedImages": "data.captioned_images",
     "describe_data": "data.describe:describe",
+    "captioned_images": "data.in_memory",
     **dict.fromkeys(("Edit", "edit", "inpaint", "interpolate", "save_gif"), "editing"),
     **dict.fromkeys(("RankedCaption", "rank_captions"), "evaluation.captioning"),
     "Callback": "experiment.callbacks",
     "Stage": "experiment.stages",
     "sweep": "experiment.sweep:sweep_setting",
+    **dict.fromkeys(("add_data", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
+    **dict.fromkeys(("load_data", "reproduce", "train"), "library"),
     "TextVAE": "models.base",
     "TextToImage": "pipeline",
     "prepare": "preparation.prepare",
     "SamplingOptions": "priors",
     **dict.fromkeys(("FlowStage", "Recipe"), "recipes.recipe"),
+    "resolve": "recipes.resolve",
     "Metrics": "runs.metrics",
     **dict.fromkeys(("Run", "open_run"), "runs.run"),
     "TextEncoder": "text.base",
@@ -58,6 +77,7 @@ _SOURCES = {
     "LabelText": "text.labels",
     "TrainerConfig": "training.config",
     **dict.fromkeys(("Step", "Training"), "training.loop"),
+    "choose_execution": "utils.device",
     "UserError": "utils.errors",
 }
 """The module of each public name, imported at its first use: importing torch takes more than a second, which
@@ -84,15 +104,26 @@ __all__ = [
     "Training",
     "UserError",
     "__version__",
+    "add_data",
+    "captioned_images",
+    "choose_execution",
     "describe_data",
     "edit",
+    "evaluate",
     "inpaint",
     "interpolate",
+    "list_data",
+    "list_models",
+    "list_recipes",
+    "load_data",
     "open_run",
     "prepare",
     "rank_captions",
+    "reproduce",
+    "resolve",
     "save_gif",
     "sweep",
+    "train",
 ]
 
 

@@ -22,7 +22,7 @@ class Callback:
     """
 
     def on_step(self, stage: Stage, step: Step) -> None:
-        """Called after each training step. ``float(step.loss.total)`` waits for the device; avoid it on a GPU."""
+        """Called after each training step. ``step.loss.total.item()`` waits for the device; avoid it on a GPU."""
 
     def on_epoch(self, stage: Stage, row: Mapping[str, Any]) -> Mapping[str, float] | None:
         """Called after each epoch.

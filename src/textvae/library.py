@@ -1,0 +1,190 @@
+"""The functions that ``import textvae`` offers: what each verb of the command line does, as one call."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from textvae import data as data_sets
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.in_memory import InMemory
+from textvae.data.prepared import prepared_names
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.experiment.callbacks import Callback
+from textvae.experiment.train import train_recipe
+from textvae.papers.reproduce import Places, reproduce_paper
+from textvae.recipes import RECIPES
+from textvae.recipes.resolve import RecipeLike, resolve
+from textvae.runs.card import write_card
+from textvae.runs.metrics import Metrics
+from textvae.runs.run import METRICS, Run, is_shipped, open_run, shipped_models
+from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
+from textvae.utils.progress import say
+
+
+def train(
+    recipe: RecipeLike,
+    out: str | Path | None = None,
+    data: str | None = None,
+    preset: str | None = None,
+    prior: Literal["own", "flow"] | None = None,
+    model: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    flow: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    sample_every: int = 5,
+    callbacks: Sequence[Callback] = (),
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int = 0,
+) -> Run:
+    """Trains a recipe into a run folder. The same call again resumes, or finds the training complete.
+
+    Examples:
+        >>> run = textvae.train("label-conv", out="runs/garments", trainer={"epochs": 5})
+        >>> textvae.TextToImage.load(run)("a dress")
+
+    Args:
+        recipe: the name of a recipe (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or
+            ``FILE.py:FUNCTION``.
+        out: the run folder; default: runs/NAME.
+        data: another data set than the recipe's, by name.
+        preset: one of the recipe's presets, such as "tiny".
+        prior: "flow" adds a flow prior to a recipe without one, "own" leaves out a recipe's flow prior.
+        model: settings of the model in place of the recipe's, by name.
+        trainer: settings of the training (``TrainerConfig``) in place of the recipe's, by name.
+        flow: settings of the flow prior in place of the recipe's, nested as in ``FlowStage``:
+            {"trainer": {"epochs": 3}}.
+        limit: train on this many images only, from the start of the training set.
+        sample_every: epochs between two updates of samples.png.
+        callbacks: called after each step, epoch and checkpoint; see ``Callback``.
+        device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
+        precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
+        threads: CPU threads; 0 takes all cores that this process may use.
+
+    Returns:
+        The run, complete.
+
+    Raises:
+        UserError: a name or a setting is unknown, the folder holds another training, or the training diverged.
+        KeyboardInterrupt: the training was interrupted. Its state is saved; the same call resumes it.
+    """
+    parts = {"model": model, "trainer": trainer, "flow": flow}
+    overrides = {part: settings for part, settings in parts.items() if settings is not None}
+    chosen = resolve(recipe, preset, data, overrides, prior)
+    folder = Path("runs") / chosen.name if out is None else Path(out)
+    execution = choose_execution(device, precision, threads)
+    for reason in execution.reasons:
+        say(reason)
+    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks):
+        raise KeyboardInterrupt
+    return open_run(folder, chosen)
+
+
+def evaluate(
+    model: str | Path | Run,
+    num_samples: int | None = None,
+    importance_samples: int = 64,
+    seed: int = 0,
+    out: str | Path | None = None,
+    clip: str = "",
+    device: str = "cpu",
+    precision: Precision = "fp32",
+) -> Metrics:
+    """Measures a model on the test images of its data set, and writes metrics.json and the model card.
+
+    Examples:
+        >>> textvae.evaluate("fashion", num_samples=1000).to_dict()["generation"]["judge_accuracy"]
+
+    Args:
+        model: a run folder, the name of a model that ships with textvae, or an open ``Run``.
+        num_samples: test images to reconstruct, and pictures to draw; default: all, at most 10,000.
+        importance_samples: posterior draws an image for the importance-weighted bound on the likelihood.
+        seed: seed of the first drawn picture and of the posterior draws.
+        out: file to write the metrics to; default: metrics.json in the run folder, nothing for a shipped model.
+        clip: the CLIP model that scores photographs: its name on the hub, or a folder.
+        device: as in ``train``.
+        precision: arithmetic of drawing.
+
+    Raises:
+        UserError: there is no such model, or more samples are asked for than there are test images.
+    """
+    run = model if isinstance(model, Run) else open_run(model)
+    on = choose_device(device)
+    metrics = evaluate_run(
+        run, on, num_samples, importance_samples, seed, clip=clip, precision=choose_precision(precision, on)
+    )
+    if out is not None:
+        metrics.write(Path(out))
+    elif not is_shipped(run):
+        metrics.write(run.path / METRICS)
+        write_card(run)
+    return metrics
+
+
+def reproduce(
+    paper: Literal["a", "b", "c", "d", "flow"],
+    runs: str | Path = "runs",
+    num_samples: int = 10_000,
+    only: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Trains and measures the rows of a paper's tables, and writes a report to RUNS/results.
+
+    Args:
+        paper: which paper; "flow" for the recipes that go beyond them.
+        runs: folder of the run folders; what is trained or measured there already is not repeated.
+        num_samples: test images, and pictures, of each measurement.
+        only: rows by name; default: all.
+
+    Returns:
+        "rows" (the measured numbers by row), "report" (the file) and "table" (the paper's part of it).
+    """
+    return reproduce_paper(paper, Path(runs), Places.under(Path(runs) / "results"), num_samples, only)
+
+
+def load_data(name: str, split: str = "train") -> CaptionedImages:
+    """A split of a data set, which is fetched first if it is not there.
+
+    Examples:
+        >>> images = textvae.load_data("fashion-mnist", "test")
+
+    Args:
+        name: a data set (``textvae.list_data()``), or the folder of a prepared set.
+        split: "train", "test" or, where there is one, "val".
+
+    Raises:
+        UserError: there is no such data set or split, it cannot be fetched, or its files are damaged.
+    """
+    return data_sets.load(name, split)
+
+
+def add_data(name: str, train: CaptionedImages, test: CaptionedImages, val: CaptionedImages | None = None) -> None:
+    """Makes images of your own known by a name, for this process: recipes, ``train`` and ``evaluate`` then find them.
+
+    A recipe in a file of its own calls this in the file, so that the command line knows the data, too.
+
+    Examples:
+        >>> textvae.add_data("shapes", textvae.captioned_images(pictures, captions), test)
+
+    Args:
+        name: the name, as in ``Recipe.data``.
+        train: training images; see ``captioned_images``.
+        test: images for ``evaluate``.
+        val: images for validation, where a recipe holds some out; default: the end of the training images.
+    """
+    splits = {"train": train, "test": test} | ({} if val is None else {"val": val})
+    data_sets.SOURCES[name] = InMemory(name, splits)
+
+
+def list_recipes() -> list[str]:
+    """The names of the recipes that come with textvae."""
+    return list(RECIPES)
+
+
+def list_models() -> list[str]:
+    """The names of the models that ship with textvae."""
+    return sorted(shipped_models())
+
+
+def list_data() -> list[str]:
+    """The names of the data sets: those that are fetched, those that were added, and those prepared on this machine."""
+    return [*data_sets.SOURCES, *prepared_names()]

@@ -40,6 +40,7 @@ def bits(pictures) -> list[bytes]:
     return [picture.tobytes() for picture in pictures]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "first", "second"), [("labels", "a dress", "a bag"), ("words", "red", "white flower")]
 )
@@ -65,6 +66,7 @@ def test_interpolation_of_numbers_needs_no_flow_and_of_words_does(labels, words)
     assert led != bits(editing.interpolate(words, "red", "white", frames=3, seed=3, guidance_scale=1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [8, 16])
 def test_an_interpolation_moves_evenly(frames):
     # At evenly spaced weights, the largest change between neighbours is 3 to 5 times the mean.
@@ -92,6 +94,7 @@ def picture() -> torch.Tensor:
     return torch.randint(0, 256, (1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
 
 
+@pytest.mark.slow
 def test_an_edit_to_the_same_words_changes_nothing_and_to_others_something(labels):
     same = editing.edit(labels, picture(), "a dress", "a dress", guidance_scale=1.0)
     assert same.change < 0.01 < same.fresh_change
@@ -114,6 +117,7 @@ def test_completion_keeps_what_is_given_and_never_looks_into_the_hole(labels):
     assert bits(editing.inpaint(labels, hidden, hole, "a dress", num_images=3)) == bits(filled)
 
 
+@pytest.mark.slow
 def test_pil_images_give_what_tensors_give(labels):
     given, hole = picture(), torch.zeros(28, 28, dtype=torch.bool)
     hole[10:, 5:20] = True

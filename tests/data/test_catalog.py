@@ -35,6 +35,7 @@ def run(capsys, *words: object) -> str:
     return out
 
 
+@pytest.mark.slow
 def test_one_entry_is_all_that_a_set_needs(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(PHOTOGRAPHS, "blocks", BLOCKS)
     monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path / "data"))

@@ -55,6 +55,7 @@ MEASURES: dict[str, Callable[[CaptionedImages], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURES)
 def test_no_more_than_a_chunk_is_converted_at_once(images, name):
     assert images.images.numel() > 10 * LIMIT

@@ -125,6 +125,7 @@ def test_the_condition_matters_and_zero_says_nothing(config):
     assert model.loss(images, none).total.isfinite()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", FAMILIES)
 def test_log_weights_average_to_the_elbo(config):
     model = built(config)

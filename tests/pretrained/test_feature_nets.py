@@ -96,6 +96,7 @@ def test_efficientnet_pads_below_and_right_like_tensorflow() -> None:
     assert conv(torch.ones(1, 1, 5, 5))[0, 0].tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
 
 
+@pytest.mark.slow
 def test_inception_reads_both_ends_of_the_range() -> None:
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(-1, -1, 28, 28)
     prepared = inception.prepare(images)

@@ -21,6 +21,7 @@ digits = st.integers(0, 9)
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 class TestFamilies:
+    @pytest.mark.slow
     def test_captions_parse_back_to_their_digit(self, family):
         for split in family.splits:
             for caption, digit in family.captions(split):

@@ -115,6 +115,7 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
         runs: Path = Path("runs"),
         num_samples: int = 10_000,
         repository: Path | None = None,
+        tables_only: bool = False,
     ) -> Result:
         """Train and measure the rows of a paper's tables, then write RESULTS.md from what was measured.
 
@@ -126,10 +127,14 @@ def reproduce(arguments: list[str]) -> tuple[Result, str]:
             runs: Folder of the run folders; what is trained or measured there already is not done again.
             num_samples: Test images, and samples, of each measurement.
             repository: Root of a clone, to renew what it ships; else the results go to RUNS/results.
+            tables_only: Only write RESULTS.md from the stored metrics: nothing is trained, measured or drawn.
         """
-        from textvae.papers.reproduce import Places, reproduce_paper
+        from textvae.papers.reproduce import reproduce_paper
+        from textvae.papers.results import Places, section, write_results
 
         places = Places.of_repository(repository) if repository else Places.under(runs / "results")
+        if tables_only:
+            return {"report": str(places.report), "table": section(paper, write_results(places))}
         return reproduce_paper(paper, runs, places, num_samples, only)
 
     result: Result = parsed("reproduce", options, arguments)

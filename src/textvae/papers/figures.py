@@ -1,53 +1,65 @@
-"""The papers' figures, redrawn from our runs."""
+"""The papers' figures, redrawn from our runs; the same kinds of figures for our own models."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from textvae import data
 from textvae.editing import edit, inpaint, interpolate
 from textvae.evaluation.judges import ClassifierJudge, classifier_judge
+from textvae.papers.plots import Points, plot
+from textvae.papers.rows import NEAREST
+from textvae.papers.stored import Stored
 from textvae.pipeline import TextToImage
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run, read_history
 from textvae.text.base import NONE
-from textvae.utils.images import INK, PAPER, grid, save_image, to_pil
+from textvae.utils.images import PAPER, grid, save_image, to_pil
 
 COLUMNS = 12
-CURVES = (
-    *((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207)),
-    *((140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34)),
-)
-"""Colours of curves, in order."""
-GRID = (225, 225, 225)
-CURVED = {
-    "frechet_judge": "Frechet distance, judge features",
+JUDGED = 200
+"""Images per class for the judge accuracy beside each row."""
+PLOTTED = {
+    "frechet_judge": "Fréchet distance, judge's features",
     "judge_accuracy": "judge accuracy",
-    "frechet_efficientnet-lite0": "Frechet distance, efficientnet-lite0",
+    "frechet_efficientnet-lite0": "Fréchet distance, efficientnet-lite0",
     "retrieval_precision": "retrieval precision",
 }
-"""What is drawn over guidance and steps."""
-NEAREST = {"flowers": "flowers102-clip-latent-64-concat", "products": "products-clip-dual-64-text-dropout"}
-"""The papers' model whose samples are nearest to real photographs (RESULTS.md), by the set: what ours stand beside."""
-JUDGED = 200
-"""Samples a row whose share of correct verdicts is lettered beside it."""
+"""Measures plotted over guidance and over evaluations, with their titles."""
 
 
-def draw(paper: str, runs: Mapping[str, Run], folder: Path, stored: Mapping[str, Any]) -> None:
-    """Draws the figures of a paper into a folder: pictures by these runs, and the curves of all that was ever measured.
-
-    ``stored`` has the metrics of all rows, so that measuring one of them anew keeps the others' curves.
-    """
+def draw(paper: str, runs: Mapping[str, Run], folder: Path) -> None:
+    """Draws the figures of a paper that show images or training histories of the given runs into a folder."""
     _FIGURES[paper](runs, folder)
-    measured_curves({name: metrics["curves"] for name, metrics in stored.items() if "curves" in metrics}, folder)
+
+
+def draw_curves(stored: Stored, folder: Path) -> None:
+    """Draws how guidance, steps and edits affect our models (``evaluation.curves``), from all stored metrics."""
+    found = {name: metrics["curves"] for name, metrics in stored.items() if "curves" in metrics}
+
+    def points(kind: str, x: str, y: str) -> dict[str, Points]:
+        curves = {name: curve[kind] for name, curve in found.items() if kind in curve and y in curve[kind][0]}
+        return {name: [(float(row[x]), row[y]) for row in rows] for name, rows in curves.items()}
+
+    for key, title in PLOTTED.items():
+        stem = key.replace("_", "-")
+        guided = points("guidance", "guidance", key)
+        if not guided:
+            continue
+        plot(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance scale")
+        solver, few_step = points("solver", "evaluations", key), points("strides", "evaluations", key)
+        both = f"{title}; thin: solver, bold: few-step sampling"
+        plot(both, solver, few_step, folder / f"flow-steps-{stem}.png", "evaluations of the network")
+    if kept := points("edits", "guidance", "kept"):
+        changed = points("edits", "guidance", "changed")
+        title = "edits; thin: fraction kept, bold: fraction that shows the new caption"
+        plot(title, kept, changed, folder / "flow-edit-balance.png", "guidance scale")
 
 
 def class_rows(run: Run, path: Path, with_none: bool) -> None:
-    """Paper a, figure 5: a row of samples for each class, with the judge's accuracy on that class beside its name."""
+    """Paper a, figure 5: a row of samples for each class, with the judge accuracy for that class."""
     generator = TextToImage.load(run)
     names = list(run.recipe.prompts) if with_none else [name for name in run.recipe.prompts if name != NONE]
     judge = classifier_judge(run.recipe.data, torch.device("cpu"))
@@ -76,207 +88,41 @@ def reconstructions(run: Run, path: Path) -> None:
     save_image(grid(pictures, ["test image", "reconstruction"]), path, {"model": run.name})
 
 
-def phrase(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> None:
-    """Samples for phrases, a row each (paper b, figure 3: "Make a dress")."""
+def samples(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) -> None:
+    """A row of samples for each prompt (paper b, figure 3: "Make a dress")."""
     pictures = TextToImage.load(run)(prompts, columns)
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
-    # Small pictures enlarged; large ones are large enough, and would fill megabytes.
+    # Only small images are enlarged: large ones would make files of megabytes.
     scale = 2 if pictures[0].height <= 64 else 1
     save_image(grid(rows, prompts, scale), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
-Points = Sequence[tuple[float, float]]
-"""Of a curve: epoch and value."""
-
-
-def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
-    """Paper d, figure 2: a loss term over epochs, in training (thin) and on the validation images (bold)."""
-    thin, bold = {}, {}
-    for name, run in runs.items():
-        rows = read_history(run.path)
-        per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
-        # The first hundred steps are so far up that they would flatten all the rest.
-        thin[name] = [(row["step"] / per_epoch, row["loss"][term]) for row in rows[1:]]
-        bold[name] = [(float(row["epoch"]), row["validation"][term]) for row in rows if "validation" in row]
-    curves(f"{term}, nats an image; bold: validation", thin, bold, path)
-
-
-def watched_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) -> None:
-    """Paper d, figure 3: judge accuracy while training, on seen captions (thin) and on unseen ones (bold).
-
-    Only ``reproduce`` watches; runs that were trained otherwise are left out.
-    """
-    histories = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
-    rows = {name: history for name, history in histories.items() if history}
-    if not rows:
-        return
-    thin = {name: [(float(row["epoch"]), row["watched"][seen]) for row in kept] for name, kept in rows.items()}
-    bold = {name: [(float(row["epoch"]), row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
-    curves(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
-
-
-def curves(title: str, thin: Mapping[str, Points], bold: Mapping[str, Points], path: Path, axis: str = "epoch") -> None:
-    """Draws two families of curves over epochs (or whatever is ``axis`` says), a colour for each name."""
-    width, height, margin, names = 720, 400, 48, 200
-    canvas = Image.new("RGB", (width + names, height), PAPER)
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
-    everything = [point for family in (thin, bold) for points in family.values() for point in points]
-    low, high = min(value for _, value in everything), max(value for _, value in everything)
-    last = float(max(epoch for epoch, _ in everything))
-
-    def place(epoch: float, value: float) -> tuple[float, float]:
-        across = margin + (width - 2 * margin) * epoch / last
-        return across, margin + (height - 2 * margin) * (high - value) / max(high - low, 1e-9)
-
-    for value in _ticks(low, high):
-        pen.line([place(0.0, value), place(last, value)], GRID)
-        pen.text((margin - 6, place(0.0, value)[1]), f"{value:g}", INK, font=font, anchor="rm")
-    for value in _ticks(0.0, last):
-        pen.text((place(value, low)[0], height - margin + 6), f"{value:g}", INK, font=font, anchor="ma")
-    pen.line([place(0.0, high), place(0.0, low), place(last, low)], INK)
-    pen.text((width - margin, height - margin + 24), axis, INK, font=font, anchor="ra")
-    pen.text((margin, 8), title, INK, font=font)
-    for number, name in enumerate(dict.fromkeys([*thin, *bold])):
-        colour = CURVES[number % len(CURVES)]
-        pen.line([place(x, y) for x, y in thin.get(name, ())], colour)
-        pen.line([place(x, y) for x, y in bold.get(name, ())], colour, width=3)
-        pen.text((width - margin + 12, margin + 16 * number), name, colour, font=font)
-    save_image(canvas, path, {"model": ", ".join(dict.fromkeys([*thin, *bold])), "title": title})
-
-
-def measured_curves(found: Mapping[str, Any], folder: Path) -> None:
-    """What guidance, steps and edits buy, by the name of the row (``sampling_curves``)."""
-
-    def points(kind: str, over: str, key: str) -> dict[str, Points]:
-        kinds = {name: curve[kind] for name, curve in found.items() if kind in curve and key in curve[kind][0]}
-        return {name: [(float(row[over]), row[key]) for row in rows] for name, rows in kinds.items()}
-
-    for key, title in CURVED.items():
-        stem = key.replace("_", "-")
-        guided = points("guidance", "guidance", key)
-        if not guided:
-            continue
-        curves(title, {}, guided, folder / f"flow-guidance-{stem}.png", "guidance")
-        thin, bold = points("solver", "evaluations", key), points("strides", "evaluations", key)
-        what = f"{title}; thin: solver, bold: learned strides"
-        curves(what, thin, bold, folder / f"flow-steps-{stem}.png", "evaluations")
-    if kept := points("edits", "guidance", "kept"):
-        title = "edits; thin: share kept, bold: share that shows the new words"
-        curves(title, kept, points("edits", "guidance", "changed"), folder / "flow-edit-balance.png", "guidance")
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """At most six round numbers between the two, evenly apart."""
-    rough = max(high - low, 1e-9) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough)
-    return [round(step * n, 9) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
-    """Samples for the recipe's prompts, and reconstructions (papers a, figures 3, 4, 6; b, 4 to 6; c, 3 and 5).
-
-    The photographs are not ours to hand on: test images and what is left of them stay in the run folder.
-    """
-    for name, run in runs.items():
-        side = data.load(run.recipe.data, "test").image_shape[1]
-        phrase(run, run.recipe.prompts, folder / f"{name}.png", 8 if side <= 64 else 4)
-        reconstructions(run, run.path / "reconstructions.png")
-
-
-def _split(runs: Mapping[str, Run]) -> tuple[dict[str, Run], dict[str, Run]]:
-    """Runs on 28-pixel images, and those on photographs."""
-    photographs = {name: run for name, run in runs.items() if data.load(run.recipe.data, "test").image_shape[0] == 3}
-    return {name: run for name, run in runs.items() if name not in photographs}, photographs
-
-
-def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
-    small, photographs = _split(runs)
-    for name, run in small.items():
-        class_rows(run, folder / f"{name}.png", with_none=True)
-    _photographs(photographs, folder)
-
-
-def _paper_b(runs: Mapping[str, Run], folder: Path) -> None:
-    small, photographs = _split(runs)
-    for name, run in small.items():
-        class_rows(run, folder / f"{name}.png", with_none=False)
-        reconstructions(run, folder / f"{name}-reconstructions.png")
-    _photographs(photographs, folder)
-    if "label-conv" in small:
-        phrase(small["label-conv"], ("Make a dress", "an ankle boot", "a shirt"), folder / "label-conv-phrases.png")
-
-
-def _paper_c(runs: Mapping[str, Run], folder: Path) -> None:
-    _photographs(runs, folder)
-    # Figure 4 is the whole loss; here its largest term, which all recipes have.
-    for size in (64, 128):
-        if some := {name: run for name, run in runs.items() if name.startswith(f"clip-dual-{size}")}:
-            loss_curves(some, "reconstruction", folder / f"paper-c-loss-curves-{size}.png")
-
-
-def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
-    for name, run in runs.items():
-        # Figure 4: rows of samples for test captions, which no training image has.
-        captions = data.load(run.recipe.data, "test").captions
-        few = [captions[i * len(captions) // 10] for i in range(10)]
-        phrase(run, tuple(few), folder / f"{name}.png", COLUMNS)
-    # The curves of figures 2 and 3 are of the four families; ablations would crowd them.
-    families = {name: run for name, run in runs.items() if name == run.recipe.name and "-arithmetic" in name}
-    if families:
-        loss_curves(families, "reconstruction", folder / "paper-d-loss-curves.png")
-        watched_curves(families, "seen", "test-within", folder / "paper-d-judge-accuracy.png")
-
-
-def _flow(runs: Mapping[str, Run], folder: Path) -> None:
-    small, photographs = _split(runs)
-    _photographs(photographs, folder)
-    for name, run in small.items():
-        phrase(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
-    if "latent-flow-fashion" in runs:
-        play_figures(runs["latent-flow-fashion"], folder)
-    if "latent-flow-flowers" in runs:
-        ways = (("a red flower", "a white flower"), ("a purple flower", "a yellow flower"))
-        ways_between(runs["latent-flow-flowers"], ways, folder / "flowers-interpolate.png")
-        changes = (
-            ("a flower with pink petals and a yellow center", "a flower with white petals and a yellow center"),
-            ("a red flower", "a purple flower"),
-            ("a white flower with large round petals", "an orange flower with large round petals"),
-        )
-        drawn_edits(runs["latent-flow-flowers"], changes, folder / "flowers-edit.png")
-    pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in NEAREST.items()]
-    if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
-        beside(both, folder / "photographs-beside.png")
-
-
-def beside(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:
-    """What two models draw of the same phrases, a row each: of a pair, the first model left and the other right."""
+def side_by_side(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:
+    """Samples of two models for the same prompts: of each pair, the first model left and the second right."""
     drawn: list[list[Image.Image]] = []
     titles: list[str] = []
     for left, right in pairs:
         prompts = right.recipe.prompts[:rows]
         sides = [TextToImage.load(run)(prompts, columns) for run in (left, right)]
-        empty = Image.new("RGB", sides[0][0].size, PAPER)
+        gap = Image.new("RGB", sides[0][0].size, PAPER)
         for row in range(0, len(sides[0]), columns):
-            drawn.append([*sides[0][row : row + columns], empty, *sides[1][row : row + columns]])
+            drawn.append([*sides[0][row : row + columns], gap, *sides[1][row : row + columns]])
         titles += prompts
-    names = {run.name for pair in pairs for run in pair}
-    save_image(
-        grid(drawn, titles, 1), path, {"model": ", ".join(sorted(names)), "seed": "0", "prompt": " | ".join(titles)}
-    )
+    names = sorted({run.name for pair in pairs for run in pair})
+    save_image(grid(drawn, titles, 1), path, {"model": ", ".join(names), "seed": "0", "prompt": " | ".join(titles)})
 
 
-def ways_between(run: Run, ways: Sequence[tuple[str, str]], path: Path) -> None:
-    """From one phrase to another in 16 pictures, a row for each pair, each of its own seed."""
+def interpolations(run: Run, ends: Sequence[tuple[str, str]], path: Path) -> None:
+    """16 images from one prompt to another, a row for each pair of prompts, each with its own seed."""
     generator = TextToImage.load(run)
-    rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ways)]
-    save_image(grid(rows, [f"{a} to {b}" for a, b in ways]), path, {"model": run.name})
+    rows = [interpolate(generator, first, second, 16, seed) for seed, (first, second) in enumerate(ends)]
+    save_image(grid(rows, [f"{a} to {b}" for a, b in ends]), path, {"model": run.name})
 
 
-def drawn_edits(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictures: int = 4) -> None:
-    """What the model drew, and beside each what other words make of it: a row a change, seeds from 0 up.
+def edited_samples(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictures: int = 4) -> None:
+    """Samples for one prompt, each beside its edit by another: a row for each change, seeds from 0.
 
-    Photographs are not ours to show; what is drawn is.
+    For models of photographs, whose test images cannot be shown.
     """
     generator = TextToImage.load(run)
     rows, titles = [], []
@@ -289,12 +135,12 @@ def drawn_edits(run: Run, changes: Sequence[tuple[str, str]], path: Path, pictur
     save_image(grid(rows, titles), path, {"model": run.name, "prompt": " | ".join(a for _, a in changes)})
 
 
-def play_figures(run: Run, folder: Path) -> None:
-    """Interpolations, edits and completions by a model of garments, of test images."""
+def garment_edits(run: Run, folder: Path) -> None:
+    """Interpolations, edits and inpaintings of test images by a model of garments."""
     generator = TextToImage.load(run)
     names = run.recipe.prompts
-    ways = (("ankle boot", "sneaker"), ("dress", "coat"), ("t-shirt", "bag"))
-    ways_between(run, ways, folder / "flow-interpolate.png")
+    ends = (("ankle boot", "sneaker"), ("dress", "coat"), ("t-shirt", "bag"))
+    interpolations(run, ends, folder / "flow-interpolate.png")
     facts = {"model": run.name}
     images = data.load(run.recipe.data, "test").first(200)
     assert images.labels is not None
@@ -310,6 +156,108 @@ def play_figures(run: Run, folder: Path) -> None:
         pictures = inpaint(generator, first_of[name], hole, name, 8)
         filled.append([*to_pil(torch.stack([first_of[name], first_of[name].masked_fill(hole, 127)])), *pictures])
     save_image(grid(filled, ["shirt", "ankle boot", "bag"]), folder / "flow-complete.png", facts)
+
+
+def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
+    """Paper d, figure 2: a loss term over epochs, on training images (thin) and on validation images (bold)."""
+    thin, bold = {}, {}
+    for name, run in runs.items():
+        rows = read_history(run.path)
+        per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
+        # The loss of the first steps is so high that it would flatten the rest.
+        thin[name] = [(row["step"] / per_epoch, row["loss"][term]) for row in rows[1:]]
+        bold[name] = [(float(row["epoch"]), row["validation"][term]) for row in rows if "validation" in row]
+    plot(f"{term}, nats per image; thin: training, bold: validation", thin, bold, path)
+
+
+def accuracy_curves(runs: Mapping[str, Run], seen: str, unseen: str, path: Path) -> None:
+    """Paper d, figure 3: judge accuracy during training, for captions of training (thin) and unseen ones (bold).
+
+    Only ``reproduce`` measures it; runs that were trained otherwise are left out.
+    """
+    histories = {name: [row for row in read_history(run.path) if "watched" in row] for name, run in runs.items()}
+    rows = {name: history for name, history in histories.items() if history}
+    if not rows:
+        return
+    thin = {name: [(float(row["epoch"]), row["watched"][seen]) for row in kept] for name, kept in rows.items()}
+    bold = {name: [(float(row["epoch"]), row["watched"][unseen]) for row in kept] for name, kept in rows.items()}
+    plot(f"judge accuracy; thin: {seen}, bold: {unseen} captions", thin, bold, path)
+
+
+def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
+    """Samples for the recipe's prompts, and reconstructions (papers a, figures 3, 4, 6; b, 4 to 6; c, 3 and 5).
+
+    Reconstructions show test photographs, which may not be published: they stay in the run folder.
+    """
+    for name, run in runs.items():
+        side = data.load(run.recipe.data, "test").image_shape[1]
+        samples(run, run.recipe.prompts, folder / f"{name}.png", 8 if side <= 64 else 4)
+        reconstructions(run, run.path / "reconstructions.png")
+
+
+def _split(runs: Mapping[str, Run]) -> tuple[dict[str, Run], dict[str, Run]]:
+    """Runs on grey images, and runs on photographs."""
+    photographs = {name: run for name, run in runs.items() if data.load(run.recipe.data, "test").image_shape[0] == 3}
+    return {name: run for name, run in runs.items() if name not in photographs}, photographs
+
+
+def _paper_a(runs: Mapping[str, Run], folder: Path) -> None:
+    grey, photographs = _split(runs)
+    for name, run in grey.items():
+        class_rows(run, folder / f"{name}.png", with_none=True)
+    _photographs(photographs, folder)
+
+
+def _paper_b(runs: Mapping[str, Run], folder: Path) -> None:
+    grey, photographs = _split(runs)
+    for name, run in grey.items():
+        class_rows(run, folder / f"{name}.png", with_none=False)
+        reconstructions(run, folder / f"{name}-reconstructions.png")
+    _photographs(photographs, folder)
+    if "label-conv" in grey:
+        samples(grey["label-conv"], ("Make a dress", "an ankle boot", "a shirt"), folder / "label-conv-phrases.png")
+
+
+def _paper_c(runs: Mapping[str, Run], folder: Path) -> None:
+    _photographs(runs, folder)
+    # Figure 4 shows the whole loss; here its largest term, which all recipes have.
+    for size in (64, 128):
+        if some := {name: run for name, run in runs.items() if name.startswith(f"clip-dual-{size}")}:
+            loss_curves(some, "reconstruction", folder / f"paper-c-loss-curves-{size}.png")
+
+
+def _paper_d(runs: Mapping[str, Run], folder: Path) -> None:
+    for name, run in runs.items():
+        # Figure 4: samples for test captions, which no training image has.
+        captions = data.load(run.recipe.data, "test").captions
+        few = [captions[i * len(captions) // 10] for i in range(10)]
+        samples(run, tuple(few), folder / f"{name}.png", COLUMNS)
+    # Figures 2 and 3 show the families of models; ablations would crowd them.
+    families = {name: run for name, run in runs.items() if name == run.recipe.name and "-arithmetic" in name}
+    if families:
+        loss_curves(families, "reconstruction", folder / "paper-d-loss-curves.png")
+        accuracy_curves(families, "seen", "test-within", folder / "paper-d-judge-accuracy.png")
+
+
+def _flow(runs: Mapping[str, Run], folder: Path) -> None:
+    grey, photographs = _split(runs)
+    _photographs(photographs, folder)
+    for name, run in grey.items():
+        samples(run, run.recipe.prompts, folder / f"{name}.png", COLUMNS)
+    if "latent-flow-fashion" in runs:
+        garment_edits(runs["latent-flow-fashion"], folder)
+    if "latent-flow-flowers" in runs:
+        ends = (("a red flower", "a white flower"), ("a purple flower", "a yellow flower"))
+        interpolations(runs["latent-flow-flowers"], ends, folder / "flowers-interpolate.png")
+        changes = (
+            ("a flower with pink petals and a yellow center", "a flower with white petals and a yellow center"),
+            ("a red flower", "a purple flower"),
+            ("a white flower with large round petals", "an orange flower with large round petals"),
+        )
+        edited_samples(runs["latent-flow-flowers"], changes, folder / "flowers-edit.png")
+    pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in NEAREST.items()]
+    if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
+        side_by_side(both, folder / "photographs-beside.png")
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {

@@ -1,14 +1,51 @@
-"""Measured numbers that the project stands by, kept as the metrics.json of the runs that gave them."""
+"""Stored metrics: the metrics.json of every measured row, from which RESULTS.md is written."""
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 from textvae.runs.metrics import SHOWN, numbers
 
+Stored = Mapping[str, Mapping[str, Any]]
+"""Contents of metrics files by the name of their row."""
+
+SEEDED = re.compile(r"-seed\d+$")
+"""The end of the name of a row that differs from another row in its seed only."""
+
+
+def stored_metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    """All metrics files of a folder, by name."""
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))}
+
 
 def measured(name: str) -> dict[str, float]:
-    """The shown numbers of a recipe as last measured; empty where it has not been."""
+    """The most important numbers of a recipe, as last measured; empty if it has not been measured."""
     file = resources.files("textvae.papers") / "measured" / f"{name}.json"
     if not file.is_file():
         return {}
     return numbers(json.loads(file.read_text(encoding="utf-8")), SHOWN)
+
+
+def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:
+    """A function that looks up dotted names such as "reconstruction.mse_sum" in a metrics file; None if absent."""
+
+    def get(name: str) -> Any:
+        value: Any = metrics
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    return get
+
+
+def images_of(metrics: Mapping[str, Any]) -> str:
+    """The images that a row was measured on, without the encoding of their captions: "coco-mini-64"."""
+    return str(metrics["protocol"]["data"]).rpartition("-")[0]
+
+
+def seeds_of(stored: Stored, name: str) -> list[str]:
+    """The rows of a name: itself, and the same with other seeds."""
+    return [row for row in stored if SEEDED.sub("", row) == name]

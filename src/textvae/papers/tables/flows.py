@@ -1,44 +1,22 @@
-"""The sections of what goes past the papers: flow priors, and the likelihood bound of every family."""
+"""The sections of RESULTS.md that go beyond the papers: flow priors, and the likelihood bounds of all models."""
 
 from collections.abc import Sequence
 
-from textvae.papers.figures import NEAREST
-from textvae.papers.findings import SEEDED, Stored
-from textvae.papers.tables import claims
-from textvae.papers.tables.cells import KINDS, getter, number, protocol, table
+from textvae.papers.findings import ours
+from textvae.papers.rows import NEAREST
+from textvae.papers.stored import SEEDED, Stored, getter
 from textvae.papers.tables.photographs import photographs_table
+from textvae.papers.tables.table import KINDS, number, picture, protocol, table
 
 
 def flow(stored: Stored) -> str:
-    """Flow priors, of our own models and fitted to the papers'."""
-    photographs = photographs_table(
-        stored,
-        ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
-        "\n".join(claims.photographs(stored)),
-        "## Past the papers: photographs from anybody's words",
-        "`latent-flow-*` are ours and learn to read; `flowers102-*` and `products-*` are the papers' models on the",
-        "same photographs, trained on frozen sentence embeddings; on MS-COCO they are in the sections above.",
-    )
-    curves = [metrics["curves"] for metrics in stored.values() if "curves" in metrics]
-    if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:
-        photographs += f"\nGuidance and steps, {seen[0]['samples']} samples a point, drawn in {seen[0]['precision']}:\n"
-        for over in ("guidance", "steps"):
-            for what in ("frechet-efficientnet-lite0", "retrieval-precision"):
-                photographs += f"\n![{what} over {over}](FIGURES/flow-{over}-{what}.png)\n"
-    if "latent-flow-flowers" in stored:
-        photographs += "\n![from one sentence to another](FIGURES/flowers-interpolate.png)\n"
-        photographs += "\nFlowers that the model drew, and beside each what other words make of it:\n"
-        photographs += "\n![edited by words](FIGURES/flowers-edit.png)\n"
-    if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
-        photographs += (
-            "\nLeft the nearest of the papers' models, of flowers paper b's and of products paper c's, right ours,"
-        )
-        photographs += "\nfrom the same captions:\n\n![theirs and ours](FIGURES/photographs-beside.png)\n"
+    """Flow priors: our own models, and flows fitted to the papers' models."""
+    photographs = _photographs(stored)
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
     names = [name for name in names if getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:
         return photographs
-    # Each beside what the papers' model of the same data does, measured alike.
+    # For comparison: the papers' models of the same data.
     papers = [name for name in ("label-dense", "label-conv", "caption-prior-arithmetic") if name in stored]
     rows = []
     for name in [*names, *papers]:
@@ -62,32 +40,60 @@ def flow(stored: Stored) -> str:
                 f"{get('training.seconds') or 0:.0f} s",
             ]
         )
-    titles = ["model", "judge accuracy", "captions", "Fréchet (judge) of reconstructions", "of samples"]
-    titles += ["Fréchet (efficientnet-lite0)", "diversity / real (judge)", "(pixels)"]
+    titles = ["model", "judge accuracy", "by kind of captions", "Fréchet (judge), reconstructions", "samples"]
+    titles += ["Fréchet (efficientnet-lite0), samples", "diversity / real (judge)", "(pixels)"]
     titles += ["nearest training image, of test images'", "bits per dimension", "images/s", "training"]
-    pictures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
-    pictures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
-    pictures += ["flow-interpolate", "flow-edit", "flow-edit-balance", "flow-complete"]
+    figures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
+    figures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
+    figures += ["flow-interpolate", "flow-edit", "flow-edit-balance", "flow-complete"]
     return "\n".join(
         [
-            "## Past the papers: flow priors",
+            "## Beyond the papers: flow priors",
             "",
-            "`latent-flow-*` are ours; `*-flow` are the papers' models with a flow fitted to their latents and nothing",
-            "else changed; the last rows are those models as they were.",
+            "`latent-flow-*` are our models. `*-flow` are the papers' models with a flow fitted to their latents as",
+            "prior, and no other change. The last rows are the papers' models with their own priors.",
             "",
             table(titles, rows),
             "",
-            *claims.drawings(stored),
-            *_prior_holes(stored, names),
-            *(f"![{name}](FIGURES/{name}.png)\n" for name in [*names, *pictures]),
+            *ours.digits_and_garments(stored),
+            *_fitted_flows(stored, names),
+            *(picture(name) for name in [*names, *figures]),
             protocol(stored, names),
             photographs,
         ]
     )
 
 
-def _prior_holes(stored: Stored, names: Sequence[str]) -> list[str]:
-    """What a flow alone makes of the papers' models: encoder and decoder stay as they were."""
+def _photographs(stored: Stored) -> str:
+    """Our models of photographs, with the papers' models on the same photographs."""
+    text = photographs_table(
+        stored,
+        ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
+        "\n".join(ours.photographs(stored)),
+        "## Beyond the papers: photographs",
+        "`latent-flow-*` are our models, which learn to read their captions. `flowers102-*` and `products-*` are the",
+        "papers' models on the same photographs, conditioned on frozen sentence embeddings. Their rows for MS-COCO",
+        "are in the sections of the papers.",
+    )
+    curves = [metrics["curves"] for metrics in stored.values() if "curves" in metrics]
+    if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:
+        text += f"\nGuidance and steps, {seen[0]['samples']} samples per point, generated in {seen[0]['precision']}:\n"
+        for over in ("guidance", "steps"):
+            for what in ("frechet-efficientnet-lite0", "retrieval-precision"):
+                text += f"\n{picture(f'flow-{over}-{what}', f'{what} over {over}')}"
+    if "latent-flow-flowers" in stored:
+        text += f"\n{picture('flowers-interpolate', 'interpolation between two prompts')}"
+        text += "\nGenerated flowers, each beside its edit by another prompt:\n"
+        text += f"\n{picture('flowers-edit', 'edits by a prompt')}"
+    if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
+        text += "\nSamples for the same captions: on the left the best of the papers' models (of flowers paper b's, of"
+        text += "\nproducts paper c's), on the right ours.\n"
+        text += f"\n{picture('photographs-beside', 'a paper’s model and ours')}"
+    return text
+
+
+def _fitted_flows(stored: Stored, names: Sequence[str]) -> list[str]:
+    """The effect of a flow prior on the papers' models, whose encoder and decoder stay as they are."""
     lines = []
     for name in names:
         before, after = stored.get(name.removesuffix("-flow")), stored[name]
@@ -98,14 +104,14 @@ def _prior_holes(stored: Stored, names: Sequence[str]) -> list[str]:
             for key in ("generation.frechet.judge", "generation.judge_accuracy")
         )
         lines.append(
-            f"- *The prior hole of `{before['protocol']['model']}`.* Drawn from a flow fitted to its latents, nothing "
-            f"else changed: Fréchet distance (judge) from {distances}, judge accuracy from {accuracies}."
+            f"- *A flow prior for `{before['protocol']['model']}`*, fitted to its latents with no other change, moves "
+            f"the Fréchet distance (judge) of samples from {distances} and judge accuracy from {accuracies}."
         )
     return [*lines, ""] if lines else []
 
 
 def likelihood(stored: Stored) -> str:
-    """Every family's bound in bits per dimension, by data and by what it is a likelihood of."""
+    """The likelihood bounds of all models in bits per dimension, by data and kind of likelihood."""
     named: dict[tuple[str, str], list[str]] = {}
     for name, metrics in stored.items():
         if getter(metrics)("likelihood.bits_per_dim") is not None and not SEEDED.search(name):
@@ -120,11 +126,12 @@ def likelihood(stored: Stored) -> str:
             rows.append([source, KINDS.get(kind, kind), f"`{name}`", *map(number, cells)])
     return "\n".join(
         [
-            "## The likelihood bound of every family",
+            "## Likelihood bounds of all models",
             "",
-            "Bits per dimension are comparable between rows of the same data and of the same kind: *8-bit* is the",
-            "likelihood of pixels as they are stored, *binary* of black and white ones drawn from them. A flow's bound",
-            "is estimated on 500 images, with one draw of each. Least is best.",
+            "Bits per dimension are comparable between rows with the same data and the same kind of likelihood:",
+            "*8-bit* is the likelihood of stored pixels, *binary* that of black and white pixels drawn from them.",
+            "The bound of a model with a flow prior is estimated on 500 images with one latent each. Lower is",
+            "better.",
             "",
             table(["data", "likelihood of", "model", "bits/dim", "ELBO, nats", "KL, nats"], rows),
             "",

@@ -1,28 +1,36 @@
-"""The table of photographs from captions, whoever draws them: papers a, b and c, and ours."""
+"""The table of photographs from captions, for papers a, b and c and for our models."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textvae.papers.findings import INCEPTION, SEEDED, Stored
-from textvae.papers.tables.cells import getter, images_of, number, pair, protocol, table
+from textvae.papers.findings.published import INCEPTION, spread
+from textvae.papers.rows import paper_training
+from textvae.papers.stored import SEEDED, Stored, getter, images_of
+from textvae.papers.tables.table import number, pair, picture, protocol, table
 from textvae.recipes import RECIPES
 
 CLIP_SCORE = "generation.clip_score.samples"
 
 
-def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str, title: str, *preface: str) -> str:
-    """The rows of some families, with published numbers where a row is a recipe as it is; empty without rows.
+def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, title: str, *preface: str) -> str:
+    """A section with the rows whose names begin with one of ``families``; empty if there are none.
 
-    ``concluded`` goes below the table.
+    Published numbers stand beside rows that are recipes without changes.
+
+    Args:
+        stored: all stored metrics.
+        families: beginnings of the names of rows.
+        findings: text below the table.
+        title: heading of the section.
+        preface: lines above the table.
     """
     names = [name for name in stored if name.startswith(families)]
     if not names:
         return ""
     validated = any(getter(stored[name])("training.best_validation_loss") is not None for name in names)
-    scored = any(getter(stored[name])("generation.clip_score.samples") is not None for name in names)
+    scored = any(getter(stored[name])(CLIP_SCORE) is not None for name in names)
     timed = any(name.startswith("latent-flow-") for name in names)
-    doubled = any(getter(stored[name])(INCEPTION) is not None for name in names)
+    inception = any(getter(stored[name])(INCEPTION) is not None for name in names)
     rows = []
     for name in names:
         get = getter(stored[name])
@@ -38,7 +46,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
                 number(fid),
                 number(get("reconstruction.frechet.efficientnet-lite0")),
                 number(get("generation.frechet.efficientnet-lite0")),
-                *([number(get(INCEPTION))] if doubled else []),
+                *([number(get(INCEPTION))] if inception else []),
                 number(get("generation.retrieval_precision.samples")),
                 *([pair(published.get(CLIP_SCORE), get(CLIP_SCORE))] if scored else []),
                 f"{number(get('generation.word_sensitivity.right_sign'))}, "
@@ -47,27 +55,25 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
                 number(get("likelihood.retrieval_precision")),
                 number(get("likelihood.elbo_nats")),
                 *([number(get("speed.generated_images_per_s"))] if timed else []),
-                _trained(stored[name]),
+                _training(name, stored[name]),
             ]
         )
-    # One row an image set: its preparations differ in what stands beside the images.
+    # One row for each set of images, however its captions are encoded.
     for images, name in {images_of(stored[name]): name for name in names}.items():
         get = getter(stored[name])
         distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = number(get("generation.retrieval_precision.real"))
-        other = [number(get("reference.real_train.frechet.inception-768"))] if doubled else []
+        other = [number(get("reference.real_train.frechet.inception-768"))] if inception else []
         before = ["-"] * (5 if validated else 4)
         score = [number(get("generation.clip_score.real"))] if scored else []
         after = ["-"] * (6 if timed else 5)
         rows.append([f"*real images of {images}*", *before, distance, *other, retrieved, *score, *after])
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
     titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples"]
-    titles += [*(["Fréchet (inception-768), samples"] if doubled else []), "retrieval precision"]
+    titles += [*(["Fréchet (inception-768), samples"] if inception else []), "retrieval precision"]
     titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]
-    titles += ["named colours shown, of real", "own caption by the bound"]
+    titles += ["named colour recognised, of real", "own caption by the bound"]
     titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]
-    pictured = [name for name in names if not SEEDED.search(name)]
-    pictures = [f"![{name}](FIGURES/{name}.png)\n" for name in pictured]
     return "\n".join(
         [
             title,
@@ -76,43 +82,44 @@ def photographs_table(stored: Stored, families: tuple[str, ...], concluded: str,
             "",
             table(titles, rows),
             "",
-            _read_so(stored, names),
-            *_spread(stored, names),
-            concluded,
-            *pictures,
+            _columns(stored, names),
+            *_seeds(stored, names),
+            findings,
+            *(picture(name) for name in names if not SEEDED.search(name)),
             protocol(stored, names),
         ]
     )
 
 
-def _trained(metrics: Mapping[str, Any]) -> str:
-    """How long, on how many images; and what the paper did, where that was cut."""
+def _training(name: str, metrics: Mapping[str, Any]) -> str:
+    """Length and duration of the training; and the length of the paper's, if that is longer."""
     get = getter(metrics)
-    images, paper = get("training.images"), get("training.paper")
+    images, epochs, paper = get("training.images"), get("training.epochs") or 0, paper_training(name)
     of = f" of {images:,} images" if images else ""
-    cut = f" (paper: {paper})" if paper else ""
-    return f"{get('training.epochs') or 0:.0f} epochs{of}{cut}, {get('training.seconds') or 0:.0f} s"
+    longer = f" (paper: {paper})" if paper else ""
+    return f"{epochs:.0f} {'epoch' if epochs == 1 else 'epochs'}{of}{longer}, {get('training.seconds') or 0:.0f} s"
 
 
-def _read_so(stored: Stored, names: Sequence[str]) -> str:
-    """What the columns of photographs are, with the ends of their scales."""
+def _columns(stored: Stored, names: Sequence[str]) -> str:
+    """What the columns mean, with the values of real images and of chance."""
     lines = [
-        "*Retrieval precision*: samples nearer to their own caption than to 99 others, in the eyes of a pair that "
-        "conditioned none of the models."
+        "*Retrieval precision*: fraction of samples that are nearer to their own caption than to 99 others, judged by "
+        "a dual encoder that conditioned none of the models; 0.01 by chance."
     ]
     measured = [name for name in names if getter(stored[name])("generation.retrieval_precision.shuffled") is not None]
     if measured:
-        floor = [stored[name]["generation"]["retrieval_precision"]["shuffled"] for name in measured]
+        chance = [stored[name]["generation"]["retrieval_precision"]["shuffled"] for name in measured]
         judges = dict.fromkeys(stored[name]["protocol"]["retrieval"]["judge"] for name in measured)
         lines.append(
-            f"The judge is {', '.join(judges)}; real images are in the last rows; with the captions shuffled, samples "
-            f"have {number(min(floor))} to {number(max(floor))}."
+            f"Judge: {', '.join(judges)}. Real images are in the last rows. With shuffled captions, samples score "
+            f"{number(min(chance))} to {number(max(chance))}."
         )
+    choices = getter(stored[names[0]])("likelihood.retrieval_choices")
     lines += [
-        "*Words*: of the words that real captions name often, those whose mention moves a sample as it moves real "
-        "images (one half is chance), and how far, real images being 1.",
-        "*By the bound*: real images whose own caption the model finds likelier than those of others, chance being one "
-        f"in {getter(stored[names[0]])('likelihood.retrieval_choices') or 'as many as there are'}.\n",
+        "*Words*: fraction of frequent words that change samples in the direction in which real images with the word "
+        "differ (0.5 by chance), and how much, relative to real images.",
+        "*Own caption by the bound*: fraction of real images for which the model's likelihood bound is higher with "
+        f"their own caption than with those of other images; by chance one in {choices or 'the number of captions'}.\n",
     ]
     return "\n".join(lines)
 
@@ -125,11 +132,11 @@ _SPREAD = {
     "words: right sign": "generation.word_sensitivity.right_sign",
     "ELBO, nats": "likelihood.elbo_nats",
 }
-"""What is told over seeds."""
+"""Columns of the table of seeds."""
 
 
-def _spread(stored: Stored, names: Sequence[str]) -> list[str]:
-    """Mean and standard deviation over the seeds of each row that was trained with several."""
+def _seeds(stored: Stored, names: Sequence[str]) -> list[str]:
+    """A table with mean and standard deviation over seeds, for rows that were trained with several; else empty."""
     seeds: dict[str, list[str]] = {}
     for name in names:
         seeds.setdefault(SEEDED.sub("", name), []).append(name)
@@ -139,13 +146,10 @@ def _spread(stored: Stored, names: Sequence[str]) -> list[str]:
             continue
         cells = []
         for key in _SPREAD.values():
-            values = [value for seeded in own if (value := getter(stored[seeded])(key)) is not None]
-            spread = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
-            cells.append(f"{number(statistics.mean(values))}{spread}" if values else "-")
+            values = [value for row in own if (value := getter(stored[row])(key)) is not None]
+            cells.append(spread(values) if values else "-")
         rows.append([f"`{name}`", str(len(own)), *cells])
     if not rows:
         return []
-    told = (
-        "Over seeds, which decide weights, order and noise: mean ± standard deviation. Smaller differences say nothing."
-    )
-    return [told, "", table(["model", "seeds", *_SPREAD], rows), ""]
+    text = "Mean ± standard deviation over seeds, which determine initial weights, order of images and noise:"
+    return [text, "", table(["model", "seeds", *_SPREAD], rows), ""]

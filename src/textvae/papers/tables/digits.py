@@ -1,13 +1,13 @@
-"""The tables of digits and garments: papers a and b in part, paper d, and how well they are drawn."""
+"""Tables of grey images: digits from captions (paper d), and the quality of generated digits and garments."""
 
 from collections.abc import Sequence
 
-from textvae.papers import findings
-from textvae.papers.findings import Stored
-from textvae.papers.tables.cells import KINDS, getter, number, protocol, table
+from textvae.papers.findings import published
+from textvae.papers.stored import Stored, getter
+from textvae.papers.tables.table import KINDS, number, picture, protocol, table
 
-UNSEEN = ("unseen", "longer", "within", "beyond", "held out")
-"""Kinds of test captions that were never trained on, as paper d's table names them."""
+HELD_OUT = ("unseen", "longer", "within", "beyond", "held out")
+"""Kinds of captions that were held out of training, in the words of the table."""
 
 
 def paper_d(stored: Stored) -> str:
@@ -25,7 +25,7 @@ def paper_d(stored: Stored) -> str:
                 f"`{name}`",
                 number(accuracy.get("seen")),
                 number(get("generation.judge_accuracy")),
-                ", ".join(f"{key} {number(parts[key])}" for key in UNSEEN if key in parts) or "-",
+                ", ".join(f"{key} {number(parts[key])}" for key in HELD_OUT if key in parts) or "-",
                 number(accuracy.get("real_held_out", get("reference.real_test.judge_accuracy"))),
                 number(get("generation.nearest_class_mean.samples")),
                 number(get("generation.frechet.judge")),
@@ -35,42 +35,46 @@ def paper_d(stored: Stored) -> str:
                 f"{get('training.seconds') or 0:.0f} s",
             ]
         )
-    if authors := stored.get(findings.AUTHORS_D):
+    if authors := stored.get(published.AUTHORS_D):
         get = getter(authors)
         accuracy = get("generation.caption_accuracy")
-        unseen = ", ".join(f"{part.removeprefix('test-')} {number(accuracy[part])}" for part in findings.UNSEEN_SUMS)
+        held_out = ", ".join(f"{key.removeprefix('test-')} {number(accuracy[key])}" for key in published.LONGER_SUMS)
         real = number(get("real_test_accuracy.ours"))
         rows.append(
-            ["*the authors' released weights, arithmetic*", number(accuracy["seen"]), "-", unseen, real, *["-"] * 6]
+            ["*the authors' released weights, arithmetic*", number(accuracy["seen"]), "-", held_out, real, *["-"] * 6]
         )
-    titles = ["model", "seen captions", "test captions", "of these", "real images", "nearest class mean"]
+    titles = ["model", "captions of training", "test captions", "held-out kinds", "real images", "nearest class mean"]
     titles += ["Fréchet (judge)", "diversity / real (pixels)", "(judge)", "ELBO, nats", "training"]
     lines = [
         "## Paper d: digits from captions",
         "",
-        "Judge accuracy on samples for captions that were trained on, and for test captions that never were (for label",
-        "and sentence the paper has the same captions throughout). The paper's figure 3 is no number to compare with:",
-        "its labels are misplaced (docs/experiment_log.md).",
-        "Logic: other sets of numbers, and longer ones; arithmetic: three to six numbers, every intermediate result",
-        "a digit (within) or not (beyond). Scenes: both digits right and in place, pairs never trained on (held out).",
-        "The `caption-rnn` rows end by early stopping; that of transposed convolutions by 20 passes at the latest.",
-        "Rows that end in `-code` follow the authors' program instead of the text: its sizes, its loss, all 60,000",
-        "training images. Their ELBO is of 8-bit images, that of the others of binary ones.",
-        "Nearest class mean: samples that of all mean images are nearest to the right digit's; blur does not hurt it.",
+        'Nicolas Angelard-Gontier, Joshua Romoff and Prasanna Parthasarathi, "Variational Encoder Decoder for Image',
+        'Generation Conditioned on Captions" (2017). The first columns are judge accuracies of samples: for captions',
+        "of training, for all test captions, and for each kind of captions held out of training. Figure 3 of the",
+        "paper cannot be compared with them, as its labels are misplaced (see below). The families label and",
+        "sentence have the same captions in training and test. Logic holds out other sets of numbers (unseen) and",
+        "longer ones. Arithmetic holds out sums of three to six numbers, of which all intermediate results are",
+        "digits (within) or not (beyond). A scene counts if both digits are right and in place; held out are pairs",
+        "of digits. *Nearest class mean*: fraction of samples that are nearer to the mean image of the right digit",
+        "than to those of others; blur does not reduce it.",
         "",
-        table(rows=rows, titles=titles),
+        "`caption-rnn` rows end by early stopping; with transposed convolutions after at most 20 epochs. Rows that",
+        "end in `-code` follow the authors' program instead of the text: its sizes, its loss, all 60,000 training",
+        "images. Their ELBO is of 8-bit images, that of the other rows of binary images.",
         "",
-        findings.paper_d(stored),
-        *(f"![{name}](FIGURES/{name}.png)\n" for name in names),
-        "![loss curves](FIGURES/paper-d-loss-curves.png)\n",
-        "![judge accuracy while training](FIGURES/paper-d-judge-accuracy.png)\n",
+        table(titles, rows),
+        "",
+        published.paper_d(stored),
+        *(picture(name) for name in names),
+        picture("paper-d-loss-curves", "loss during training"),
+        picture("paper-d-judge-accuracy", "judge accuracy during training"),
         protocol(stored, names),
     ]
     return "\n".join(lines)
 
 
-def generation(stored: Stored, names: Sequence[str]) -> str:
-    """What samples are worth, with real images and the mean image as the scale to read them by."""
+def generation_table(stored: Stored, names: Sequence[str]) -> str:
+    """The quality of samples, with real images and the mean image for comparison."""
     columns = [
         ("judge accuracy", "judge_accuracy"),
         ("Fréchet (judge)", "frechet.judge"),
@@ -94,7 +98,7 @@ def generation(stored: Stored, names: Sequence[str]) -> str:
     for data in dict.fromkeys(stored[name]["protocol"]["data"] for name in names):
         get = getter(next(stored[name] for name in names if stored[name]["protocol"]["data"] == data))
         accuracy = number(get("reference.real_test.judge_accuracy"))
-        for title, key in (("real train images", "real_train"), ("the mean image", "mean_image")):
+        for title, key in (("real training images", "real_train"), ("the mean image", "mean_image")):
             found = [number(get(f"reference.{key}.{column}")) for _, column in columns[1:]]
             rows.append([f"*{title} of {data}*", accuracy if key == "real_train" else "-", *found, *["-"] * 5])
     titles = [title for title, _ in columns]

@@ -1,34 +1,16 @@
-"""What every table is made of: numbers as they are shown, rows, and the protocol below."""
+"""Tables in Markdown: numbers, rows, and the protocol below a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from textvae.papers.findings import Stored
+from textvae.papers.stored import Stored
 
 KINDS = {"8-bit images": "8-bit", "binary images drawn from the grey values": "binary"}
-"""What bits per dimension are of: comparable only among the same."""
-
-
-def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:
-    """What reads a metrics file by names such as "reconstruction.mse_sum"; None where it has none such."""
-
-    def get(name: str) -> Any:
-        # A name may itself hold dots only in its path, never in its parts.
-        value: Any = metrics
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return value
-
-    return get
-
-
-def images_of(metrics: Mapping[str, Any]) -> str:
-    """The prepared images that a row was measured on, whatever their captions were made into."""
-    return str(metrics["protocol"]["data"]).rpartition("-")[0]
+"""Short names of what a likelihood is of; bits per dimension are only comparable within a kind."""
 
 
 def number(value: Any) -> str:
-    """As tables show it; a dash where there is none."""
+    """A number as tables show it; a dash for None."""
     return "-" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
 
 
@@ -38,13 +20,18 @@ def pair(published: float | None, measured: float | None) -> str:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown."""
+    """A Markdown table."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def picture(name: str, title: str = "") -> str:
+    """A figure as a paragraph."""
+    return f"![{title or name}](FIGURES/{name}.png)\n"
+
+
 def protocol(stored: Stored, names: Sequence[str]) -> str:
-    """How the rows of a table were measured, and whose weights they are."""
+    """A paragraph on how the rows of a table were measured, with the checksums of their weights."""
     protocols = [stored[name]["protocol"] for name in names]
     one, counts = protocols[0], {p["data"]: p["num_samples"] for p in protocols}
     tested = f"{one['num_samples']:,} {one['split']} images"
@@ -54,8 +41,18 @@ def protocol(stored: Stored, names: Sequence[str]) -> str:
     weights = ", ".join(f"{name} {p['weights']}" for name, p in zip(names, protocols, strict=True))
     draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in protocols}))
     of = "; ".join(dict.fromkeys(f"{p['likelihood_of']}" for p in protocols))
+    keyed = [name for name, p in zip(names, protocols, strict=True) if "noise" in p]
+    noise = f" Noise: {_noise(keyed, stored)}." if keyed else ""
     return (
-        f"Protocol: {tested} against as many samples for the same captions, 8-bit, seed {one['seed']}; "
-        f"features: {nets}; judge {one.get('judge', '-')}; bounds with {draws} draws an image, of {of} (comparable "
-        f"only among the same); weights: {weights}.\n"
+        f"Protocol: {tested}, and as many images generated for their captions, all rounded to 8 bits; seed "
+        f"{one['seed']}. Features: {nets}. Judge: {one.get('judge', 'none')}. Likelihood bounds: {draws} latents per "
+        f"image, of {of} (only comparable within a kind).{noise} Weights: {weights}.\n"
     )
+
+
+def _noise(names: Sequence[str], stored: Stored) -> str:
+    """The noise of the rows that name it in their protocol, and which rows these are."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(str(stored[name]["protocol"]["noise"]), []).append(name)
+    return "; ".join(f"{kind} ({', '.join(rows)})" for kind, rows in kinds.items())

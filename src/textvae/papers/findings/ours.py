@@ -1,0 +1,107 @@
+"""What the stored metrics say about our own models, against the papers' models on the same data and real images."""
+
+from collections.abc import Sequence
+
+from textvae.papers.findings.published import FRECHET, INCEPTION, RETRIEVAL
+from textvae.papers.stored import Stored, getter, images_of
+from textvae.papers.tables.table import number
+
+JUDGE_FRECHET = "generation.frechet.judge"
+PAPER_ROWS = ("clip-", "flowers102-clip-", "products-clip-")
+"""Beginnings of the names of rows that are papers' models of photographs."""
+
+
+def digits_and_garments(stored: Stored) -> list[str]:
+    """Lines on our models of garments and of digits; none if they are not measured."""
+    return _section(
+        [
+            *_garments(stored, "latent-flow-fashion", "Garments match their prompt and are sharp and varied"),
+            *_garments(stored, "latent-flow-fashion-tiny", "A few minutes of training give recognisable garments"),
+            *_sums(stored),
+        ]
+    )
+
+
+def photographs(stored: Stored) -> list[str]:
+    """Lines on our models of each set of photographs; none if they are not measured."""
+    found = (_photographs(stored, source) for source in ("flowers", "products", "coco"))
+    return _section([finding for findings in found for finding in findings])
+
+
+def _section(findings: Sequence[str]) -> list[str]:
+    return ["**Findings**", "", *findings, ""] if findings else []
+
+
+def _garments(stored: Stored, name: str, claim: str) -> list[str]:
+    ours, theirs = getter(stored.get(name, {})), getter(stored.get("label-conv", {}))
+    if ours(JUDGE_FRECHET) is None or theirs(JUDGE_FRECHET) is None:
+        return []
+    within, nearest = "generation.diversity_within_class", "generation.nearest_training_image"
+    text = [
+        f"- *{claim}* (`{name}`, {(ours('training.seconds') or 0) / 60:.0f} minutes of training).",
+        f"Judge accuracy is {number(ours('generation.judge_accuracy'))}, "
+        f"{number(ours('reference.real_test.judge_accuracy'))} on real test images.",
+        _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), theirs(JUDGE_FRECHET), "label-conv"),
+        _ratio("Fréchet distance (efficientnet-lite0)", ours(FRECHET), theirs(FRECHET), "label-conv"),
+        f"Diversity within classes is {number(ours(f'{within}.judge.ratio'))} of that of real images in the judge's "
+        f"features and {number(ours(f'{within}.pixels.ratio'))} in pixels. The mean distance to the nearest training "
+        f"image is {number(ours(f'{nearest}.samples'))}, for real test images {number(ours(f'{nearest}.real_test'))}; "
+        "a copy would have 0.",
+    ]
+    return [" ".join(text)]
+
+
+def _sums(stored: Stored) -> list[str]:
+    ours = getter(stored.get("latent-flow-digits", {}))
+    kinds = ours("generation.caption_accuracy")
+    others = {
+        name: distance
+        for name in stored
+        if name.startswith("caption-") and not name.endswith("-flow")
+        if (distance := getter(stored[name])(JUDGE_FRECHET)) is not None
+    }
+    if not kinds or not others:
+        return []
+    best = min(others, key=others.__getitem__)
+    accuracies = ", ".join(f"{kind} {number(value)}" for kind, value in kinds.items() if kind != "samples_each")
+    return [
+        "- *Sums in words are computed correctly, also sums longer than those of training* (`latent-flow-digits`). "
+        f"Judge accuracy by kind of captions: {accuracies}. "
+        + _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), others[best], best)
+    ]
+
+
+def _photographs(stored: Stored, source: str) -> list[str]:
+    name = f"latent-flow-{source}"
+    ours = getter(stored.get(name, {}))
+    if ours(FRECHET) is None:
+        return []
+    images = images_of(stored[name])
+    others = {
+        row: getter(stored[row])
+        for row in stored
+        if row.startswith(PAPER_ROWS) and images_of(stored[row]) == images
+        if getter(stored[row])(FRECHET) is not None
+    }
+    if not others:
+        return []
+    text = [f"- *{source.capitalize()}* (`{name}`, against the best of {len(others)} rows of papers a to c)."]
+    for what, key in (("efficientnet-lite0", FRECHET), ("inception-768", INCEPTION)):
+        measured = {row: distance for row, get in others.items() if (distance := get(key)) is not None}
+        if measured and ours(key) is not None:
+            best = min(measured, key=measured.__getitem__)
+            text.append(_ratio(f"Fréchet distance ({what})", ours(key), measured[best], best))
+    retrieved = [value for get in others.values() if (value := get(RETRIEVAL)) is not None]
+    if retrieved and ours(RETRIEVAL) is not None:
+        text.append(
+            f"Retrieval precision among 100 captions is {number(ours(RETRIEVAL))}, at most {number(max(retrieved))} "
+            f"for the papers' rows, {number(ours('generation.retrieval_precision.real'))} for real images."
+        )
+    if (shown := ours("generation.colour.accuracy")) is not None:
+        real = ours("generation.colour.real")
+        text.append(f"The named colour is recognised {shown / real:.2f} times as often as in real images.")
+    return [" ".join(text)]
+
+
+def _ratio(what: str, ours: float, theirs: float, other: str) -> str:
+    return f"{what}: {number(ours)}, against {number(theirs)} for `{other}` ({theirs / ours:.2f} times as much)."

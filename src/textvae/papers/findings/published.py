@@ -1,0 +1,209 @@
+"""Whether the conclusions of papers a to d hold for our models, from the stored metrics.
+
+A difference between two rows is only called one if it exceeds the spread over seeds.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from textvae.papers.stored import Stored, getter, seeds_of
+from textvae.papers.tables.table import number
+
+FRECHET = "generation.frechet.efficientnet-lite0"
+INCEPTION = "generation.frechet.inception-768"
+"""The Fréchet distance in features that no model was trained with."""
+RETRIEVAL = "generation.retrieval_precision.samples"
+STRENGTH = "generation.word_sensitivity.strength"
+VALIDATION = "training.best_validation_loss"
+ELBO = "likelihood.elbo_nats"
+
+AUTHORS_D = "reference-paper-d-authors"
+"""The stored file on the released weights of paper d, written by ``benchmarks/paper_d_metric.py``."""
+LONGER_SUMS = ("test-within", "test-beyond")
+"""Kinds of captions with sums that are longer than those of training."""
+
+SIGNIFICANT = 3.0
+"""Standard errors above which a difference counts; with three seeds a side, about one in fifty is a false alarm."""
+
+
+def paper_a(stored: Stored) -> str:
+    """The size of the latent, the length of training, and the layer where the condition enters."""
+    grid, large, mid = "clip-grid-64", "clip-grid-64-latent-1024", "clip-mid-64"
+    epochs = [f"{grid}-epochs-5", grid, f"{grid}-epochs-30"]
+    return _section(
+        [
+            _finding(
+                "A latent of 128 dimensions gives better samples than one of 1,024 (table 4: FID 286.1 against 305.4)",
+                _comparison(stored, grid, large, "Fréchet distance of samples", FRECHET),
+                _comparison(stored, grid, large, "ELBO", ELBO),
+            ),
+            _finding(
+                "Longer training helps (table 3: FID 326.7 after 50 epochs, 295.4 after 300)",
+                _series(stored, epochs, "Fréchet distance of samples after 5, 10 and 30 epochs:", FRECHET),
+            ),
+            _finding(
+                "The condition may as well enter after the first convolutions (tables 1 and 2)",
+                _comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
+                _comparison(stored, grid, mid, "ELBO", ELBO),
+            ),
+            _faithfulness(stored, grid),
+        ]
+    )
+
+
+def paper_b(stored: Stored) -> str:
+    """Addition of the condition against concatenation."""
+    add, concat = "clip-latent-64-add", "clip-latent-64-concat"
+    return _section(
+        [
+            _finding(
+                "Concatenation is slightly better than addition (table 2: MSE 184.8 against 195.2, FID 272.2 against "
+                "274.2)",
+                _comparison(stored, concat, add, "MSE", "reconstruction.mse_sum"),
+                _comparison(stored, concat, add, "SSIM", "reconstruction.ssim"),
+                _comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
+                _comparison(stored, concat, add, "strength of words", STRENGTH),
+            ),
+            _faithfulness(stored, concat),
+        ]
+    )
+
+
+def paper_c(stored: Stored) -> str:
+    """Training on image embeddings against sentence embeddings, and the gap between the two."""
+    image, text = "clip-dual-64-image-dropout", "clip-dual-64-text-dropout"
+    shifted, noised = "clip-dual-64-image-shifted", "clip-dual-64-image-noised"
+    return _section(
+        [
+            _finding(
+                "The loss is lower when training on image embeddings than on sentence embeddings (figure 2: 2,376 "
+                "against 2,526)",
+                _comparison(stored, image, text, "validation loss", VALIDATION),
+            ),
+            _finding(
+                "This advantage carries over to generation from sentences (section IV)",
+                _comparison(stored, image, text, "Fréchet distance of samples", FRECHET),
+                _comparison(stored, image, text, "retrieval precision", RETRIEVAL),
+                _comparison(stored, image, text, "strength of words", STRENGTH),
+            ),
+            _finding(
+                "The gap between the two kinds of embeddings can be bridged (our addition)",
+                _comparison(stored, shifted, image, "shifted against plain, retrieval precision", RETRIEVAL),
+                _comparison(stored, shifted, image, "strength of words", STRENGTH),
+                _comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
+                _comparison(stored, noised, image, "strength of words", STRENGTH),
+            ),
+            _faithfulness(stored, image),
+        ]
+    )
+
+
+def paper_d(stored: Stored) -> str:
+    """Captions that were held out of training, and what figure 3 measures."""
+    models = {
+        "the authors' released weights": AUTHORS_D,
+        "`caption-rnn-arithmetic` (after the paper's text)": "caption-rnn-arithmetic",
+        "`caption-rnn-arithmetic-code` (after the authors' program)": "caption-rnn-arithmetic-code",
+        "`caption-prior-arithmetic` (ours)": "caption-prior-arithmetic",
+    }
+    return _section(
+        [
+            _finding(
+                'The model generates "correct images on never before seen, more complex combinations of captions" '
+                "(abstract; figure 4)",
+                _longer_sums(stored, models),
+            ),
+            _finding(
+                "Generated images are classified as the right digit in 0.15 of the cases, because they are noisy "
+                "(section 4; figure 3)",
+                _figure_3(stored),
+            ),
+        ]
+    )
+
+
+def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:
+    """Judge accuracy of each model for captions of training and for both kinds of longer sums."""
+    accuracies = []
+    for title, name in models.items():
+        found = [_values(stored, name, f"generation.caption_accuracy.{part}") for part in ("seen", *LONGER_SUMS)]
+        if all(found):
+            accuracies.append(f"{title}: {', '.join(map(spread, found))}")
+    what = (
+        "judge accuracy for captions of training, for longer sums of which all intermediate results are digits, and "
+        "for other longer sums (0.1 by chance)"
+    )
+    return f"{what}: {'; '.join(accuracies)}" if accuracies else ""
+
+
+def _figure_3(stored: Stored) -> str:
+    """What the measure of figure 3 gives for a generator that is always right, and for the authors' weights."""
+    keys = ("perfect_generator.arithmetic.train.mean", "perfect_generator.arithmetic.test.mean", "figure_3.mean")
+    found = [_values(stored, AUTHORS_D, key) for key in (*keys, "authors_classifier.caption_accuracy.seen")]
+    if not all(found):
+        return ""
+    train, validation, misplaced, right = (number(values[0]) for values in found)
+    return (
+        "the authors' program sorts the images of a batch by the length of their captions, but not the labels. So a "
+        f"generator that is always right scores {train} for training and {validation} for validation captions. The "
+        f"released weights score {misplaced} by this measure, and {right} with the labels in place, by the same "
+        "classifier"
+    )
+
+
+def _section(findings: Sequence[str]) -> str:
+    findings = [finding for finding in findings if finding]
+    return "\n".join(["**Do the paper's conclusions hold?**", "", *findings, ""]) if findings else ""
+
+
+def _finding(claim: str, *evidence: str) -> str:
+    """A claim and the numbers that speak for or against it; empty if nothing is measured."""
+    text = "; ".join(one for one in evidence if one)
+    return f"- *{claim}.* {text[0].upper()}{text[1:]}." if text else ""
+
+
+def _comparison(stored: Stored, one: str, other: str, what: str, key: str) -> str:
+    """A number of two rows; with several seeds on both sides, also whether the difference is significant."""
+    ours, theirs = _values(stored, one, key), _values(stored, other, key)
+    if not ours or not theirs:
+        return ""
+    text = f"{what} {spread(ours)} against {spread(theirs)}"
+    if min(len(ours), len(theirs)) < 2:
+        return f"{text} (one seed)"
+    verdict = "more than" if is_significant(ours, theirs) else "within"
+    return f"{text} ({verdict} the spread of seeds)"
+
+
+def is_significant(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Whether the means of two sets of seeds differ by more than ``SIGNIFICANT`` standard errors."""
+    difference = abs(statistics.mean(ours) - statistics.mean(theirs))
+    error = (statistics.variance(ours) / len(ours) + statistics.variance(theirs) / len(theirs)) ** 0.5
+    return bool(difference > SIGNIFICANT * error)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation; the value alone if there is one."""
+    deviation = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
+    return f"{number(statistics.mean(values))}{deviation}"
+
+
+def _series(stored: Stored, names: Sequence[str], what: str, key: str) -> str:
+    values = [_values(stored, name, key)[:1] for name in names]
+    return f"{what} {', '.join(number(value[0]) for value in values)}" if all(values) else ""
+
+
+def _faithfulness(stored: Stored, name: str) -> str:
+    """Whether generated images are nearer to their own caption than to others."""
+    values, real = _values(stored, name, RETRIEVAL), _values(stored, name, "generation.retrieval_precision.real")
+    if not values or not real:
+        return ""
+    return _finding(
+        "Generated images show what their caption says",
+        f"retrieval precision among 100 captions is {spread(values)} for `{name}`, {number(real[0])} for real images, "
+        "0.01 by chance",
+    )
+
+
+def _values(stored: Stored, name: str, key: str) -> list[float]:
+    """A number of a row for each of its seeds, as far as it is measured."""
+    return [float(value) for row in seeds_of(stored, name) if (value := getter(stored[row])(key)) is not None]

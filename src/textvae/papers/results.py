@@ -1,0 +1,86 @@
+"""RESULTS.md, written from stored metrics alone and never by hand."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from textvae.papers.stored import Stored, stored_metrics
+from textvae.papers.tables.digits import paper_d
+from textvae.papers.tables.flows import flow, likelihood
+from textvae.papers.tables.judges import benchmarks, judges
+from textvae.papers.tables.papers import paper_a, paper_b, paper_c
+from textvae.utils.errors import UserError
+from textvae.utils.files import write_text
+
+PREFACE = """# Results
+
+Every number on this page comes from a stored metrics file (`src/textvae/papers/measured/`), which also states the
+protocol. `textvae reproduce` and the scripts in `benchmarks/` write these files, and this page is written from them.
+Numbers are given as *published | measured*. A dash means that the paper gives no number, or that none was measured (the
+metrics file says why). [docs/metrics.md](docs/metrics.md) explains the metrics.
+"""
+OLD_NOISE = """
+Unless the protocol below a table names its noise, images were generated from noise of torch's generator, before version
+0.1.0 defined the noise of each seed independently of torch. The same seeds give other images now.
+"""
+
+SECTIONS: Mapping[str, Callable[[Stored], str]] = {
+    "a": paper_a,
+    "b": paper_b,
+    "c": paper_c,
+    "d": paper_d,
+    "flow": flow,
+    "likelihood": likelihood,
+    "judges": judges,
+    "benchmarks": benchmarks,
+}
+"""The sections of RESULTS.md in order; each is empty if nothing of it is stored."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where results are stored and written."""
+
+    metrics: Path
+    """Folder of the stored metrics files."""
+    figures: Path
+    report: Path
+    """RESULTS.md."""
+
+    @classmethod
+    def under(cls, folder: Path) -> "Places":
+        """A folder of one's own."""
+        return cls(folder / "metrics", folder / "figures", folder / "RESULTS.md")
+
+    @classmethod
+    def of_repository(cls, root: Path) -> "Places":
+        """A clone of textvae: the metrics that it ships, the figures of its documentation, its RESULTS.md."""
+        return cls(root / "src" / "textvae" / "papers" / "measured", root / "docs" / "figures", root / "RESULTS.md")
+
+
+def write_results(places: Places) -> Stored:
+    """Writes RESULTS.md from all stored metrics, without training or measuring anything, and returns these metrics.
+
+    Raises:
+        UserError: no metrics are stored.
+    """
+    stored = stored_metrics(places.metrics)
+    if not stored:
+        raise UserError(f"{places.metrics} holds no metrics", "textvae reproduce b measures some")
+    figures = os.path.relpath(places.figures, places.report.parent)
+    write_text(places.report, results(stored, figures))
+    return stored
+
+
+def results(stored: Stored, figures: str) -> str:
+    """The text of RESULTS.md, with links to figures in a folder."""
+    rows = [metrics["protocol"] for metrics in stored.values() if "generation" in metrics and "protocol" in metrics]
+    old = any("noise" not in protocol for protocol in rows)
+    sections = [PREFACE + (OLD_NOISE if old else ""), *(section(paper, stored) for paper in SECTIONS)]
+    return "\n".join(text for text in sections if text).replace("FIGURES/", f"{figures}/")
+
+
+def section(paper: str, stored: Stored) -> str:
+    """The section of a paper; empty if nothing of it is stored."""
+    return SECTIONS[paper](stored)

@@ -1,0 +1,45 @@
+"""The sections of RESULTS.md on what the results rest on: the accuracy of the judges, and benchmarks of speed."""
+
+from textvae.papers.stored import Stored
+from textvae.papers.tables.table import number, table
+
+
+def judges(stored: Stored) -> str:
+    """The accuracy of the classifiers that judge samples."""
+    names = [name for name in ("judge-fashion", "judge-digits") if name in stored]
+    if not names:
+        return ""
+    rows = [
+        [f"`{name}`", stored[name]["protocol"]["data"], number(stored[name]["classification"]["accuracy"])]
+        for name in names
+    ]
+    return "\n".join(
+        [
+            "## The judges",
+            "",
+            "Accuracy of the shipped weights (half precision) on the 10,000 real test images.",
+            "",
+            table(["judge", "data", "accuracy"], rows),
+            "",
+        ]
+    )
+
+
+def benchmarks(stored: Stored) -> str:
+    """Speed, compared with other programs or with a target."""
+    rows = []
+    for name, found in stored.items():
+        if name.startswith("benchmark-"):
+            rows += [[fact["what"], fact["ours"], fact["theirs"], fact["ratio"]] for fact in found["summary"]]
+    if not rows:
+        return ""
+    return "\n".join(
+        [
+            "## Benchmarks",
+            "",
+            "Measured by `make benchmark`. The metrics files state machine, settings and all repeats.",
+            "",
+            table(["what", "textvae", "compared with", "ratio"], rows),
+            "",
+        ]
+    )

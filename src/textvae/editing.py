@@ -1,5 +1,6 @@
 """Editing with a trained model: interpolation between prompts, edits by prompt, inpainting."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from textvae.priors.flow.solvers import MAX_STEPS
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
 from textvae.utils.images import fit_image, to_pil, to_uint8
+from textvae.utils.random import normals
 
 NUM_FRESH = 8
 """Unrelated pictures of the new prompt that an edit is compared with."""
@@ -229,10 +231,10 @@ def inpaint(
     condition = model.text.encode([prompt]).repeat_interleave(num_images, 0).to(model.device)
     # Grey in the hole, so that the encoder sees nothing of what is there.
     visible = unit_interval(pixels, model.device).masked_fill(hole.to(model.device), 0.5)
-    seeds = [torch.Generator().manual_seed(number) for number in range(seed, seed + num_images)]
+    draws = itertools.count()
 
     def noise() -> Tensor:
-        return torch.stack([torch.randn(flow.latent_shape, generator=own) for own in seeds]).to(model.device)
+        return normals(range(seed, seed + num_images), flow.latent_shape, next(draws)).to(model.device)
 
     with torch.no_grad():
         latent = vae.posterior(visible, condition[:1]).mean.expand(num_images, *flow.latent_shape)

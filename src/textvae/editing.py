@@ -79,7 +79,7 @@ def _blended(
         return model.draw(torch.lerp(start, end, weight), [seed] * len(weights), SamplingOptions(guidance_scale))
 
     def blend_velocities(weights: Sequence[float]) -> Tensor:
-        options = [SamplingOptions(guidance_scale, towards=end, share=float(weight)) for weight in weights]
+        options = [SamplingOptions(guidance_scale, second_condition=end, weight=float(weight)) for weight in weights]
         return torch.cat([model.draw(start, [seed], sampling) for sampling in options])
 
     if start.is_floating_point():
@@ -177,7 +177,7 @@ def inverted(
     condition = condition.to(model.device)
     with torch.no_grad():
         latent = vae.posterior(unit_interval(images, model.device), condition).mean
-        return to_uint8(vae.decode(latent, condition).mean), flow.noise_of(latent, condition)
+        return to_uint8(vae.decode(latent, condition).mean), flow.inverse(latent, condition)
 
 
 def redrawn(

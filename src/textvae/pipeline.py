@@ -204,7 +204,7 @@ class TextToImage:
         def rows(condition: Tensor | None) -> Tensor | None:
             return None if condition is None else condition.to(self.device).expand(count, *condition.shape[1:])
 
-        return replace(sampling, negative=rows(sampling.negative), towards=rows(sampling.towards))
+        return replace(sampling, negative=rows(sampling.negative), second_condition=rows(sampling.second_condition))
 
     def reconstruct(self, images: Images, prompt: str | Sequence[str] = NONE) -> list[Image.Image]:
         """Encodes pictures to the mean of the posterior and decodes it again.

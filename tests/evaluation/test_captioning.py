@@ -9,6 +9,7 @@ from textvae.evaluation.captioning import caption_bounds, rank_captions
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.errors import UserError
+from textvae.utils.random import Draws
 
 
 def test_a_trained_model_reads_what_it_was_shown(tiny_data, tiny_run):
@@ -30,8 +31,9 @@ def test_bounds_are_the_model_s_own_with_the_same_noise_for_all(tiny_data, tiny_
     conditions = torch.eye(10)[[2, 7, 2]]
     bounds = caption_bounds(generator, images, conditions, samples=3, seed=9)
     assert bounds[:, 0].equal(bounds[:, 2])
-    torch.manual_seed(9)
-    weights = generator.model.log_weights(unit_interval(images, generator.device), conditions[1].expand(5, 10), 3)
+    draws = Draws(9, 0, torch.arange(5), "evaluation")
+    pixels = unit_interval(images, generator.device)
+    weights = generator.model.log_weights(pixels, conditions[1].expand(5, 10), 3, draws)
     torch.testing.assert_close(bounds[:, 1], importance_weighted_bound(weights.double()))
     with pytest.raises(UserError, match="do not fit"):
         caption_bounds(generator, images[:, :, :20], conditions, 1)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.keyed import draws
 
 from textvae.models.caption_rnn_code import CaptionRNNCode, binary_codes
 from textvae.text.digit_captions import DigitCaptions
@@ -59,7 +60,7 @@ def test_the_loss_is_a_hundred_times_2_mse_plus_mean_kl():
         return kl + 2 * F.mse_loss(vae.decoder(latent), (images.flatten(1) - 0.1307) / 0.3081)
 
     def elbo(latent: torch.Tensor) -> torch.Tensor:
-        divergence = vae.divergence(posterior, condition).flatten(1).sum(1)
+        divergence = vae.divergence(posterior, condition, draws(4)).flatten(1).sum(1)
         return (divergence - vae.decode(latent, condition).log_prob(images)).mean()
 
     one, other = torch.randn(2, 4, 100)
@@ -85,5 +86,5 @@ def test_the_latent_is_drawn_from_the_caption_and_pictures_stay_in_range():
 
 def test_fixed_codes_do_not_train_and_everything_else_does():
     vae = model()
-    vae.loss(torch.rand(2, 1, 28, 28), tokens("five", "six")).total.backward()
+    vae.loss(torch.rand(2, 1, 28, 28), tokens("five", "six"), draws(2)).total.backward()
     assert {name for name, p in vae.named_parameters() if p.grad is None} == {"reader.embedding.weight"}

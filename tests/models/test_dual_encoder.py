@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import photos
+from helpers.keyed import draws
 
 from textvae import data
 from textvae.data import frozen_encoders as encoders
@@ -50,7 +51,7 @@ def test_the_loss_is_clips() -> None:
     torch.manual_seed(0)
     model = SMALL.build().eval()
     texts, features = twins(5, 0)
-    loss = model.loss(features[:, :, None, None], texts)
+    loss = model.loss(features[:, :, None, None], texts, draws(5))
     logits = torch.exp(model.log_factor) * model.embed_image(features) @ model.embed_text(texts).T
     rows = [-torch.log_softmax(logits, dim)[range(5), range(5)].mean() for dim in (0, 1)]
     assert float(loss.total) == pytest.approx(float(sum(rows) / 2), rel=1e-5)

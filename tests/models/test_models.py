@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from helpers.keyed import draws
 from torch import nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Independent, Normal, kl_divergence
@@ -102,7 +103,7 @@ def test_shapes_and_ranges(config):
 @pytest.mark.parametrize("config", FAMILIES)
 def test_every_parameter_learns(config):
     model = built(config)
-    model.loss(*batch()).total.backward()
+    model.loss(*batch(), draws(6)).total.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -122,7 +123,7 @@ def test_the_condition_matters_and_zero_says_nothing(config):
     assert all(not unsaid[0].equal(picture) for picture in drawn)
     torch.testing.assert_close(unsaid, unsaid[:1].expand_as(unsaid))
     assert not model.posterior(images, none).mean.equal(model.posterior(images, condition).mean)
-    assert model.loss(images, none).total.isfinite()
+    assert model.loss(images, none, draws(6)).total.isfinite()
 
 
 @pytest.mark.slow
@@ -130,15 +131,16 @@ def test_the_condition_matters_and_zero_says_nothing(config):
 def test_log_weights_average_to_the_elbo(config):
     model = built(config)
     images, condition = batch(2)
-    torch.manual_seed(2)
-    log_weights = model.log_weights(images, condition, 200).mean(1)
+    log_weights = model.log_weights(images, condition, 200, draws(2)).mean(1)
     assert log_weights.shape == (200,)
     with torch.no_grad():
         posterior = model.posterior(images, condition)
         kl = model.prior.kl(posterior.mean, posterior.log_variance, condition)
+        torch.manual_seed(2)
+        latents = posterior.mean + torch.randn(200, *posterior.mean.shape) * (0.5 * posterior.log_variance).exp()
         # With log_mass in place of log_prob, which differ by the width of a grey level's bin.
         losses = torch.stack(
-            [negative_elbo(model.decode(posterior.sample(), condition).log_mass(images), kl).total for _ in range(200)]
+            [negative_elbo(model.decode(latent, condition).log_mass(images), kl).total for latent in latents]
         )
     spread = float((log_weights.var() / 200 + losses.var() / 200).sqrt())
     assert float(log_weights.mean() + losses.mean()) == pytest.approx(0, abs=5 * spread + 1e-3)
@@ -147,12 +149,10 @@ def test_log_weights_average_to_the_elbo(config):
 def test_the_loss_is_the_negative_elbo_in_nats():
     model = built(OneHotDense.Config())
     images, condition = batch()
-    torch.manual_seed(3)
-    loss = model.loss(images, condition)
-    torch.manual_seed(3)
+    loss = model.loss(images, condition, draws(6))
     q = model.posterior(images, condition)
     posterior = Normal(q.mean, (0.5 * q.log_variance).exp())
-    logits = model.decode(q.mean + torch.randn_like(q.mean) * posterior.scale, condition).logits
+    logits = model.decode(q.mean + draws(6).normal(20) * posterior.scale, condition).logits
     reconstruction = -(images * logits.sigmoid().log() + (1 - images) * (-logits).sigmoid().log()).flatten(1).sum(1)
     divergence = kl_divergence(posterior, Normal(0.0, 1.0)).sum(1)
     torch.testing.assert_close(loss.terms["reconstruction"], reconstruction.mean())
@@ -170,7 +170,8 @@ def test_the_posterior_is_a_diagonal_normal():
     reference = Normal(q.mean, (0.5 * q.log_variance).exp())
     z = torch.randn(5, 7)
     torch.testing.assert_close(q.log_prob(z), Independent(reference, 1).log_prob(z))
-    many = DiagonalGaussian(q.mean.repeat(4000, 1), q.log_variance.repeat(4000, 1)).sample().unflatten(0, (4000, 5))
+    many = DiagonalGaussian(q.mean.repeat(4000, 1), q.log_variance.repeat(4000, 1))
+    many = many.sample(torch.randn(20_000, 7)).unflatten(0, (4000, 5))
     torch.testing.assert_close((many.mean(0) - q.mean) / reference.scale, torch.zeros(5, 7), atol=0.1, rtol=0)
     torch.testing.assert_close(many.std(0), reference.scale, atol=0, rtol=0.06)
 
@@ -238,7 +239,7 @@ def test_the_judge_varies_its_images_in_training_only():
     judge = built(Classifier.Config(channels=(2, 2, 2), features=4))
     images, condition = batch()
     judge.eval()
-    first, second = judge.loss(images, condition), judge.loss(images, condition)
+    first, second = (judge.loss(images, condition, draws(6, step)) for step in (0, 1))
     assert first.total.equal(second.total)
     with torch.no_grad():
         logits = judge(images)
@@ -246,14 +247,15 @@ def test_the_judge_varies_its_images_in_training_only():
     errors = (logits.argmax(1) != condition.argmax(1)).float().mean()
     assert first.terms["error_rate"].equal(errors)
     judge.train()
-    assert not judge.loss(images, condition).total.equal(judge.loss(images, condition).total)
+    first, second = (judge.loss(images, condition, draws(6, step)).total for step in (0, 1))
+    assert not first.equal(second)
 
 
 def test_the_judge_s_variation_is_a_shift():
     judge = built(Classifier.Config(shift=2))
     images = torch.zeros(200, 1, 28, 28)
     images[:, 0, 10:14, 5] = 1
-    varied = judge._varied(images)
+    varied = judge._shifted(images, draws(200))
     assert varied.flatten(1).sum(1).tolist() == [4.0] * 200
     rows = varied.amax((1, 3)).argmax(1)
     columns = varied.amax((1, 2)).argmax(1)
@@ -275,5 +277,5 @@ def test_a_posterior_too_narrow_for_fp32_still_has_a_density():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([30.0, 30, 30, -200, -20, 1]))
     posterior = head(torch.zeros(1, 4))
-    assert posterior.log_prob(posterior.sample()).isfinite().all()
+    assert posterior.log_prob(posterior.sample(torch.randn(1, 3))).isfinite().all()
     assert posterior.log_variance[0, 2] == 1

@@ -3,14 +3,18 @@ import math
 
 import pytest
 import torch
+from helpers.keyed import draws
 from torch import nn
 
+from textvae.models import with_flow
 from textvae.models.caption_encoders import WordTransformer
 from textvae.models.label_conv import LabelConv
 from textvae.models.spatial_vae import SpatialVAE
-from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments, with_words_left_out
+from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, drop_words, moments
 from textvae.priors import FlowPrior, SamplingOptions
+from textvae.priors.flow import objectives
 from textvae.priors.flow import prior as flow_module
+from textvae.priors.flow.objectives import shortcut_errors, shortcut_targets
 from textvae.priors.flow.solvers import solve
 from textvae.utils.errors import UserError
 
@@ -69,14 +73,14 @@ def test_the_log_density_of_a_linear_flow_is_the_gaussian_s():
     prior, condition = linear_flow(MATRIX, BIAS), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     latent = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
     expected = gaussian_of(prior, condition).log_prob(latent)
-    torch.testing.assert_close(prior.log_prob(latent, condition, exact=True), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(prior.log_prob(latent, condition), expected, rtol=1e-3, atol=1e-3)
     # Hutchinson's estimate is right on average, and at once where dimensions do not mix.
-    many = prior.log_prob(latent.repeat(2000, 1), condition.repeat(2000, 1)).view(2000, 3)
+    many = prior.log_prob(latent.repeat(2000, 1), condition.repeat(2000, 1), draws(6000)).view(2000, 3)
     assert float(many.std(0).min()) > 0.01
     torch.testing.assert_close(many.mean(0), expected, rtol=0, atol=0.03)
     straight = linear_flow(torch.diag(torch.tensor([0.5, -0.7, 0.3])), BIAS)
     expected = gaussian_of(straight, condition).log_prob(latent)
-    torch.testing.assert_close(straight.log_prob(latent, condition), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(straight.log_prob(latent, condition, draws(3)), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_samples_of_a_linear_flow_are_the_gaussian_s_own():
@@ -86,14 +90,14 @@ def test_samples_of_a_linear_flow_are_the_gaussian_s_own():
     wanted = gaussian_of(prior, condition[:1])
     torch.testing.assert_close(latent.mean(0), wanted.mean[0], rtol=0, atol=0.1)
     torch.testing.assert_close(latent.T.cov(), wanted.covariance_matrix[0], rtol=0.1, atol=0.1)
-    torch.testing.assert_close(prior.noise_of(latent, condition), noise, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(prior.inverse(latent, condition), noise, rtol=1e-3, atol=1e-3)
 
 
 def test_the_kl_is_that_of_the_gaussians_on_average():
     prior, condition = linear_flow(MATRIX, BIAS), torch.tensor([[0.0, 1.0]])
     mean, log_variance = torch.tensor([[0.3, -0.2, 0.5]]), torch.tensor([[-1.0, 0.2, -0.5]])
-    torch.manual_seed(3)
-    found = prior.kl(mean.expand(20000, 3), log_variance.expand(20000, 3), condition.expand(20000, 2))
+    n = 20000
+    found = prior.kl(mean.expand(n, 3), log_variance.expand(n, 3), condition.expand(n, 2), draws(n))
     posterior = torch.distributions.MultivariateNormal(mean, torch.diag_embed(log_variance.exp()))
     wanted = torch.distributions.kl_divergence(posterior, gaussian_of(prior, condition))
     assert found.shape == (20000, 1)
@@ -173,30 +177,30 @@ def test_a_new_flow_does_not_move_and_learns_each_condition_s_own_latents():
 
     centres, spread = torch.tensor([[5.0, 1.0], [-3.0, 2.0]]), torch.tensor([0.5, 0.1])
     stretched = torch.cat([centres[both.argmax(1)], spread.log().mul(2).expand(200, 2)], dim=1)
-    prior.standardise(*stretched.chunk(2, dim=1))
+    prior.fit_scale(*stretched.chunk(2, dim=1))
     torch.testing.assert_close(prior.mean, centres.mean(0))
     torch.testing.assert_close(prior.scale, (centres.var(0, correction=0) + spread.square()).sqrt())
-    training = FlowMatching(prior, strides=False)
+    training = FlowMatching(prior, few_step=False)
     optimizer = torch.optim.Adam(prior.parameters(), 3e-3)
-    for _ in range(400):
+    for step in range(400):
         optimizer.zero_grad()
-        training.loss(stretched, both).total.backward()
+        training.loss(stretched, both, draws(200, step)).total.backward()
         optimizer.step()
     prior.eval()
     with torch.no_grad():
         drawn = prior.sample(both, noise, SamplingOptions(guidance=1.0, steps=20)).view(100, 2, 2)
         true = -0.5 * (2 + 2 * spread.log().sum() + 2 * math.log(2 * math.pi))
-        density = prior.log_prob(stretched[:, :2] + spread * noise, both, exact=True)
+        density = prior.log_prob(stretched[:, :2] + spread * noise, both)
     torch.testing.assert_close(drawn.mean(0), centres, rtol=0, atol=0.3)
     torch.testing.assert_close(drawn.std(0), spread.expand(2, 2), rtol=0.5, atol=0.05)
     torch.testing.assert_close(density.mean(), true, rtol=0, atol=0.5)
 
     # Then strides: one evaluation lands where twenty steps of the solver do.
     prior.strides.fill_(True)
-    training = FlowMatching(prior.train(), strides=True)
-    for _ in range(300):
+    training = FlowMatching(prior.train(), few_step=True)
+    for step in range(300):
         optimizer.zero_grad()
-        training.loss(stretched, both).total.backward()
+        training.loss(stretched, both, draws(200, step)).total.backward()
         optimizer.step()
     with torch.no_grad():
         jumped = prior.sample(both, noise, SamplingOptions(steps=1)).view(100, 2, 2)
@@ -207,28 +211,30 @@ def test_the_shortest_strides_are_guided_midpoint_steps():
     prior, condition = flow(), torch.eye(4)
     at, time = torch.randn(4, 3), torch.tensor([0.0, 0.125, 0.5, 0.875])
     stride = torch.full((4,), 1 / SMALL.steps)
-    guided = prior.guided(condition, SMALL.guidance, None)
+    guided = prior.guided_velocity(condition, SMALL.guidance)
     with torch.no_grad():
         half = at + stride[:, None] / 2 * guided(at, time)
-        torch.testing.assert_close(prior._two_halves(at, time, stride, condition), guided(half, time + stride / 2))
+        torch.testing.assert_close(
+            shortcut_targets(prior, at, time, stride, condition), guided(half, time + stride / 2)
+        )
         # A longer one is the mean of its halves, taken as strides, without more guidance.
         longer, halves = torch.full((4,), 0.5), torch.full((4,), 0.25)
         first = prior.velocity(at, time / 2, halves, condition)
         second = prior.velocity(at + 0.25 * first, time / 2 + 0.25, halves, condition)
-        found = prior._two_halves(at, time / 2, longer, condition)
+        found = shortcut_targets(prior, at, time / 2, longer, condition)
     torch.testing.assert_close(found, (first + second) / 2)
 
 
 def test_half_of_all_strides_are_the_shortest_and_the_others_any_length(monkeypatch):
     prior, strides = flow(), []
-    plain = prior._two_halves
+    plain = shortcut_targets
 
-    def two_halves(at, time, stride, condition):
-        strides.append((time, stride))
-        return plain(at, time, stride, condition)
+    def targets(prior, at, time, length, condition):
+        strides.append((time, length))
+        return plain(prior, at, time, length, condition)
 
-    monkeypatch.setattr(prior, "_two_halves", two_halves)
-    prior.shortcut_error(torch.randn(6000, 3), torch.eye(4).repeat(1500, 1))
+    monkeypatch.setattr(objectives, "shortcut_targets", targets)
+    shortcut_errors(prior, torch.randn(6000, 3), torch.eye(4).repeat(1500, 1), draws(6000))
     ((time, stride),) = strides
     lengths = [2.0**-n for n in range(int(math.log2(SMALL.steps)) + 1)]
     assert sorted(set(stride.tolist()), reverse=True) == lengths
@@ -239,24 +245,26 @@ def test_half_of_all_strides_are_the_shortest_and_the_others_any_length(monkeypa
     assert bool(((time / stride).frac() == 0).all() and (time + stride <= 1).all())
 
 
-def test_strides_are_taught_by_one_half_of_a_batch_and_velocities_by_the_other(monkeypatch):
-    training, seen = FlowMatching(flow(), strides=True), {}
-    for name in ("matching_error", "shortcut_error"):
-        plain = getattr(training.prior, name)
+def test_shortcuts_are_trained_on_half_of_the_images_and_velocities_on_the_others(monkeypatch):
+    training, seen = FlowMatching(flow(), few_step=True), {}
+    for name in ("matching_errors", "shortcut_errors"):
+        plain = getattr(objectives, name)
         monkeypatch.setattr(
-            training.prior, name, lambda z, c, name=name, plain=plain: (seen.update({name: c}), plain(z, c))[1]
+            with_flow, name, lambda *given, name=name, plain=plain: seen.setdefault(name, (given[2], plain(*given)))[1]
         )
-    conditions = torch.eye(4).repeat(2, 1)
-    terms = training.loss(torch.randn(8, 6), conditions)
-    assert seen["shortcut_error"].equal(conditions[:4])
-    assert seen["matching_error"].equal(conditions[4:])
+    conditions = torch.cat([torch.arange(1.0, 401)[:, None], torch.zeros(400, 3)], dim=1)
+    terms = training.loss(torch.randn(400, 6), conditions, draws(400))
+    numbers = {name: conditions[:, 0].tolist() for name, (conditions, _) in seen.items()}
+    assert sorted(numbers["shortcut_errors"] + numbers["matching_errors"]) == conditions[:, 0].tolist()
+    assert 150 < len(numbers["shortcut_errors"]) < 250
+    torch.testing.assert_close(terms.terms["stride"], seen["shortcut_errors"][1].sum() / 200)
     torch.testing.assert_close(terms.total, terms.terms["velocity"] + terms.terms["stride"])
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 7, 5)])
 def test_a_batch_may_have_no_shortest_stride(shape):
     prior, at = flow(shape), torch.randn(4, *shape)
-    found = prior._two_halves(at, torch.zeros(4), torch.full((4,), 0.5), torch.eye(4))
+    found = shortcut_targets(prior, at, torch.zeros(4), torch.full((4,), 0.5), torch.eye(4))
     assert found.shape == at.shape
     assert found.isfinite().all()
 
@@ -315,14 +323,14 @@ def test_attention_is_the_same_where_gradients_flow():
 def test_words_left_out_close_up_in_order_and_any_number_of_them_is():
     torch.manual_seed(0)
     captions = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 0, 0]]).repeat(9000, 1)
-    shortened = with_words_left_out(captions, 0.5)
+    shortened = drop_words(captions, 0.5, draws(9000))
     number = (shortened != 0).sum(1)
     assert all(row[:n].diff().gt(0).all() and row[n:].eq(0).all() for row, n in zip(shortened, number, strict=True))
     # Half of the captions are whole, and one in nine of the others.
     expected = torch.full((9,), 0.5 / 9)
     expected[8] += 0.5
     torch.testing.assert_close(number.bincount(minlength=9) / 9000, expected, atol=0.02, rtol=0)
-    assert with_words_left_out(captions, 0.0).equal(captions)
+    assert drop_words(captions, 0.0, draws(9000)).equal(captions)
 
 
 def test_words_are_left_out_of_what_a_flow_is_taught_but_not_of_prompts(monkeypatch):
@@ -331,14 +339,14 @@ def test_words_are_left_out_of_what_a_flow_is_taught_but_not_of_prompts(monkeypa
     prior = FlowConfig(dataclasses.replace(SMALL, word_dropout=1.0), "words", size=9).build(latents(shape))
     seen = []
     monkeypatch.setattr(prior.features, "forward", lambda tokens: seen.append(tokens) or torch.zeros(*tokens.shape, 16))
-    FlowMatching(prior, strides=False).loss(torch.zeros(64, 4, 4, 4), captions)
+    FlowMatching(prior, few_step=False).loss(torch.zeros(64, 4, 4, 4), captions, draws(64))
     assert (seen[0] == 0).float().mean() > 0.3
     prior.sample(captions, torch.zeros(64, *shape), SamplingOptions(guidance=1.0))
     assert seen[-1].equal(captions)
 
 
 def test_numbers_have_no_words_to_leave_out():
-    with pytest.raises(UserError, match="no words to leave out"):
+    with pytest.raises(UserError, match="word dropout"):
         FlowConfig(dataclasses.replace(SMALL, word_dropout=0.5)).build(latents((2, 4, 4)))
 
 
@@ -400,7 +408,7 @@ def test_what_is_filled_in_agrees_with_what_is_known(monkeypatch):
     # Given 1.5, the other one is N(1.35, 0.19): more rounds come nearer to it.
     errors = []
     for rounds in (1, 4, 16):
-        monkeypatch.setattr(flow_module, "COMPLETING_ROUNDS", rounds)
+        monkeypatch.setattr(flow_module, "INPAINTING_ROUNDS", rounds)
         found = filled()
         errors.append(abs(float(found.mean()) - 1.35))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]

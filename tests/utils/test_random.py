@@ -97,13 +97,17 @@ def test_an_image_gets_the_same_numbers_in_any_batch():
         assert not part[0].equal(other[0])
 
 
-def test_the_draws_of_some_images_are_counted_with_all():
+def test_draws_of_some_images_are_theirs_and_may_be_left_unused():
     draws, same = (Draws(0, 0, torch.arange(6)) for _ in range(2))
     some = torch.tensor([True, False, True, True, False, False])
-    draws.normal(3)
-    assert draws.of(some).normal(3).equal([same.normal(3), same.normal(3)][1][some])
-    assert draws.normal(3).equal(same.normal(3))
-    assert draws.of(~some & some).normal(3).shape == (0, 3)
+    part, whole = draws.of(some), same.of(some | True)
+    first, second = part.normal(3), part.normal(3)
+    assert first.equal(whole.normal(3)[some])
+    assert not first.equal(second)
+    after = draws.normal(3)
+    assert after.equal(same.normal(3))
+    assert not after[some].equal(first)
+    assert draws.of(some & ~some).normal(3).shape == (0, 3)
 
 
 def test_draws_are_uniform():

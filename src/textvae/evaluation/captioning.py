@@ -15,6 +15,7 @@ from textvae.editing import Picture
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
 from textvae.utils.progress import ProgressLine
+from textvae.utils.random import Draws
 
 BATCH_SIZE = 128
 """Images decoded together."""
@@ -65,15 +66,14 @@ def caption_bounds(
     generator.check_size(images)
     rows = []
     with ProgressLine("bounds of captions", len(images) * len(conditions), "pairs") as progress:
-        for number, batch in enumerate(torch.split(images, BATCH_SIZE)):
-            pixels = unit_interval(batch, generator.device)
+        for numbers in torch.split(torch.arange(len(images)), BATCH_SIZE):
+            pixels = unit_interval(images[numbers], generator.device)
             columns = []
             for condition in conditions:
-                torch.manual_seed(seed + number)
+                draws = Draws(seed, 0, numbers, "evaluation", generator.device)
                 repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
-                columns.append(
-                    importance_weighted_bound(generator.model.log_weights(pixels, repeated, samples).double())
-                )
+                log_weights = generator.model.log_weights(pixels, repeated, samples, draws)
+                columns.append(importance_weighted_bound(log_weights.double()))
                 progress.advance(len(pixels))
             rows.append(torch.stack(columns, dim=1).cpu())
     return torch.cat(rows)

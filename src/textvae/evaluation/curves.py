@@ -79,8 +79,8 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     found: dict[str, Any] = {
         "samples": len(images),
         "precision": precision,
-        "guidance": [{"guidance": g} | row(SamplingOptions(guidance=g, steps=8, strides=False)) for g in GUIDANCE],
-        "solver": [{"evaluations": evaluations * n} | row(SamplingOptions(steps=n, strides=False)) for n in STEPS],
+        "guidance": [{"guidance": g} | row(SamplingOptions(guidance=g, steps=8, few_step=False)) for g in GUIDANCE],
+        "solver": [{"evaluations": evaluations * n} | row(SamplingOptions(steps=n, few_step=False)) for n in STEPS],
     }
     if bool(prior.strides):
         few = [n for n in STEPS if n <= prior.config.steps]
@@ -179,7 +179,7 @@ def _edits(
     rows: list[dict[str, int | float]] = []
     for guidance in GUIDANCE:
         after = redrawn(generator, noise, changes.conditions, guidance)
-        options = SamplingOptions(guidance, strides=False)
+        options = SamplingOptions(guidance, few_step=False)
         fresh = generator.draw(changes.conditions, range(seed, seed + len(few)), options)
         rows.append(
             {

@@ -16,6 +16,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.pipeline import TextToImage
+from textvae.priors.flow.objectives import matching_errors
 from textvae.recipes.conditions import Conditions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import VAE, not_a_checkpoint, open_run
@@ -25,6 +26,7 @@ from textvae.training.loop import CaptionedLatents, Training
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
+from textvae.utils.random import Draws
 
 MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
 STRIDE_RATE = 0.25
@@ -85,7 +87,7 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     condition = recipe.text.encode([NONE])
     try:
         with torch.no_grad():
-            prior.matching_error(torch.zeros(1, *prior.latent_shape), condition)
+            matching_errors(prior, torch.zeros(1, *prior.latent_shape), condition, Draws(0, 0, torch.zeros(1).long()))
     except (RuntimeError, TypeError, ValueError):
         raise UserError(
             f"a flow with the reader {flow.reader}, of size {flow.size}, cannot read the conditions of {recipe.name}: "
@@ -116,20 +118,22 @@ def start_stage(
         before: the last training state of the previous stage. Few-step sampling starts from that and not from the
             weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
     """
-    torch.manual_seed(recipe.trainer.seed)
     known, known_of = conditions
     if name == MODEL_STAGE or recipe.flow is None:
+        torch.manual_seed(recipe.trainer.seed)
         return Stage(name, recipe, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
     model = open_run(out, recipe).load_model()
     vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
     to_device(vae, execution.device)
     say(f"stage {name}: latents of {len(images)} images")
     # Encoding takes a second or two, so the latents are not kept in a file.
+    # Loading a model builds it first, with random weights, so torch is seeded here.
+    torch.manual_seed(recipe.trainer.seed)
     trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
     trained = images.first(len(images) - recipe.trainer.validation_images)
     latents = _latents(vae, trained, conditions, execution, trainer.flip)
     if name == FLOW_STAGE:
-        flow.standardise(*latents.images.chunk(2, dim=1))
+        flow.fit_scale(*latents.images.chunk(2, dim=1))
     else:
         try:
             kept = before["averaged"] if trainer.ema_decay else before["model"]

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from textvae.utils.random import Draws
+
 Reader = Literal["rnn", "gru", "lstm", "dial"]
 
 
@@ -89,14 +91,16 @@ class AngleSumEncoder(nn.Module):
         self.noise = noise
         self.num_features = hidden
 
-    def forward(self, tokens: Int64[Tensor, "n length"], add_noise: bool = False) -> Float[Tensor, "n features"]:
-        """Features of each caption; pairs of padding turn nothing. ``add_noise`` adds the noise of the lessons."""
+    def forward(
+        self, tokens: Int64[Tensor, "n length"], noise: Float[Tensor, "n 1"] | None = None
+    ) -> Float[Tensor, "n features"]:
+        """Features of each caption; pairs of padding turn nothing. ``noise``, standard normal, is for training."""
         tokens = nn.functional.pad(tokens, (0, tokens.shape[1] % 2))
         pairs = self.embedding(tokens).unflatten(1, (-1, 2)).flatten(2)
         read = (tokens[:, ::2] != 0).unsqueeze(2)
         angle = (self.turn(pairs) * read).sum(1)
-        if add_noise:
-            angle = angle + self.noise * torch.randn_like(angle)
+        if noise is not None:
+            angle = angle + self.noise * noise
         # Where nothing was said, the dial has no hand.
         hand = torch.cat([angle.cos(), angle.sin()], dim=1) * read.any(1)
         features: Tensor = self.read_out(hand)
@@ -157,10 +161,12 @@ class AuxiliaryEncoder(nn.Module):
         features: Tensor = self.reader(tokens)
         return features
 
-    def auxiliary_loss(self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    def auxiliary_loss(
+        self, tokens: Int64[Tensor, "n length"], images: Float[Tensor, "n c h w"], draws: Draws
+    ) -> Float[Tensor, ""]:
         """Cross-entropy of the images given nothing but their captions, in nats per image."""
         features = (
-            self.reader(tokens, add_noise=True) if isinstance(self.reader, AngleSumEncoder) else self.reader(tokens)
+            self.reader(tokens, draws.normal(1)) if isinstance(self.reader, AngleSumEncoder) else self.reader(tokens)
         )
         logits = self.drawing(features)
         return nn.functional.binary_cross_entropy_with_logits(logits, images.flatten(1), reduction="sum") / len(images)

@@ -12,6 +12,7 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.models.losses import LossTerms
 from textvae.priors import LearnedGaussian
+from textvae.utils.random import Draws
 
 
 class CaptionPrior(TextVAE):
@@ -77,15 +78,15 @@ class CaptionPrior(TextVAE):
         )
         self.likelihood = PixelLikelihood(config.likelihood)
 
-    def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> LossTerms:
-        """The negative ELBO; in training, the reader's lesson besides."""
-        elbo = super().loss(images, condition)
+    def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"], draws: Draws) -> LossTerms:
+        """The negative ELBO; in training, with the auxiliary loss of the reader."""
+        elbo = super().loss(images, condition, draws)
         if not self.training:
             return elbo
         reader = self.prior.features
         assert isinstance(reader, AuxiliaryEncoder)
-        lesson = reader.auxiliary_loss(condition, images)
-        return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
+        auxiliary = reader.auxiliary_loss(condition, images, draws)
+        return LossTerms(elbo.total + auxiliary, {**elbo.terms, "reading": auxiliary.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
         """q(z|x,c)."""

@@ -13,6 +13,7 @@ from textvae.models.caption_encoders import RecurrentEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.layers import PixelLikelihood
 from textvae.priors import SamplingOptions, StandardNormal
+from textvae.utils.random import Draws
 
 
 class CaptionRNN(TextVAE):
@@ -97,11 +98,11 @@ class CaptionRNN(TextVAE):
         likelihood: Likelihood = self.likelihood(self.decoder(latent))
         return likelihood
 
-    def divergence(self, posterior: Posterior, condition: Tensor) -> Float[Tensor, "n *latent"]:
+    def divergence(self, posterior: Posterior, condition: Tensor, draws: Draws) -> Float[Tensor, "n *latent"]:
         """KL to N(0, I), in nats, per dimension or per correlated group."""
         if isinstance(posterior, GaussianGroups):
             return posterior.kl_to_standard_normal()
-        return super().divergence(posterior, condition)
+        return super().divergence(posterior, condition, draws)
 
     def latents(
         self,
@@ -113,9 +114,7 @@ class CaptionRNN(TextVAE):
         if sampling:
             return super().latents(condition, noise, sampling)
         posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
-        if isinstance(posterior, GaussianGroups):
-            return posterior.at(noise)
-        return posterior.mean + noise * (0.5 * posterior.log_variance).exp()
+        return posterior.sample(noise)
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,10 @@ class GaussianGroups:
         """Log of the diagonal of the covariance."""
         return self.cholesky.square().sum(-1).log().flatten(1)
 
-    def at(self, noise: Float[Tensor, "n latent"]) -> Float[Tensor, "n latent"]:
-        """The latent that standard normal noise stands for."""
+    def sample(self, noise: Float[Tensor, "n latent"]) -> Float[Tensor, "n latent"]:
+        """The latent that standard normal noise is mapped to."""
         grouped = noise.view(self.means.shape)
         return (self.means + (self.cholesky @ grouped.unsqueeze(-1)).squeeze(-1)).flatten(1)
-
-    def sample(self) -> Float[Tensor, "n latent"]:
-        """One reparameterised draw."""
-        return self.at(torch.randn_like(self.mean))
 
     def log_prob(self, latent: Float[Tensor, "n latent"]) -> Float[Tensor, "n"]:
         """Log density in nats."""

@@ -87,7 +87,7 @@ class CaptionRNNCode(TextVAE):
         if sampling:
             return super().latents(condition, noise, sampling)
         posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
-        return posterior.mean + noise * (0.5 * posterior.log_variance).exp()
+        return posterior.sample(noise)
 
 
 @dataclass(frozen=True)

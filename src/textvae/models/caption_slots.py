@@ -13,6 +13,7 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.losses import LossTerms
 from textvae.priors import LearnedGaussian
+from textvae.utils.random import Draws
 
 BACKGROUND = -8.0
 """Logit of a pixel that nothing is drawn on."""
@@ -96,17 +97,17 @@ class CaptionSlots(TextVAE):
         )
         self.likelihood = PixelLikelihood("bernoulli")
 
-    def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> LossTerms:
-        """The negative ELBO; in training, the reader's lesson besides."""
+    def loss(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"], draws: Draws) -> LossTerms:
+        """The negative ELBO; in training, with the contrastive loss of the reader."""
         posterior = self.posterior(images, condition)
-        elbo = self.loss_at(posterior, images, condition)
+        elbo = self.loss_at(posterior, images, condition, draws)
         if not self.training:
             return elbo
         reader = self.prior.features
         assert isinstance(reader, ContrastiveEncoder)
         place = posterior.mean[..., :2].detach()
-        lesson = reader.auxiliary_loss(condition, self._glimpses(images, place), place.float().tanh())
-        return LossTerms(elbo.total + lesson, {**elbo.terms, "reading": lesson.detach()})
+        auxiliary = reader.auxiliary_loss(condition, self._glimpses(images, place), place.float().tanh())
+        return LossTerms(elbo.total + auxiliary, {**elbo.terms, "reading": auxiliary.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
         """q(z|x,c), slot by slot: the place, and the shape that is seen at the place's mean."""

@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import Trainable
+from textvae.models.layers import Dropout
 from textvae.models.losses import LossTerms
+from textvae.utils.random import Draws
 
 
 class Classifier(Trainable):
@@ -49,29 +51,31 @@ class Classifier(Trainable):
             *_stage(second, third),
         )
         self.to_features = nn.Linear(third * 7 * 7, config.features)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.to_classes = nn.Linear(config.features, config.num_classes)
 
     def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n features"]:
         """The last hidden layer, before its ReLU: signed, so that their distribution is nearer to a Gaussian."""
         return cast(Tensor, self.to_features(self.convolutions(images).flatten(1)))
 
-    def forward(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n classes"]:
-        """Class logits for images in [0, 1]."""
-        return cast(Tensor, self.to_classes(self.dropout(F.relu(self.features(images)))))
+    def forward(self, images: Float[Tensor, "n 1 28 28"], draws: Draws | None = None) -> Float[Tensor, "n classes"]:
+        """Class logits for images in [0, 1]; dropout in training needs ``draws``."""
+        return cast(Tensor, self.to_classes(self.dropout(F.relu(self.features(images)), draws)))
 
-    def loss(self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"]) -> LossTerms:
-        """Cross-entropy with the one-hot label, in nats; the images are varied in training mode only."""
-        logits = self(self._varied(images) if self.training else images).float()
+    def loss(
+        self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"], draws: Draws
+    ) -> LossTerms:
+        """Cross-entropy with the one-hot label, in nats; in training the images are shifted at random."""
+        logits = self(self._shifted(images, draws) if self.training else images, draws).float()
         smoothing = self.config.label_smoothing if self.training else 0.0
         cross_entropy = F.cross_entropy(logits, condition, label_smoothing=smoothing)
         errors = (logits.argmax(1) != condition.argmax(1)).float().mean()
         return LossTerms(cross_entropy, {"cross_entropy": cross_entropy.detach(), "error_rate": errors})
 
-    def _varied(self, images: Tensor) -> Tensor:
+    def _shifted(self, images: Tensor, draws: Draws) -> Tensor:
         n, shift = len(images), self.config.shift
         padded = F.pad(images, (shift, shift, shift, shift))
-        down, right = torch.randint(0, 2 * shift + 1, (2, n, 1), device=images.device)
+        down, right = draws.integers(2 * shift + 1, 2, 1).unbind(1)
         side = torch.arange(images.shape[-1], device=images.device)
         rows, columns = down + side, right + side
         index = torch.arange(n, device=images.device)[:, None, None]

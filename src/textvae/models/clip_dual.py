@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
-from textvae.models.layers import GaussianHead, PixelLikelihood, RowBatchNorm
+from textvae.models.layers import Dropout, GaussianHead, PixelLikelihood, RowBatchNorm
 from textvae.models.losses import LossTerms, weighted_objective
 from textvae.models.ssim import structural_similarity
 from textvae.priors import StandardNormal
+from textvae.utils.random import Draws
 
 _SLOPE = 0.3
 """Of LeakyReLU: the default of Keras, in which the paper's model was written."""
@@ -85,6 +86,7 @@ class ClipDual(TextVAE):
             dense += _activated(nn.Linear(before, after))
         self.dense = nn.Sequential(*dense)
         self.posterior_head = GaussianHead(1024, config.latent_dim)
+        self.dropout = Dropout(config.dropout)
 
         self.to_grid = nn.Sequential(*_activated(nn.Linear(config.latent_dim + _SHRUNK, 8 * 8 * 256)))
         doublings: list[nn.Module] = []
@@ -114,21 +116,24 @@ class ClipDual(TextVAE):
         return posterior
 
     def decode(self, latent: Float[Tensor, "n latent"], condition: Float[Tensor, "n d"]) -> Likelihood:
-        """p(x|z,c); in training, of what dropout leaves of z."""
-        latent = F.dropout(latent, self.config.dropout, self.training)
+        """p(x|z,c)."""
         grid = self.to_grid(torch.cat([latent, self.shrink(condition)], dim=1)).unflatten(1, _GRID)
         likelihood: Likelihood = self.likelihood(self.decoder(grid))
         return likelihood
 
-    def loss(self, images: Float[Tensor, "n 3 h w"], condition: Float[Tensor, "n d"]) -> LossTerms:
-        """BCE + 0.5 KL + 0.1 (1 - SSIM), BCE summed over pixels and averaged over colours (section II)."""
+    def loss(self, images: Float[Tensor, "n 3 h w"], condition: Float[Tensor, "n d"], draws: Draws) -> LossTerms:
+        """BCE + 0.5 KL + 0.1 (1 - SSIM), BCE summed over pixels and averaged over colours (section II).
+
+        In training, dropout is applied to z, and noise to the condition.
+        """
         if self.training and self.config.condition_noise:
-            condition = noised(condition, self.config.condition_noise)
+            condition = noised(condition, self.config.condition_noise, draws.normal(condition.shape[1]))
         posterior = self.posterior(images, condition)
-        likelihood = self.decode(posterior.sample(), condition)
+        latent = posterior.sample(draws.normal(*posterior.mean.shape[1:]))
+        likelihood = self.decode(self.dropout(latent, draws), condition)
         return weighted_objective(
             likelihood.log_prob(images),
-            self.divergence(posterior, condition),
+            self.divergence(posterior, condition, draws),
             structural_similarity(likelihood.mean, images),
             reconstruction_weight=1 / 3,
             kl_weight=self.config.kl_weight,
@@ -136,10 +141,10 @@ class ClipDual(TextVAE):
         )
 
 
-def noised(condition: Float[Tensor, "n d"], amount: float) -> Float[Tensor, "n d"]:
-    """Conditions turned by Gaussian noise of about ``amount`` times their length; their length stays."""
+def noised(condition: Float[Tensor, "n d"], amount: float, noise: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Conditions rotated by standard normal noise of about ``amount`` times their length, which is kept."""
     length = condition.norm(dim=1, keepdim=True)
-    moved = condition + torch.randn_like(condition) * (amount * length / condition.shape[1] ** 0.5)
+    moved = condition + noise * (amount * length / condition.shape[1] ** 0.5)
     turned: Tensor = F.normalize(moved, dim=1) * length
     return turned
 

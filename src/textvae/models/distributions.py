@@ -1,4 +1,4 @@
-"""The distributions a model speaks in: a Gaussian over latents, a Bernoulli or a Gaussian over images."""
+"""The distributions of the models: Gaussian posteriors over latents, Bernoulli and Gaussian likelihoods of images."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LEVELS = 256
 
 @runtime_checkable
 class Posterior(Protocol):
-    """q(z|x,c): something to draw latents from."""
+    """q(z|x,c)."""
 
     @property
     def mean(self) -> Float[Tensor, "n *latent"]:
@@ -24,11 +24,11 @@ class Posterior(Protocol):
 
     @property
     def log_variance(self) -> Float[Tensor, "n *latent"]:
-        """Of each dimension by itself."""
+        """Log of the variance of each dimension."""
         ...
 
-    def sample(self) -> Float[Tensor, "n *latent"]:
-        """One reparameterised draw from torch's default generator."""
+    def sample(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        """The latent that standard normal noise is mapped to (the reparameterisation trick)."""
         ...
 
     def log_prob(self, latent: Float[Tensor, "n *latent"]) -> Float[Tensor, "n"]:
@@ -43,9 +43,9 @@ class DiagonalGaussian:
     mean: Float[Tensor, "n *latent"]
     log_variance: Float[Tensor, "n *latent"]
 
-    def sample(self) -> Float[Tensor, "n *latent"]:
-        """One reparameterised draw (Kingma & Welling 2014, section 2.4), from torch's default generator."""
-        return self.mean + torch.randn_like(self.mean) * (0.5 * self.log_variance).exp()
+    def sample(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        """The latent that standard normal noise is mapped to (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + noise * (0.5 * self.log_variance).exp()
 
     def log_prob(self, latent: Float[Tensor, "n *latent"]) -> Float[Tensor, "n"]:
         """Log density in nats."""
@@ -58,19 +58,19 @@ class Likelihood(Protocol):
     """p(x|z,c): independent pixels."""
 
     describes: ClassVar[str]
-    """What ``log_mass`` is a probability of; stands beside bits per dimension."""
+    """What ``log_mass`` is a probability of; reported with bits per dimension."""
 
     @property
     def mean(self) -> Float[Tensor, "n c h w"]:
-        """The expected image, in [0, 1]: what is shown."""
+        """The expected image, in [0, 1], which is what is displayed."""
         ...
 
     def log_prob(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
-        """What training maximises, in nats per image."""
+        """The term of the training objective, in nats per image."""
         ...
 
     def log_mass(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
-        """Log probability in nats per image, comparable between models that describe the same thing."""
+        """Log probability in nats per image, comparable between models with equal ``describes``."""
         ...
 
 
@@ -78,8 +78,9 @@ class Likelihood(Protocol):
 class Bernoulli:
     """Binary cross-entropy on grey values: the "BCE" of papers a and c.
 
-    On grey values it is no density. It is the exact expected log-likelihood of binary images whose pixels are on with
-    the probability that the grey value says, so its bounds hold for those images and compare only among themselves.
+    On grey values it is not a density. It is the exact expected log-likelihood of binary images whose pixels are on
+    with the probability that the grey value gives, so its bounds hold for those images and compare only with each
+    other.
     """
 
     logits: Float[Tensor, "n c h w"]
@@ -122,12 +123,12 @@ class Gaussian:
         return (-0.5 * (scaled.square() + math.log(2 * math.pi)) - self.log_sigma).flatten(1).sum(1)
 
     def log_mass(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
-        """Log probability of the 8-bit image: each level owns its bin, the first and last one the tails."""
+        """Log probability of the 8-bit image: a bin for each level, and the tails for the first and last."""
         half, inverse = 0.5 / (LEVELS - 1), (-self.log_sigma).exp().double()
         centred = images.double() - self.location.double()
         upper = torch.where(images > 1 - half, torch.inf, (centred + half) * inverse)
         lower = torch.where(images < half, -torch.inf, (centred - half) * inverse)
-        # Mirrored into the left tail, where the difference of two small numbers keeps its digits.
+        # Mirrored into the left tail, where the difference of two small numbers loses no digits.
         flip = lower > 0
         left, right = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
         high, low = torch.special.log_ndtr(right), torch.special.log_ndtr(left)

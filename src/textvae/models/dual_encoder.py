@@ -12,10 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import Trainable
+from textvae.models.layers import Dropout, SequentialWithDropout
 from textvae.models.losses import LossTerms
 from textvae.utils.config import updated
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
+from textvae.utils.random import Draws
 
 
 class DualEncoder(Trainable):
@@ -88,22 +90,24 @@ class DualEncoder(Trainable):
         model.version = sha256_of(weights_file)[:8]
         return model.eval().requires_grad_(False)
 
-    def embed_text(self, vectors: Float[Tensor, "n text"]) -> Float[Tensor, "n width"]:
-        """Rows of length one."""
-        return F.normalize(self.text(vectors), dim=1)
+    def embed_text(self, vectors: Float[Tensor, "n text"], draws: Draws | None = None) -> Float[Tensor, "n width"]:
+        """Rows of length one; dropout in training needs ``draws``."""
+        return F.normalize(self.text(vectors, draws), dim=1)
 
-    def embed_image(self, features: Float[Tensor, "n image"]) -> Float[Tensor, "n width"]:
-        """Rows of length one."""
-        return F.normalize(self.image(features), dim=1)
+    def embed_image(self, features: Float[Tensor, "n image"], draws: Draws | None = None) -> Float[Tensor, "n width"]:
+        """Rows of length one; dropout in training needs ``draws``."""
+        return F.normalize(self.image(features, draws), dim=1)
 
-    def loss(self, images: Float[Tensor, "n image 1 1"], condition: Float[Tensor, "n text"]) -> LossTerms:
+    def loss(self, images: Float[Tensor, "n image 1 1"], condition: Float[Tensor, "n text"], draws: Draws) -> LossTerms:
         """CLIP's symmetric cross-entropy over the batch, in nats; ``error_rate``: images that it gets wrong.
 
         Args:
             images: features in the place of pixels (the data set NAME-features).
             condition: sentence vectors of their captions.
+            draws: random numbers of the dropout.
         """
-        texts, pictures = self.embed_text(condition).float(), self.embed_image(images.flatten(1)).float()
+        texts = self.embed_text(condition, draws).float()
+        pictures = self.embed_image(images.flatten(1), draws).float()
         logits = self.log_factor.clamp(max=torch.tensor(100.0).log().item()).exp() * pictures @ texts.T
         own = torch.arange(len(logits), device=logits.device)
         contrastive = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
@@ -111,9 +115,9 @@ class DualEncoder(Trainable):
         return LossTerms(contrastive, {"contrastive": contrastive.detach(), "error_rate": errors.detach()})
 
 
-def _projection(features: int, config: DualEncoder.Config) -> nn.Sequential:
+def _projection(features: int, config: DualEncoder.Config) -> SequentialWithDropout:
     # EfficientNet's features are all positive and of very different scales; sentence vectors need no norm.
-    layers: list[nn.Module] = [nn.LayerNorm(features), nn.Dropout(config.dropout)]
+    layers: list[nn.Module] = [nn.LayerNorm(features), Dropout(config.dropout)]
     if config.hidden:
-        layers += [nn.Linear(features, config.hidden), nn.GELU(), nn.Dropout(config.dropout)]
-    return nn.Sequential(*layers, nn.Linear(config.hidden or features, config.width, bias=False))
+        layers += [nn.Linear(features, config.hidden), nn.GELU(), Dropout(config.dropout)]
+    return SequentialWithDropout(*layers, nn.Linear(config.hidden or features, config.width, bias=False))

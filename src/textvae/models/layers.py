@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.distributions import Bernoulli, DiagonalGaussian, Gaussian, Likelihood
+from textvae.utils.random import Draws
 
 LikelihoodName = Literal["bernoulli", "gaussian"]
 
@@ -101,6 +102,33 @@ class GridAttention(nn.Module):
         back = attended.transpose(2, 3).reshape(n, channels, height, width)
         result: Tensor = grid + self.project(back)
         return result
+
+
+class Dropout(nn.Module):
+    """Dropout whose random numbers are handed in; in evaluation, the identity."""
+
+    def __init__(self, rate: float) -> None:
+        """``rate`` is the share of the features that is set to zero."""
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, features: Float[Tensor, "n *f"], draws: Draws | None) -> Float[Tensor, "n *f"]:
+        """The features that are kept, scaled up to the same mean; training needs ``draws``."""
+        if not self.training or not self.rate:
+            return features
+        if draws is None:
+            raise ValueError("dropout needs draws in training")
+        return features * (draws.uniform(*features.shape[1:]) >= self.rate) / (1 - self.rate)
+
+
+class SequentialWithDropout(nn.Sequential):
+    """Layers one after another, of which ``Dropout`` takes its random numbers from the caller."""
+
+    def forward(self, x: Tensor, draws: Draws | None) -> Tensor:  # type: ignore[override]
+        """The output of the last layer."""
+        for layer in self:
+            x = layer(x, draws) if isinstance(layer, Dropout) else layer(x)
+        return x
 
 
 class RowBatchNorm(nn.BatchNorm1d):

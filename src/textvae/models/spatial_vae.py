@@ -13,6 +13,7 @@ from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.losses import LossTerms, negative_elbo
 from textvae.models.perceptual import perceptual_distance
 from textvae.priors import StandardNormal
+from textvae.utils.random import Draws
 
 
 class SpatialVAE(TextVAE):
@@ -49,8 +50,8 @@ class SpatialVAE(TextVAE):
         """On the decoder's last layer: half of the pixels of drawings are black or white, which a sigmoid is slow to
         learn otherwise; photographs begin with black and white alone at 4, and as photographs at 0.5."""
         perceptual: float = 0.0
-        """Weight in nats of ``perceptual_distance`` of reconstructions, for photographs, on half of each batch, as it
-        costs more than all the rest; 0 leaves it out."""
+        """Weight in nats of the ``perceptual_distance`` of reconstructions, for photographs; 0 leaves it out. It is
+        computed on a random half of the images, because it costs more than the rest of the step."""
 
         def build(self) -> "LatentFlow":
             """The model with fresh weights."""
@@ -103,25 +104,26 @@ class SpatialVAE(TextVAE):
                 for parameter in layer.parameters():
                     parameter.mul_(0.5)
 
-    def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> LossTerms:
-        """The negative ELBO, its KL weighted."""
+    def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor, draws: Draws) -> LossTerms:
+        """The negative ELBO with a weighted KL; in training, with the perceptual and the auxiliary loss."""
         posterior = self.posterior(images, condition)
-        latent = posterior.sample()
+        latent = posterior.sample(draws.normal(*posterior.mean.shape[1:]))
         likelihood = self.decode(latent, condition)
-        divergence = self.divergence(posterior, condition)
+        divergence = self.divergence(posterior, condition, draws)
         found = negative_elbo(likelihood.log_prob(images), divergence, self.config.beta)
         total, terms = found.total, dict(found.terms)
         if self.training and self.config.perceptual:
-            # With any share of the posterior's noise: reconstructions are shown without, samples of a flow with some. A
-            # decoder that has only seen all of it, on white, where latents say nothing, makes a pattern of its absence.
-            some = slice(0, -(-len(images) // 2))
-            share = torch.rand(len(images[some]), 1, 1, 1, device=images.device)
-            shown = self.decode(torch.lerp(posterior.mean[some], latent[some], share), condition[some]).mean
-            looks = perceptual_distance(images[some], shown).mean()
-            total, terms["perceptual"] = total + self.config.perceptual * looks, looks.detach()
+            # A random share of the posterior's noise: reconstructions are decoded without noise, samples of a flow with
+            # some. A decoder trained with all of the noise paints a pattern where it is absent.
+            some, share = draws.uniform() < 0.5, draws.uniform(1, 1, 1)
+            latent = torch.lerp(posterior.mean[some], latent[some], share[some])
+            shown = self.decode(latent, condition[some]).mean
+            # The expectation of the mean over all images.
+            perceptual = perceptual_distance(images[some], shown).sum() / (0.5 * len(images))
+            total, terms["perceptual"] = total + self.config.perceptual * perceptual, perceptual.detach()
         if self.training and self.reader is not None:
-            lesson = self.reader.auxiliary_loss(condition, images)
-            total, terms["reading"] = total + lesson, lesson.detach()
+            auxiliary = self.reader.auxiliary_loss(condition, images, draws)
+            total, terms["reading"] = total + auxiliary, auxiliary.detach()
         return LossTerms(total, terms)
 
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> DiagonalGaussian:

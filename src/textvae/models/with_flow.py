@@ -1,4 +1,4 @@
-"""Stage two: a flow prior learned on the latents of a trained VAE, and the VAE that draws from it."""
+"""A VAE with a flow prior, and how the prior is trained on the latents of the trained VAE."""
 
 import copy
 from dataclasses import dataclass, field
@@ -13,11 +13,13 @@ from textvae.models.caption_encoders import AuxiliaryEncoder, WordTransformer
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.losses import LossTerms
 from textvae.priors import FlowPrior
+from textvae.priors.flow.objectives import matching_errors, shortcut_errors
 from textvae.utils.errors import UserError
+from textvae.utils.random import Draws
 
 
 class WithFlow(TextVAE):
-    """Any VAE, its own prior exchanged for a flow."""
+    """A VAE whose own prior is replaced by a flow prior."""
 
     prior: FlowPrior
 
@@ -28,31 +30,36 @@ class WithFlow(TextVAE):
         self.prior = prior
 
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> Posterior:
-        """The VAE's."""
+        """q(z|x,c) of the VAE."""
         return self.vae.posterior(images, condition)
 
     def decode(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Likelihood:
-        """The VAE's."""
+        """p(x|z,c) of the VAE."""
         return self.vae.decode(latent, condition)
 
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """A flow prior, and how it reads conditions."""
+    """A flow prior, and what encodes its conditions."""
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
     reader: Literal["none", "vectors", "words", "taught"] = "none"
-    """none: conditions are numbers; vectors: numbers for each word, each attended to; words: token ids by a transformer
-    that is trained with the flow, each word attended to; taught: token ids by the reader that the first stage has
-    taught (``AuxiliaryEncoder``)."""
+    """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids, encoded
+    by a transformer that is trained with the flow, with attention to each word; taught: token ids, encoded by the
+    frozen encoder that the first stage trained by an auxiliary loss (``AuxiliaryEncoder``)."""
     size: int = 10
-    """Numbers of a condition (or of each of its words); for a reader of words, the number of different tokens."""
+    """Length of a condition (or of the vector of a word); for words, the size of the vocabulary."""
 
     def build(self, vae: TextVAE) -> FlowPrior:
-        """The prior with fresh weights, for the latents of a VAE; a taught reader is a copy of the VAE's, and fixed."""
+        """The prior with initial weights, for the latents of a VAE.
+
+        Raises:
+            UserError: the encoder of the conditions does not fit the VAE or the settings.
+        """
         if self.prior.word_dropout and self.reader != "words":
             raise UserError(
-                f"a reader of {self.reader} has no words to leave out", "use --flow.model.prior.word-dropout 0"
+                f"word dropout needs token ids, and the reader is {self.reader!r}",
+                "use --flow.model.prior.word-dropout 0",
             )
         latent_shape = vae.prior.latent_shape
         width = self.prior.width
@@ -61,65 +68,68 @@ class FlowConfig:
         if self.reader == "taught":
             taught = reader_of(vae)
             if taught is None:
-                raise UserError(f"{type(vae).__name__} has taught no reader", "choose --flow.model.reader words")
+                raise UserError(f"{type(vae).__name__} has no caption encoder", "choose --flow.model.reader words")
             fixed = copy.deepcopy(taught.reader).requires_grad_(False)
             return FlowPrior(self.prior, latent_shape, fixed, taught.num_features)
         return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size, words=self.reader == "vectors")
 
 
 def reader_of(vae: TextVAE) -> AuxiliaryEncoder | None:
-    """The reader that a VAE has taught to read its captions; None where there is none."""
+    """The caption encoder that a VAE trains by an auxiliary loss; None if it has none."""
     return next((module for module in vae.modules() if isinstance(module, AuxiliaryEncoder)), None)
 
 
 class FlowMatching(Trainable):
-    """What trains a flow prior. Its "images" are posterior moments: a latent is drawn from them at each step."""
+    """The training of a flow prior. Its "images" are posterior moments, from which each step samples latents."""
 
-    def __init__(self, prior: FlowPrior, strides: bool) -> None:
-        """``strides``: half of each batch teaches long strides, once the velocity is known."""
+    def __init__(self, prior: FlowPrior, few_step: bool) -> None:
+        """``few_step`` trains for few-step sampling too, on a random half of the images of each step."""
         super().__init__()
         self.prior = prior
-        self.strides = strides
+        self.few_step = few_step
 
-    def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor) -> LossTerms:
-        """Squared errors of velocities, over dimensions of standardised latents."""
+    def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
+        """Mean squared errors of velocities, over dimensions of standardised latents."""
         if self.prior.config.word_dropout:
-            condition = with_words_left_out(condition, self.prior.config.word_dropout)
-        mean, log_variance = images.chunk(2, dim=1)
-        latent = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        if not self.strides:
-            velocity = self.prior.matching_error(latent, condition)
+            condition = drop_words(condition, self.prior.config.word_dropout, draws)
+        latent = DiagonalGaussian(*images.chunk(2, dim=1)).sample(draws.normal(images.shape[1] // 2, *images.shape[2:]))
+        if not self.few_step:
+            velocity = matching_errors(self.prior, latent, condition, draws).mean()
             return LossTerms(velocity, {"velocity": velocity.detach()})
-        # Twice the share of Frans et al. 2025, section 3.2: the guidance is learned here too.
-        some = max(len(latent) // 2, 1)
-        velocity = self.prior.matching_error(latent[some:], condition[some:])
-        stride = self.prior.shortcut_error(latent[:some], condition[:some])
-        return LossTerms(velocity + stride, {"velocity": velocity.detach(), "stride": stride.detach()})
+        # Twice the share of Frans et al. 2025, section 3.2, because the guidance is learned here as well.
+        some = draws.uniform() < 0.5
+        parts = ((matching_errors, ~some, draws.of(~some)), (shortcut_errors, some, draws.of(some)))
+        velocity, shortcut = (
+            errors(self.prior, latent[rows], condition[rows], part).sum() / (0.5 * len(latent))
+            if rows.any()
+            else latent.new_zeros(())
+            for errors, rows, part in parts
+        )
+        return LossTerms(velocity + shortcut, {"velocity": velocity.detach(), "stride": shortcut.detach()})
 
 
-def with_words_left_out(tokens: Int64[Tensor, "n l"], share: float) -> Int64[Tensor, "n l"]:
-    """Captions of token ids, of this share of them only some words: any number is as likely as another, and any words.
+def drop_words(tokens: Int64[Tensor, "n l"], share: float, draws: Draws) -> Int64[Tensor, "n l"]:
+    """Removes random words from this share of the captions: any number of words with equal probability.
 
-    What is kept closes up, in order, as a prompt of those words would be read.
+    The words that are kept close up, in their order, as in a shorter prompt.
     """
-    n, device = len(tokens), tokens.device
-    staying = torch.where(torch.rand(n, device=device) < share, torch.rand(n, device=device), 1.0)
-    kept = (tokens != 0) & (torch.rand(tokens.shape, device=device) < staying[:, None])
+    keep = torch.where(draws.uniform() < share, draws.uniform(), 1.0)
+    kept = (tokens != 0) & (draws.uniform(tokens.shape[1]) < keep[:, None])
     first = (~kept).long().argsort(dim=1, stable=True)
     return (tokens * kept).gather(1, first)
 
 
 @torch.no_grad()
 def moments(vae: TextVAE, images: Float[Tensor, "n c h w"], condition: Tensor) -> Float[Tensor, "n *moments"]:
-    """Mean and log-variance of the posterior, joined along the first dimension of a latent.
+    """Mean and log-variance of the posterior, concatenated along the first dimension of a latent.
 
     Raises:
-        UserError: the posterior is no diagonal Gaussian.
+        UserError: the posterior is not a diagonal Gaussian.
     """
     posterior = vae.posterior(images, condition)
     if not isinstance(posterior, DiagonalGaussian):
         raise UserError(
-            f"the latents of this {type(vae).__name__} are correlated, which a flow prior is not fitted to",
+            f"the latents of this {type(vae).__name__} are correlated, which a flow prior does not support",
             "train it with independent latents",
         )
     return torch.cat([posterior.mean, posterior.log_variance], dim=1)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from textvae.priors.options import SamplingOptions
 from textvae.utils.errors import UserError
+from textvae.utils.random import Draws
 
 
 @runtime_checkable
@@ -18,12 +19,12 @@ class Prior(Protocol):
     has_density: bool
     """Whether ``log_prob`` is a closed form: exact, and cheap enough for many draws an image."""
 
-    def kl(self, mean: Tensor, log_variance: Tensor, condition: Tensor) -> Tensor:
-        """KL from a diagonal Gaussian posterior, per latent dimension, in nats."""
+    def kl(self, mean: Tensor, log_variance: Tensor, condition: Tensor, draws: Draws) -> Tensor:
+        """KL from a diagonal Gaussian posterior, per latent dimension, in nats; estimated where it must be."""
         ...
 
-    def log_prob(self, latent: Tensor, condition: Tensor) -> Tensor:
-        """Log density in nats."""
+    def log_prob(self, latent: Tensor, condition: Tensor, draws: Draws) -> Tensor:
+        """Log density in nats; estimated where ``has_density`` is false."""
         ...
 
     def sample(self, condition: Tensor, noise: Tensor, sampling: SamplingOptions | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from textvae.priors.base import refuse_options
 from textvae.priors.options import SamplingOptions
+from textvae.utils.random import Draws
 
 
 class StandardNormal(nn.Module):
@@ -21,12 +22,18 @@ class StandardNormal(nn.Module):
         self.latent_shape = latent_shape
 
     def kl(
-        self, mean: Float[Tensor, "n *latent"], log_variance: Float[Tensor, "n *latent"], condition: Tensor
+        self,
+        mean: Float[Tensor, "n *latent"],
+        log_variance: Float[Tensor, "n *latent"],
+        condition: Tensor,
+        draws: Draws | None = None,
     ) -> Float[Tensor, "n *latent"]:
         """KL(N(mean, variance) || prior) in nats, per latent dimension (Kingma & Welling 2014, appendix B)."""
         return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
-    def log_prob(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Float[Tensor, "n"]:
+    def log_prob(
+        self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws | None = None
+    ) -> Float[Tensor, "n"]:
         """Log density in nats."""
         return (-0.5 * (latent.square() + math.log(2 * math.pi))).flatten(1).sum(1)
 
@@ -59,7 +66,11 @@ class LearnedGaussian(nn.Module):
         self.head = nn.Linear(num_features, 2 * per_row)
 
     def kl(
-        self, mean: Float[Tensor, "n *latent"], log_variance: Float[Tensor, "n *latent"], condition: Tensor
+        self,
+        mean: Float[Tensor, "n *latent"],
+        log_variance: Float[Tensor, "n *latent"],
+        condition: Tensor,
+        draws: Draws | None = None,
     ) -> Float[Tensor, "n *latent"]:
         """KL between two diagonal Gaussians in nats, per latent dimension."""
         prior_mean, prior_log_variance = self._moments(condition)
@@ -67,7 +78,9 @@ class LearnedGaussian(nn.Module):
         distance = (mean - prior_mean).square() * (-prior_log_variance).exp()
         return 0.5 * (ratio + distance - 1 + prior_log_variance - log_variance)
 
-    def log_prob(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Float[Tensor, "n"]:
+    def log_prob(
+        self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws | None = None
+    ) -> Float[Tensor, "n"]:
         """Log density in nats."""
         mean, log_variance = self._moments(condition)
         squared = (latent - mean).square() * (-log_variance).exp()

@@ -1,4 +1,4 @@
-"""What may be asked of a prior that can be led."""
+"""SamplingOptions: guidance scale, steps and further conditions of a prior that supports guidance."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class SamplingOptions:
-    """How to draw; what is None is the prior's own."""
+    """How a prior samples. Options that are None take the prior's defaults."""
 
     guidance: float | None = None
-    """How much is made of the condition: 1 is p(z|c) itself, more is more faithful and less varied."""
+    """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
     steps: int | None = None
-    """Of the solver."""
+    """Steps of the solver, or of few-step sampling."""
     negative: Tensor | None = None
-    """A condition to be led away from, one a row."""
-    towards: Tensor | None = None
-    """A second condition, one a row, for what lies between two."""
-    share: float = 0.0
-    """Of the second condition: 0 is the first alone, 1 the second."""
-    strides: bool = True
-    """Whether strides may be taken where they were learned for just this guidance; else the solver goes its steps."""
+    """Condition that guidance leads away from, one row for each sample, instead of the empty condition."""
+    second_condition: Tensor | None = None
+    """Second condition, one row for each sample, for samples between two conditions."""
+    weight: float = 0.0
+    """Weight of the second condition's velocity, from 0 (the first condition alone) to 1 (the second)."""
+    few_step: bool = True
+    """Whether few-step sampling may be used where the prior was trained for it; otherwise the solver is."""
 
     def __bool__(self) -> bool:
-        """Whether anything is asked."""
-        asked = (self.guidance, self.steps, self.negative, self.towards)
-        return any(one is not None for one in asked)
+        """Whether any option is set that needs a prior with guidance."""
+        needed = (self.guidance, self.steps, self.negative, self.second_condition)
+        return any(option is not None for option in needed)

@@ -129,7 +129,9 @@ def training_command(run: Run) -> str:
     # The file of a user's own recipe is not imported for this, so its settings are not compared.
     if trained.name in RECIPES and not trained.origin:
         # Which preset was used is not stored: the one that leaves the fewest options is named.
-        words += min((_options(run, preset) for preset in (None, *trained.presets)), key=len)
+        options = [_options(run, preset) for preset in (None, *trained.presets)]
+        shortest = min(options, key=len)
+        words += shortest
     if precision := run.config.get("execution", {}).get("precision"):
         words.append(f"--precision {precision}")
     return " ".join(words)

@@ -1,8 +1,8 @@
-"""The one training loop: a generator that yields a record a step. Whatever watches it, is its caller.
+"""The training loop: a generator that yields a record for each step.
 
-All randomness of step k is a function of (seed, k): the batch order is a permutation drawn from (seed, epoch), and
-torch's default generator is seeded before each step. So a training that was cut off anywhere and goes on from a
-checkpoint walks through the same numbers as one that was not, and drawing samples in between disturbs nothing.
+All random numbers are keyed (``utils.random``): the order of the batches by (seed, epoch), the draws of a loss by
+(seed, step, image). So a training that is resumed from a checkpoint takes the same steps as one that was not
+interrupted, and nothing that happens between two steps can change them.
 """
 
 import copy
@@ -21,6 +21,7 @@ from textvae.training.config import TrainerConfig
 from textvae.training.optimizers import optimizer_of
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
+from textvae.utils.random import Draws, permutation
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,18 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class CaptionedLatents:
-    """What a second stage trains on: floating-point numbers, taken as they are, in place of images."""
+    """The data of a flow's training: the latents of a captioned data set, in place of its images."""
 
     images: Float[Tensor, "n *numbers"]
     caption_range: Int64[Tensor, "n 2"]
-    """First and one-past-last condition of each."""
+    """First and one-past-last condition of each image."""
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 class Training:
-    """A model on its way: weights, moving average, optimizer and position, over data resident on the device."""
+    """The state of a training (weights, moving average, optimizer, step) and its data, which is kept on the device."""
 
     def __init__(
         self,
@@ -62,7 +63,19 @@ class Training:
         execution: Execution,
         condition_range: Int64[Tensor, "n 2"] | None = None,
     ) -> None:
-        """Prepares a training; ``condition_range`` says whose conditions are whose, by default as the captions are."""
+        """Prepares a training.
+
+        Args:
+            model: the model to train, with its initial weights.
+            data: training images, those to hold out for validation at their end.
+            conditions: all conditions of the data set.
+            config: settings of the training.
+            execution: device and precision.
+            condition_range: first and one-past-last condition of each image; by default, that of its captions.
+
+        Raises:
+            UserError: nothing is left to train on.
+        """
         device = execution.device
         held_out = config.validation_images
         if held_out >= len(data):
@@ -97,16 +110,16 @@ class Training:
         return epochs * self.num_training + position * self.config.batch_size
 
     def steps(self) -> Iterator[Step]:
-        """Trains from the present position to the last epoch, yielding after each step.
+        """Trains from the present step to the last one, yielding after each.
 
         Raises:
-            TrainingDiverged: a loss term stopped being a number; the weights are those before that step.
+            TrainingDiverged: a loss term is not finite; the weights are those before that step.
         """
-        # On a GPU, looking at the loss stalls the queue: look now and then. On a CPU it costs nothing.
+        # On a GPU, reading the loss waits for the queue, so it is read only now and then. On a CPU it is free.
         check_every = 1 if self.execution.device.type == "cpu" else 50
         while self.step < self.total_steps:
             epoch, position = divmod(self.step, self.steps_per_epoch)
-            order = self._order(epoch)
+            order = permutation(self.config.seed, self.num_training, epoch)
             for batch in torch.split(order, self.config.batch_size)[position:]:
                 loss = self._train_on(batch)
                 if (self.step + 1) % check_every == 0 and not step_is_finite(loss):
@@ -117,19 +130,15 @@ class Training:
                 ends_epoch = self.step % self.steps_per_epoch == 0
                 yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss)
 
-    def _order(self, epoch: int) -> Int64[Tensor, "n"]:
-        generator = torch.Generator().manual_seed(_mixed(self.config.seed, epoch))
-        return torch.randperm(self.num_training, generator=generator).to(self.execution.device)
-
     def _train_on(self, batch: Int64[Tensor, "b"]) -> LossTerms:
-        torch.manual_seed(_mixed(self.config.seed, self.step, 1))
+        draws = Draws(self.config.seed, self.step, batch, "training", self.execution.device)
         self.model.train()
-        images, condition = self._gather(batch)
+        images, condition = self._gather(batch, draws)
         if self.config.flip and self.images.dtype == torch.uint8:
-            mirrored = torch.rand(len(batch), device=batch.device) < 0.5
+            mirrored = draws.uniform() < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         with self.execution.autocast():
-            loss: LossTerms = self.model.loss(images, condition)
+            loss: LossTerms = self.model.loss(images, condition, draws)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         return loss
@@ -141,13 +150,14 @@ class Training:
                 group["lr"] = rate * float(0.5 * (1 + torch.cos(torch.pi * progress)))
         self.optimizer.step()
         if self.averaged is not self.model:
-            # A whole span of an average begun at step 0 would keep the weights of a short training from being learned.
+            # With the full decay from the start, the average of a short training would still contain initial weights.
             average(self.averaged, self.model, min(self.config.ema_decay, (1 + self.step) / (10 + self.step)))
 
-    def _gather(self, index: Int64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
+    def _gather(self, batch: Int64[Tensor, "b"], draws: Draws) -> tuple[Tensor, Tensor]:
+        """The images of a batch, and for each one of its conditions at random."""
+        index = batch.to(self.execution.device)
         start, stop = self.condition_range[index].unbind(1)
-        uniform = torch.rand(len(index), device=index.device)
-        condition = self.conditions[start + (uniform * (stop - start)).long()]
+        condition = self.conditions[start + (draws.uniform() * (stop - start)).long()]
         if condition.dtype is torch.float16:
             condition = condition.float()  # prepared token embeddings are stored in half the space
         images = self.images[index]
@@ -157,27 +167,27 @@ class Training:
 
     @torch.no_grad()
     def validate(self, batch_size: int = 512) -> dict[str, float]:
-        """Mean loss terms of the model that is kept, over the held-out images, with the same noise every time."""
-        held_out = torch.arange(self.num_training, len(self.images), device=self.execution.device)
+        """Mean loss terms of the model that is kept, over the held-out images, with the same draws every time."""
+        held_out = torch.arange(self.num_training, len(self.images))
         self.averaged.eval()
         sums: dict[str, float] = {}
-        torch.manual_seed(_mixed(self.config.seed, 0, 2))
         for batch in torch.split(held_out, batch_size):
-            images, condition = self._gather(batch)
+            draws = Draws(self.config.seed, 0, batch, "validation", self.execution.device)
+            images, condition = self._gather(batch, draws)
             with self.execution.autocast():
-                loss: LossTerms = self.averaged.loss(images, condition)
+                loss: LossTerms = self.averaged.loss(images, condition, draws)
             for name, value in {"loss": loss.total, **loss.terms}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
         return {name: value / len(held_out) for name, value in sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a later process needs to go on: tensors and numbers only.
+        """Everything that is needed to resume, as tensors and numbers only.
 
         Raises:
-            TrainingDiverged: there is nothing good to keep.
+            TrainingDiverged: the loss or the weights are not finite.
         """
         if self._last_loss is not None:
-            # A finite loss can have a gradient that is not: then it is the weights that are ruined.
+            # The gradient of a finite loss may not be finite, and then the weights are not.
             weights = torch.stack([p.detach().abs().amax() for p in self.model.parameters()]).amax()
             loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, "weights": weights})
             if not step_is_finite(loss):
@@ -192,7 +202,7 @@ class Training:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where ``state_dict`` was taken."""
+        """Restores a state of ``state_dict``."""
         self.step = int(state["step"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -225,14 +235,3 @@ def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
     for kept, current in zip(averaged.buffers(), model.buffers(), strict=True):
         kept.copy_(current)
-
-
-def _mixed(seed: int, *numbers: int) -> int:
-    """A 63-bit seed from a seed and counters (splitmix64's finaliser over their running sum)."""
-    state = seed & (2**64 - 1)
-    for number in (*numbers, 0):
-        state = (state + 0x9E3779B97F4A7C15 * (number + 1)) & (2**64 - 1)
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        state ^= state >> 31
-    return state >> 1

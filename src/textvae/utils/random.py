@@ -30,6 +30,9 @@ NOISE = "philox4x32-10/as241"
 Purpose = Literal["pictures", "training", "validation", "evaluation", "order"]
 _PURPOSES: dict[Purpose, int] = {"pictures": 0, "training": 1, "validation": 2, "evaluation": 3, "order": 4}
 
+_RESERVED = 1 << 10
+"""Numbers of draws that are left to a part of the images."""
+
 _Words = NDArray[np.uint64]
 """32-bit words, each held in 64 bits."""
 _Doubles = NDArray[np.float64]
@@ -106,15 +109,16 @@ class Draws:
         self.device = images.device if device is None else device
         self._seed, self._step, self._purpose = seed, step, purpose
         self._images = images.cpu().numpy()
-        self._made = [0]
+        self._made = 0
 
     def __len__(self) -> int:
         return len(self._images)
 
     def of(self, rows: Bool[Tensor, "n"]) -> "Draws":
-        """The draws of some of the images, numbered together with those of all."""
+        """Draws of some of the images alone. They may be left unused without an effect on those that follow."""
         part = copy.copy(self)
         part._images = self._images[rows.cpu().numpy()]
+        self._made += _RESERVED
         return part
 
     def normal(self, *shape: int) -> Float[Tensor, "n *shape"]:
@@ -130,8 +134,8 @@ class Draws:
         return (self.uniform(*shape) * below).long()
 
     def _next(self, shape: tuple[int, ...], dtype: Any, make: Callable[[_Words], NDArray[Any]]) -> Tensor:
-        counter = _counter(self._purpose, self._made[0], self._step)
-        self._made[0] += 1
+        counter = _counter(self._purpose, self._made, self._step)
+        self._made += 1
         rows = _rows([self._seed], counter, self._images, math.prod(shape), dtype, make)
         return torch.from_numpy(rows.reshape(len(self), *shape)).to(self.device)
 

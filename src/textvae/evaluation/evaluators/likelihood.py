@@ -15,6 +15,7 @@ from textvae.evaluation.metrics.likelihood import (
 )
 from textvae.pipeline import unit_interval
 from textvae.utils.progress import ProgressLine
+from textvae.utils.random import Draws
 
 FLOW_LIKELIHOOD_IMAGES = 500
 """Test images on which the bound of a model with a flow prior is estimated."""
@@ -37,26 +38,26 @@ def bounds(context: EvaluationContext) -> Measurement:
     the density of a flow is an integral that costs hundreds of times as much as a sample.
     """
     model, device = context.pipeline.model, context.pipeline.device
-    draws, images = context.importance_samples, context.images
+    samples, images = context.importance_samples, context.images
     protocol: dict[str, Any] = {}
     flow = not model.prior.has_density
     if flow:
-        draws, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
+        samples, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
         protocol["likelihood_images"] = len(images)
-    protocol["importance_samples"] = draws
+    protocol["importance_samples"] = samples
     elbo, bound, means, kl = [], [], [], []
-    torch.manual_seed(context.seed)
     with ProgressLine("likelihood bounds", len(images), "images") as progress:
         for start in range(0, len(images), BATCH_SIZE):
             batch = unit_interval(images.images[start : start + BATCH_SIZE], device)
             condition = context.encoder_conditions[start : start + len(batch)].to(device)
-            log_weights = model.log_weights(batch, condition, draws).double()
+            draws = Draws(context.seed, 0, torch.arange(start, start + len(batch)), "evaluation", device)
+            log_weights = model.log_weights(batch, condition, samples, draws).double()
             elbo.append(log_weights.mean(0).cpu())
             bound.append(importance_weighted_bound(log_weights).cpu())
             with torch.no_grad():
                 posterior = model.posterior(batch, condition)
                 means.append(posterior.mean.flatten(1).cpu())
-                kl.append(model.divergence(posterior, condition).cpu())
+                kl.append(model.divergence(posterior, condition, draws).cpu())
                 protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
             progress.advance(len(batch))
     per_dimension = kl_per_dimension(torch.cat(kl))

@@ -1,0 +1,82 @@
+"""What a flow prior is trained on: flow matching, and shortcuts for few-step sampling."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from textvae.priors.flow.prior import FlowPrior
+from textvae.utils.random import Draws
+
+
+def matching_errors(
+    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws
+) -> Float[Tensor, "n"]:
+    """Squared errors of the velocity x1 - x0 at (1 - t) x0 + t x1 for noise x0 and standardised latents x1.
+
+    They are means over dimensions. Times are logit-normal, since most of the difficulty is in the middle (Esser et al.
+    2024, section 3.1). A share of the conditions is replaced by the empty condition, for guidance.
+    """
+    target = prior.standardise(latent)
+    noise, time = draws.normal(*target.shape[1:]), draws.normal().sigmoid()
+    kept = draws.uniform() >= prior.config.dropout
+    features = prior.features(condition * _per_row(kept, condition))
+    at = torch.lerp(noise, target, _per_row(time, target))
+    velocity = prior.velocity(at, time, torch.zeros_like(time), features)
+    return _squared_errors(velocity.float(), target - noise)
+
+
+def shortcut_errors(
+    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws
+) -> Float[Tensor, "n"]:
+    """Squared errors of a step against two steps of half its length (Frans et al. 2025, section 3).
+
+    They are means over dimensions. The shortest steps are trained on the guided velocity, longer ones on the network's
+    own steps of half the length. Half of all steps are the shortest, which all others are built on.
+    """
+    target = prior.standardise(latent)
+    noise = draws.normal(*target.shape[1:])
+    halvings = int(math.log2(prior.config.steps))
+    longer = draws.integers(max(halvings, 1))
+    number = 2.0 ** torch.where(draws.uniform() < 0.5, halvings, longer)
+    time = (draws.uniform() * number).floor() / number
+    at = torch.lerp(noise, target, _per_row(time, target))
+    goal = shortcut_targets(prior, at, time, 1 / number, condition)
+    velocity = prior.velocity(at, time, 1 / number, prior.features(condition))
+    return _squared_errors(velocity.float(), goal)
+
+
+@torch.no_grad()
+def shortcut_targets(
+    prior: FlowPrior,
+    at: Float[Tensor, "n *latent"],
+    time: Float[Tensor, "n"],
+    length: Float[Tensor, "n"],
+    condition: Tensor,
+) -> Float[Tensor, "n *latent"]:
+    """The mean velocity over steps of these lengths: for the shortest by the midpoint rule, else of the two halves."""
+    features, empty = prior.features(condition), prior.features(torch.zeros_like(condition))
+    shortest = length <= 1 / prior.config.steps
+    half = torch.where(shortest, torch.zeros_like(length), length / 2)
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        conditional: Tensor = prior.velocity(x, t, half, features).float()
+        if not shortest.any():
+            return conditional
+        plain = prior.velocity(x[shortest], t[shortest], half[shortest], empty[shortest]).float()
+        conditional[shortest] = torch.lerp(plain, conditional[shortest], prior.config.guidance)
+        return conditional
+
+    first = velocity(at, time)
+    second = velocity(at + _per_row(length / 2, at) * first, time + length / 2)
+    return torch.where(_per_row(shortest, at), second, (first + second) / 2)
+
+
+def _squared_errors(found: Tensor, wanted: Tensor) -> Float[Tensor, "n"]:
+    return (found - wanted).square().flatten(1).mean(1)
+
+
+def _per_row(numbers: Tensor, x: Tensor) -> Tensor:
+    """One number a row, in a shape that broadcasts with x."""
+    return numbers.view(-1, *(1 for _ in x.shape[1:]))

@@ -43,7 +43,7 @@ def test_a_result_has_a_protocol_and_an_absence_a_reason() -> None:
         Metrics({"model": "label-dense"}, {})
     with pytest.raises(ValueError, match="finite"):
         Metrics({**PROTOCOL, "guidance": math.nan}, {})
-    with pytest.raises(ValueError, match="no section"):
+    with pytest.raises(ValueError, match="section"):
         Metrics(PROTOCOL, {"absent": {"generation.frechet": "no weights"}})
     with pytest.raises(ValueError, match="reason"):
         Metrics(PROTOCOL, {}, {"generation.frechet": " "})

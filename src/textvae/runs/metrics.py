@@ -1,4 +1,4 @@
-"""metrics.json: numbers, the protocol that makes them results, and the reasons for those that are missing."""
+"""metrics.json: measured numbers, how they were measured, and reasons for numbers that are missing."""
 
 import json
 import math
@@ -16,38 +16,40 @@ from textvae.utils.files import write_json
 
 @dataclass(frozen=True)
 class Metrics:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Raises:
-        ValueError: no protocol, a value that is neither a finite number nor a word, a metric both measured and absent,
-            or an absence without a reason.
+        ValueError: the protocol is incomplete, a value is neither a finite number nor a string, a metric is both
+            measured and absent, or a reason is empty.
     """
 
     protocol: dict[str, Any]
-    """How the numbers came about: model, data, split, fingerprints, num_samples, feature networks, seed, device..."""
+    """How the numbers were measured: model, data, split, fingerprints, num_samples, feature networks, seed, ..."""
     sections: dict[str, dict[str, Any]]
     """Finite numbers by section ("reconstruction", "generation", "likelihood", "speed") and name.
 
-    Numbers may be nested by name (a Fréchet distance for each feature network) or in lists (a confusion matrix), and
-    have words beside them that say what they are of.
+    Numbers can be nested by name (a Fréchet distance for each feature network) or in lists (a confusion matrix).
+    Strings are allowed beside them.
     """
     absent: dict[str, str] = field(default_factory=dict)
-    """Why a metric could not be computed, by its dotted name: "generation.frechet.inception"."""
+    """Why a metric could not be computed, by dotted name such as "generation.frechet.inception"."""
 
     def __post_init__(self) -> None:
-        """Refuses what is not a result."""
+        """Checks the content."""
         for name in ("model", "data"):
             if not self.protocol.get(name):
-                raise ValueError(f"a number without its protocol is not a result: protocol.{name} is missing")
+                raise ValueError(f"the protocol is incomplete: protocol.{name} is missing")
         for name, leaf in _leaves("protocol", self.protocol):
             if isinstance(leaf, float) and not math.isfinite(leaf):
                 raise ValueError(f"{name} is {leaf}, not a finite number")
         for section, values in self.sections.items():
             if section in ("protocol", "absent") or not isinstance(values, Mapping):
-                raise ValueError(f"{section} is no section of measured values")
+                raise ValueError(f"{section} is not a section of measured values")
             for name, leaf in _leaves(section, values):
                 if not (isinstance(leaf, str) or _is_number(leaf)):
-                    raise ValueError(f"{name} is {leaf!r}, not a finite number; absent metrics say why instead")
+                    raise ValueError(
+                        f"{name} is {leaf!r}, not a finite number; a missing metric belongs to 'absent', with a reason"
+                    )
         for name, reason in self.absent.items():
             if not reason.strip():
                 raise ValueError(f"{name} is absent without a reason")
@@ -62,7 +64,7 @@ class Metrics:
         return value
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in metrics.json."""
+        """The content of metrics.json."""
         return {"protocol": self.protocol, **self.sections, "absent": self.absent}
 
     def write(self, path: Path) -> None:
@@ -71,10 +73,10 @@ class Metrics:
 
     @classmethod
     def read(cls, path: Path) -> "Metrics":
-        """What ``write`` wrote.
+        """Reads a file that ``write`` wrote.
 
         Raises:
-            UserError: the file can't be read, is not JSON, or is not metrics.
+            UserError: the file can't be read, is not JSON, or does not hold metrics.
         """
         cure = f"measure again with textvae evaluate, which writes {path.name} anew"
         try:
@@ -87,7 +89,7 @@ class Metrics:
             raise UserError(f"{path} does not hold metrics", cure)
         protocol, absent = content.pop("protocol", {}), content.pop("absent", {})
         if not all(isinstance(reason, str) for reason in absent.values()):
-            raise UserError(f"{path} has an absence without a reason", cure)
+            raise UserError(f"{path} has an entry in 'absent' that is not text", cure)
         try:
             return cls(protocol, content, absent)
         except ValueError as error:
@@ -95,8 +97,8 @@ class Metrics:
 
 
 def table(metrics: Metrics) -> Table:
-    """For people: every number but those in lists, then what is absent and why, over the protocol."""
-    # Text, not markup: a name may hold brackets.
+    """A table for the terminal: all numbers except those in lists, then what is absent and why, then the protocol."""
+    # Text objects, not markup: names can contain brackets.
     drawn = Table(title=Text(f"{metrics.protocol['model']} on {metrics.protocol['data']}"), title_justify="left")
     drawn.add_column("metric", overflow="fold")
     drawn.add_column("value", justify="right")
@@ -113,7 +115,7 @@ def table(metrics: Metrics) -> Table:
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Dotted names, with [places] in lists, of everything that is neither a mapping nor a list."""
+    """Dotted names (with [index] for lists) and values of everything that is neither a mapping nor a list."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(f"{name}.{key}", item)
@@ -129,7 +131,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: int | float) -> str:
-    """Four digits that mean something, never an exponent for what fits a line."""
+    """Four significant digits, without an exponent for numbers of ordinary size."""
     if isinstance(value, int):
         return f"{value:,}"
     if value == 0:
@@ -150,11 +152,11 @@ SHOWN = (
     "generation.frechet.judge",
     "generation.retrieval_precision.samples",
 )
-"""What the list of recipes shows of a metrics.json."""
+"""The numbers that the list of recipes shows."""
 
 
 def numbers(metrics: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, float]:
-    """Numbers by their dotted path; those that are absent are left out."""
+    """Numbers by dotted name; absent ones are left out."""
     found = {}
     for key in keys:
         value: Any = metrics

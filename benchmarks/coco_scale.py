@@ -1,7 +1,7 @@
-"""COCO at its full size, made up: 118,287 images and 591,753 captions in the published layout.
+"""Reads synthetic annotations of the size of MS-COCO: 118,287 images and 591,753 captions in the published layout.
 
-The annotations are read as ``textvae data prepare`` reads them, in a process of its own whose peak memory is recorded.
-Then images are prepared: fewer than there are, of COCO's size (640 x 480); their number changes nothing but the time.
+They are read as by ``textvae data prepare``, in a separate process whose peak memory is recorded. Then a smaller number
+of images of COCO's size (640 x 480) is prepared; the time of that is proportional to the number.
 """
 
 import argparse
@@ -24,9 +24,9 @@ READ = """
 import json, re, sys, time
 from pathlib import Path
 from textvae.preparation.layouts.coco import CocoCaptions
-from textvae.preparation.sources import Subset, splits_of
+from textvae.preparation.subset import Subset, splits_of
 def megabytes(what):
-    # Not getrusage: its peak is inherited from the process that started this one.
+    # Not getrusage, whose peak is inherited from the parent process.
     return int(re.search(what + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = megabytes("VmRSS")
 began = time.perf_counter(), time.process_time()
@@ -44,7 +44,7 @@ print(json.dumps({
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=2000, help="JPEG files to make and prepare")
+    parser.add_argument("--images", type=int, default=2000, help="JPEG files to create and prepare")
     parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
     asked = parser.parse_args()
     neighbours = Neighbours()
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def make_annotations(folder: Path) -> float:
-    """Both files, with the fields that COCO's have; megabytes of the larger."""
+    """Writes both annotation files with the fields of COCO's; returns the size of the larger one in megabytes."""
     words = ("a", "man", "woman", "dog", "red", "bus", "street", "on", "in", "two", "people", "riding", "the", "grass")
     draw = random.Random(0)
     (folder / "annotations").mkdir(parents=True)
@@ -106,7 +106,7 @@ def make_annotations(folder: Path) -> float:
 
 
 def prepare_images(folder: Path, count: int) -> dict[str, float]:
-    """Photograph-like JPEG files of 640 x 480 in COCO's layout, prepared at 64 pixels."""
+    """Prepares JPEG files of 640 x 480 pixels in COCO's layout at 64 pixels."""
     from textvae.preparation import prepare
 
     make_images(folder, count)
@@ -117,7 +117,7 @@ def prepare_images(folder: Path, count: int) -> dict[str, float]:
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Smooth colours with some noise: about the bytes of a photograph."""
+    """Writes images of smooth colours with some noise, whose files are about as large as those of photographs."""
     rng = np.random.default_rng(0)
     (folder / "annotations").mkdir(parents=True)
     for split, number in (("train2017", count), ("val2017", 1)):

@@ -1,6 +1,6 @@
-"""How long a user waits: ``textvae --help``, ``textvae generate`` in a new process, and a model already loaded.
+"""Latency: ``textvae --help``, ``textvae generate`` in a new process, and a loaded model.
 
-The weights do not matter to the clock, so the model is a label-conv that has seen a thousand images.
+Latency does not depend on the weights, so the model is a label-conv that was trained on a thousand images.
 """
 
 import argparse
@@ -20,7 +20,7 @@ HELP_TARGET = 0.5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="processes; a loaded model is asked ten times as often")
+    parser.add_argument("--repeats", type=int, default=5, help="processes; a loaded model is called ten times as often")
     parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
     asked = parser.parse_args()
 
@@ -48,7 +48,7 @@ def main() -> None:
 
     result["protocol"] = {
         "model": "label-conv",
-        "processes": "wall time of a new process; one before the first is not counted, so files are in memory",
+        "processes": "wall time of a new process, after one that is not counted, so that files are cached",
         "warm": "TextToImage called in one process, to PIL images; the first call is not counted",
     }
     result["seconds"] = {name: summary(found) for name, found in times.items()}

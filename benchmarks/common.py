@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine in words, and where results go."""
+"""Shared by the benchmarks: a description of the machine, the load by other processes, and writing of results."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ MEASURED = ROOT / "src" / "textvae" / "papers" / "measured"
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that this process may use, and versions."""
+    """Processor, cores available to this process, and versions."""
     import torch
 
     name = platform.processor() or platform.machine()
@@ -35,22 +35,22 @@ def machine() -> dict[str, Any]:
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    """All repeats, and the median that is quoted."""
+    """All repeats and their median, which is reported."""
     return {"median": statistics.median(values), "repeats": list(values)}
 
 
 class Neighbours:
-    """How many cores other processes keep busy, from here on."""
+    """Measures how many cores other processes use, from its creation on."""
 
-    # Two threads that wait for each other on one free core are slower by far more than the half they lost, and not
-    # equally so on both sides: with a busy neighbour we have seen the same ratio between 1 and 8.
+    # Two threads that share one free core wait for each other and lose more than half of their speed, and not the same
+    # on both sides of a comparison: with another busy process, the same ratio varied between 1 and 8.
     ALLOWED = 0.15
 
     def __init__(self) -> None:
         self._began = self._now()
 
     def cores(self) -> float | None:
-        """Mean since the beginning; None where the system does not tell."""
+        """Mean number of cores used by others since then; None if the system does not report it."""
         (wall, everybody, own), (wall_0, everybody_0, own_0) = self._now(), self._began
         if everybody is None or everybody_0 is None:
             return None
@@ -69,14 +69,14 @@ class Neighbours:
 
 
 def write(name: str, result: Mapping[str, Any], neighbours: Neighbours, out: Path | None) -> None:
-    """Writes ``benchmark-NAME.json`` where the package keeps its measured numbers, or elsewhere.
+    """Writes ``benchmark-NAME.json`` into the package's folder of measured numbers, or into ``out``.
 
-    On a machine that others were using, the package's numbers stay as they are.
+    If other processes were using the machine, nothing is written into the package.
     """
     cores = neighbours.cores()
     result = {**result, "machine": {**result["machine"], "other_processes_cores": cores}}
     if out is None and cores is not None and cores > Neighbours.ALLOWED:
-        sys.exit(f"not written: other processes kept {cores:g} cores busy meanwhile; again when the machine is quiet")
+        sys.exit(f"not written: other processes used {cores:g} cores meanwhile; run it again on an idle machine")
     path = (out or MEASURED) / f"benchmark-{name}.json"
     write_json(path, result)
     print(f"written: {path}")

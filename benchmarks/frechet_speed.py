@@ -1,7 +1,7 @@
-"""The Fréchet distance of 2,048 features x 10,000 samples: ours against the usual way, ``scipy.linalg.sqrtm``.
+"""The time of the Fréchet distance of 2,048 features x 10,000 samples, compared with ``scipy.linalg.sqrtm``.
 
-Two stretches are timed: from moments to the distance (where the square root is), and from features to the distance.
-The reference is what evaluation packages compute: ``numpy.cov``, and the trace of ``sqrtm`` of the product.
+Two times are measured: from moments to the distance (including the square root), and from features to the distance.
+The reference is what most evaluation packages compute: ``numpy.cov``, and the trace of ``sqrtm`` of the product.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def main() -> None:
     result: dict[str, Any] = {"machine": machine()}
     neighbours = Neighbours()
     threads = choose_execution("cpu", "fp32").threads
-    a, b = clouds(asked.samples, asked.features)
-    # Both libraries start their threads and touch their code.
+    a, b = samples_of(asked.samples, asked.features)
+    # Warm-up: both libraries start their threads.
     ours(a[:64, :32], b[:64, :32])
     reference(a[:64, :32], b[:64, :32])
 
@@ -54,7 +54,7 @@ def main() -> None:
     result["protocol"] = {
         "features": asked.features,
         "samples": asked.samples,
-        "data": "two clouds of rectified Gaussians, covariances of falling spectrum, fp32",
+        "data": "two samples of rectified Gaussians with decaying spectra, fp32",
         "order": "one process, taking turns, textvae first",
         "threads": threads,
         "scipy": scipy.__version__,
@@ -83,12 +83,12 @@ def main() -> None:
             }
         )
         print(f"ratio, {key:<9}{statistics.median(ratios):>6.1f} ({', '.join(f'{r:.1f}' for r in ratios)})")
-    print(f"target {TARGET:g}; values differ by {result['value']['relative_difference']:.1e} of themselves")
+    print(f"target {TARGET:g}; relative difference of the values {result['value']['relative_difference']:.1e}")
     write("frechet-speed", result, neighbours, asked.out)
 
 
-def clouds(samples: int, features: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two samples that look like features of a network: rectified, correlated, of falling spectrum."""
+def samples_of(samples: int, features: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two samples like features of a network: rectified, correlated, with a decaying spectrum."""
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(features, features, generator=generator) * torch.logspace(0, -2, features)[:, None]
     first, second = (torch.randn(samples, features, generator=generator) @ mixing for _ in range(2))

@@ -1,7 +1,7 @@
-"""``textvae data prepare`` against bare Pillow: the same files, two processes each, taking turns.
+"""The time of ``textvae data prepare``, compared with Pillow alone: the same files, two processes each, in turns.
 
-Bare Pillow opens, drafts, converts, crops and resizes each file with the same filter, and keeps nothing. Preparing
-also reads the annotations, looks after whatever may be wrong with a file, writes chunks and joins them.
+Pillow alone opens, drafts, converts, crops and resizes each file with the same filter, and stores nothing. Preparing
+also reads the annotations, checks every file, writes chunks and joins them.
 """
 
 import argparse
@@ -71,12 +71,13 @@ def main() -> None:
 
 
 def cpu_seconds() -> float:
-    """Of this process and the children that have ended."""
+    """Processor time of this process and of its finished children."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def bare(path: str) -> tuple[int, int]:
+    """Decodes and scales one file by Pillow alone."""
     with Image.open(path) as image:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))
         picture = image.convert("RGB")

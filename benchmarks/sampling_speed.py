@@ -1,4 +1,4 @@
-"""How fast the models that ship draw: garments at four strides and one alone, photographs at eight steps."""
+"""Sampling speed of the shipped models: garments in four steps, one garment alone, photographs in eight steps."""
 
 import argparse
 import statistics
@@ -14,7 +14,7 @@ from textvae.utils.device import Arithmetic, choose_execution
 
 GARMENTS, PHOTOGRAPHS = 2048, 128
 TARGETS = {"fashion": 400, "photographs": 40, "one": 0.030}
-"""Images a second on two cores, and seconds."""
+"""Images a second on two cores; of "one", seconds."""
 
 
 def main() -> None:
@@ -38,22 +38,20 @@ def main() -> None:
 
     result["protocol"] = {
         "images": {"fashion": GARMENTS, "photographs": PHOTOGRAPHS},
-        "drawing": "TextToImage.draw in one process, to 8-bit images, conditions encoded before; one phrase, each "
-        "picture of its own seed; the first call is not counted; the model's own guidance",
+        "sampling": "TextToImage.draw in one process, to 8-bit images; one prompt, encoded before; a seed for each "
+        "image, the model's own guidance scale; the first call is not counted",
         "one": "TextToImage called, to a PIL image",
     }
     result["images_per_s"] = {name: summary(found) for name, found in rates.items()}
     result["seconds"] = {"fashion-one": summary(one)}
     result["target"] = TARGETS
-    whats = {"fashion": f"`fashion`, {GARMENTS:,} garments at 4 strides (target {TARGETS['fashion']} images/s)"}
+    whats = {"fashion": f"`fashion`, {GARMENTS:,} garments in 4 steps (target {TARGETS['fashion']} images/s)"}
     for name in phrases:
         for precision in precisions:
             target = f"target {TARGETS['photographs']} images/s"
-            whats[f"{name}-{precision}"] = f"`{name}`, {PHOTOGRAPHS} photographs at 8 steps, {precision} ({target})"
+            whats[f"{name}-{precision}"] = f"`{name}`, {PHOTOGRAPHS} photographs in 8 steps, {precision} ({target})"
     rows = [(what, f"{statistics.median(rates[name]):,.0f} images/s") for name, what in whats.items()]
-    rows.append(
-        (f"`fashion`, a loaded model, one picture at 4 strides (target {1000 * TARGETS['one']:.0f} ms)", ms(one))
-    )
+    rows.append((f"`fashion`, a loaded model, one image in 4 steps (target {1000 * TARGETS['one']:.0f} ms)", ms(one)))
     result["summary"] = [{"what": what, "ours": ours, "theirs": "-", "ratio": "-"} for what, ours in rows]
     for what, ours in rows:
         print(f"{what:<80}{ours:>16}")
@@ -61,7 +59,7 @@ def main() -> None:
 
 
 def rates_of(generator: TextToImage, phrase: str, count: int, steps: int, repeats: int) -> list[float]:
-    """Images a second of each repeat."""
+    """Images a second, for each repeat."""
     conditions = generator.text.encode([phrase]).expand(count, -1)
     sampling = SamplingOptions(steps=steps)
     return [

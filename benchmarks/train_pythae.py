@@ -1,4 +1,4 @@
-"""The same training by pythae, the way its users train: a line of JSON. Runs in an environment of its own."""
+"""The same training by pythae, as its users train; prints a line of JSON. Runs in its own environment."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 
-# The very same network, imported, not written again; pythae sees the two halves only.
+# The same network as on the other side; pythae gets it as an encoder and a decoder.
 from textvae.models.label_conv import LabelConv
 
 
@@ -26,8 +26,8 @@ class Encoder(BaseEncoder):
         self.convolutions, self.embedding, self.head = model.encoder, model.encoder_embedding, model.posterior_head
 
     def forward(self, x: torch.Tensor) -> ModelOutput:
-        nothing = x.new_zeros(len(x), self.embedding.in_features)
-        posterior = self.head(self.convolutions(x).flatten(1) + self.embedding(nothing))
+        no_condition = x.new_zeros(len(x), self.embedding.in_features)
+        posterior = self.head(self.convolutions(x).flatten(1) + self.embedding(no_condition))
         return ModelOutput(embedding=posterior.mean, log_covariance=posterior.log_variance)
 
 
@@ -38,8 +38,8 @@ class Decoder(BaseDecoder):
         self.grid = model.grid
 
     def forward(self, z: torch.Tensor) -> ModelOutput:
-        nothing = z.new_zeros(len(z), self.embedding.in_features)
-        grid = self.to_grid(torch.cat([z, self.embedding(nothing)], dim=1)).unflatten(1, self.grid)
+        no_condition = z.new_zeros(len(z), self.embedding.in_features)
+        grid = self.to_grid(torch.cat([z, self.embedding(no_condition)], dim=1)).unflatten(1, self.grid)
         return ModelOutput(reconstruction=self.convolutions(grid).sigmoid())
 
 

@@ -1,4 +1,4 @@
-"""One training of label-conv by textvae: seconds of every epoch, as one line of JSON. See training_speed.py."""
+"""Trains label-conv by textvae and prints the seconds of every epoch as a line of JSON; see training_speed.py."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from textvae.utils.device import choose_execution
 def main() -> None:
     asked = json.loads(sys.argv[1])
     images = torch.from_numpy(np.load(asked["images"]))
-    # One caption that says nothing, for every image: pythae has no conditions.
+    # One empty caption for all images, because pythae has no conditions.
     data = CaptionedImages("speed", "train", images, ("",), torch.tensor([[0, 1]]).repeat(len(images), 1))
     execution = choose_execution("cpu", "fp32")
     torch.manual_seed(0)

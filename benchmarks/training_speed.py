@@ -1,10 +1,10 @@
-"""Images a second of training label-conv: textvae against pythae's VAE around the very same layers.
+"""Speed of training label-conv in images a second, compared with pythae's VAE with the same layers.
 
 Both sides build textvae's ``LabelConv`` from the same seed and train it on the same Fashion-MNIST images in fp32 with
 Adam and binary cross-entropy; the condition is zero on both. textvae trains with ``Training.steps()``, pythae with its
 ``TrainingPipeline`` and the trainer's defaults (loader in the main process, progress bar) at our batch size and
-learning rate. Each training is a process of its own, and the two take turns. Preparation of the data and the first
-epoch are not counted.
+learning rate. Each training is a separate process, in turns. Preparation of the data and the first epoch are not
+counted.
 """
 
 import argparse
@@ -29,8 +29,10 @@ TARGET = 3.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=60_000, help="training images an epoch")
-    parser.add_argument("--epochs", type=int, default=2, help="measured epochs a training, after one that is not")
+    parser.add_argument("--images", type=int, default=60_000, help="training images per epoch")
+    parser.add_argument(
+        "--epochs", type=int, default=2, help="measured epochs of each training, after one that is not measured"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="trainings on each side")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -70,7 +72,7 @@ def main() -> None:
         "precision": "fp32",
         "warm_up_epochs": 1,
         "measured_epochs": asked.epochs,
-        "order": "a process each, taking turns, textvae first",
+        "order": "a process each, in turns, textvae first",
         "pythae": {key: trained["pythae"][0][key] for key in ("pythae", "torch", "threads")},
         "textvae": {key: trained["textvae"][0][key] for key in ("torch", "threads")},
     }
@@ -80,7 +82,7 @@ def main() -> None:
     medians = {side: f"{statistics.median(found):,.0f} images/s" for side, found in speeds.items()}
     result["summary"] = [
         {
-            "what": "training `label-conv`; against pythae's VAE around the same layers",
+            "what": "training `label-conv`; against pythae's VAE with the same layers",
             "ours": medians["textvae"],
             "theirs": medians["pythae"],
             "ratio": f"{statistics.median(ratios):.2f} (target {TARGET:g})",
@@ -91,10 +93,10 @@ def main() -> None:
 
 
 def environment(folder: Path) -> Path:
-    """Interpreter of pythae; makes the environment where there is none, with our version of torch."""
+    """The interpreter of pythae's environment, which is created if necessary, with our version of torch."""
     python = folder / "bin" / "python"
     if not python.exists():
-        print(f"making pythae's environment in {folder}", flush=True)
+        print(f"creating pythae's environment in {folder}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     packages = ["pythae==0.1.2", f"torch=={torch.__version__.partition('+')[0]}", "jaxtyping", "setuptools"]
     quiet = ["--quiet", "--disable-pip-version-check"]
@@ -103,8 +105,8 @@ def environment(folder: Path) -> Path:
 
 
 def training(python: str, script: Path, order: dict[str, Any]) -> dict[str, Any]:
-    """Runs one side; its last line of output is the result."""
-    # A path, not an installation: pythae's environment must not be bound to our dependencies.
+    """Runs one side; the last line of its output is the result."""
+    # textvae is on the path and not installed, so that its dependencies do not constrain pythae's environment.
     environ = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": ""}
     done = subprocess.run([python, str(script), json.dumps(order)], env=environ, capture_output=True, text=True)
     if done.returncode:

@@ -23,14 +23,14 @@ IMAGES, CAPTIONS, TARGET_S = 118_287, 591_753, 15.0
 READ = """
 import json, re, sys, time
 from pathlib import Path
-from textvae.preparation.layouts.coco import CocoCaptions
+from textvae.preparation.layouts import find_photographs
 from textvae.preparation.subset import Subset, splits_of
 def megabytes(what):
     # Not getrusage, whose peak is inherited from the parent process.
     return int(re.search(what + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = megabytes("VmRSS")
 began = time.perf_counter(), time.process_time()
-splits = splits_of(CocoCaptions("coco", Path(sys.argv[1])), Subset())
+splits = splits_of(find_photographs(sys.argv[1]), Subset())
 print(json.dumps({
     "seconds": time.perf_counter() - began[0],
     "cpu_seconds": time.process_time() - began[1],

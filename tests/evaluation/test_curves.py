@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def run(tmp_path, tiny_data):
-    """A run folder of a small latent-flow-fashion with random weights and learned strides."""
+    """A run folder of a small latent-flow-fashion with random weights and few-step sampling."""
     named = resolve("latent-flow-fashion")
     small = FlowStage(FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, steps=2)), named.flow.trainer)
     named = dataclasses.replace(named, model=SpatialVAE.Config(channels=(4, 8), latent_channels=2), flow=small)

@@ -19,9 +19,7 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.priors import FlowPrior
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run
-
-NOISE = "torch"
-"""The generator of the noise that images are generated from; replaced by ``textvae.utils.random.NOISE``."""
+from textvae.utils.random import NOISE
 
 Features = dict[str, Float[Tensor, "n d"]]
 """Features of images by the name of the feature network."""
@@ -174,7 +172,7 @@ class EvaluationContext:
         prior = self.pipeline.model.prior
         if prior.supports_guidance:
             prior = cast(FlowPrior, prior)
-            solver = "learned strides" if bool(prior.strides) else prior.config.solver
+            solver = "few-step" if bool(prior.strides) else prior.config.solver
             found |= {"guidance": prior.config.guidance, "steps": prior.config.steps, "solver": solver}
         found["feature_nets"] = {net.name: net.resize for net in self.nets}
         if isinstance(self.judge, ClassifierJudge):

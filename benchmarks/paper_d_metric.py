@@ -24,7 +24,7 @@ from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part
 from textvae.evaluation.judges import ClassifierJudge
 from textvae.models.caption_rnn_code import PIXEL_MEAN, PIXEL_STD, CaptionRNNCode
 from textvae.pipeline import TextToImage, unit_interval
-from textvae.recipes import recipe
+from textvae.text.digit_captions import DigitCaptions
 from textvae.utils.files import sha256_of, write_json
 
 BATCH = 128
@@ -118,7 +118,7 @@ def released(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     files = {name: folder / name for name in (MODEL.format("enc"), MODEL.format("dec"), CLASSIFIER)}
     encoder, decoder, classifier = (torch.load(file, weights_only=True, map_location="cpu") for file in files.values())
     model = model_of(encoder, decoder)
-    generator = TextToImage(model, recipe("caption-rnn-arithmetic-code").text, torch.device("cpu"))
+    generator = TextToImage(model, DigitCaptions("arithmetic"), torch.device("cpu"))
     network = classifier_of(classifier)
     judges = {"ours": ClassifierJudge("judge-digits", torch.device("cpu")), "authors": AuthorsJudge(network)}
     accuracy = {

@@ -11,7 +11,8 @@ from textvae.data.prepared import prepared_names
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.train import train_recipe
-from textvae.papers.reproduce import Places, reproduce_paper
+from textvae.papers.reproduce import reproduce_paper
+from textvae.papers.results import Places
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import RecipeLike, resolve
 from textvae.runs.card import write_card

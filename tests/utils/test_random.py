@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from textvae.utils.random import Draws, as_normals, as_uniforms, normals, permutation, philox
+from textvae.utils.philox import as_normals, as_uniforms, philox
+from textvae.utils.random import Draws, normals, permutation
 
 
 def words(*hexadecimal: str) -> np.ndarray:

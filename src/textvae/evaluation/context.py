@@ -19,7 +19,7 @@ from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.priors import FlowPrior
 from textvae.recipes.conditions import conditions_of, image_conditions_of
 from textvae.runs.run import Run
-from textvae.utils.random import NOISE
+from textvae.utils.philox import NOISE
 
 Features = dict[str, Float[Tensor, "n d"]]
 """Features of images by the name of the feature network."""

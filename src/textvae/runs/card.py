@@ -130,7 +130,7 @@ def training_command(run: Run) -> str:
     if trained.name in RECIPES and not trained.origin:
         # Which preset was used is not stored: the one that leaves the fewest options is named.
         options = [_options(run, preset) for preset in (None, *trained.presets)]
-        shortest = min(options, key=len)
+        shortest: list[str] = min(options, key=len)
         words += shortest
     if precision := run.config.get("execution", {}).get("precision"):
         words.append(f"--precision {precision}")

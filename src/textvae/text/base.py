@@ -1,9 +1,15 @@
 """The interface of text encoders: captions to condition tensors, all zeros when no text is given."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from __future__ import annotations
 
-from torch import Tensor
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # exported models read prompts without importing torch
+    from torch import Tensor
 
 NONE = "none"
 """The caption that stands for "no text": every encoder maps it to a condition of zeros."""
@@ -46,3 +52,21 @@ class FrozenText(Protocol):
 
     def remarks(self, captions: Sequence[str]) -> list[str]:
         """A remark on each caption (truncated, for example); an empty string where there is none."""
+
+
+class RowEncoder(ABC):
+    """A text encoder without a network: what it makes of captions are numpy arrays, with or without torch."""
+
+    @abstractmethod
+    def rows(self, captions: Sequence[str]) -> NDArray[Any]:
+        """Encodes captions, one row per caption: float32 features or int64 token ids.
+
+        Raises:
+            UserError: a caption cannot be encoded.
+        """
+
+    def encode(self, captions: Sequence[str]) -> Tensor:
+        """``rows`` as a tensor."""
+        import torch
+
+        return torch.from_numpy(self.rows(captions))

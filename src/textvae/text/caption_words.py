@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 from jaxtyping import Int64
-from torch import Tensor
 
-from textvae.text.base import NONE
+from textvae.text.base import NONE, RowEncoder
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
@@ -21,7 +20,7 @@ NAMED = 8
 
 
 @dataclass(frozen=True)
-class CaptionWords:
+class CaptionWords(RowEncoder):
     """Encodes free-form captions as token ids. Words outside the vocabulary are dropped with a notice.
 
     The vocabulary is part of a run's config.json, so a run folder or a bundled model can encode prompts without its
@@ -64,7 +63,7 @@ class CaptionWords:
         common = [word for word in count if count[word] >= self.least or shown[word] >= REPEATED]
         return replace(self, words=tuple(sorted(common, key=lambda word: (-count[word], word))[: self.most]))
 
-    def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n {self.length}"]:
+    def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
         """Encodes captions as token ids, one row per caption, padded with zeros.
 
         ``NONE`` and captions of unknown words alone become zeros. Ignored words and truncated captions are reported on
@@ -74,7 +73,7 @@ class CaptionWords:
             UserError: none of the captions contains a known word.
         """
         number = {word: i for i, word in enumerate(self.words, start=1)}
-        rows = torch.zeros(len(captions), self.length, dtype=torch.int64)
+        rows = np.zeros((len(captions), self.length), np.int64)
         unknown: Counter[str] = Counter()
         cut, understood = 0, False
         for row, caption in zip(rows, captions, strict=True):
@@ -87,7 +86,7 @@ class CaptionWords:
             cut += len(known) > self.length
             understood = understood or bool(known)
             known = known[: self.length]
-            row[: len(known)] = torch.tensor(known, dtype=torch.int64)
+            row[: len(known)] = known
         if captions and not understood:
             raise UserError(
                 f'no known word in "{captions[0]}"',

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Int64
-from torch import Tensor
 
-from textvae.text.base import NONE
+from textvae.text.base import NONE, RowEncoder
 from textvae.text.digit_grammar import digit_of, longest, normalised, vocabulary
 from textvae.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class DigitCaptions:
+class DigitCaptions(RowEncoder):
     """Text encoder for one caption family. The value of a caption is only validated; the model sees the words."""
 
     family: str
@@ -28,7 +28,7 @@ class DigitCaptions:
         """Rows of an embedding table, special tokens included."""
         return self.vocabulary.num_tokens
 
-    def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n length"]:
+    def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Encodes captions as token ids, one row per caption; ``NONE`` becomes zeros.
 
         Raises:
@@ -37,7 +37,7 @@ class DigitCaptions:
         """
         plain = [normalised(caption) for caption in captions]
         # Check the words first: the grammar accepts the words of all families, this model only those of its own.
-        tokens = self.vocabulary.encode(plain)
+        tokens = self.vocabulary.rows(plain)
         for caption in plain:
             if caption != NONE:
                 digit_of(caption)

@@ -37,11 +37,11 @@ SENTENCES = (
 )
 """Sentence templates. The paper prints the first of its twelve; the other eleven are ours."""
 
-_SENTENCE_WORDS = tuple(dict.fromkeys(word for sentence in SENTENCES for word in sentence.split() if word != "{}"))
+SENTENCE_WORDS = tuple(dict.fromkeys(word for sentence in SENTENCES for word in sentence.split() if word != "{}"))
 
 _VOCABULARIES = {
     "label": DIGIT_WORDS,
-    "sentence": DIGIT_WORDS + _SENTENCE_WORDS,
+    "sentence": DIGIT_WORDS + SENTENCE_WORDS,
     "logic": DIGIT_WORDS + EXTREMES,
     "arithmetic": DIGIT_WORDS + OPERATORS,
 }
@@ -72,7 +72,7 @@ def value_of(caption: str) -> int:
         raise UserError("the caption is empty", 'write one such as "nine minus two"')
     if words[0] in EXTREMES:
         return _extreme(words)
-    if any(word in _SENTENCE_WORDS for word in words):
+    if any(word in SENTENCE_WORDS for word in words):
         return _sentence(words)
     return _sum(words)
 
@@ -136,7 +136,7 @@ def _sum(words: list[str]) -> int:
 def _sentence(words: list[str]) -> int:
     found: list[int] = []
     for place, word in enumerate(words):
-        if word in _SENTENCE_WORDS:
+        if word in SENTENCE_WORDS:
             continue
         if found:
             raise _malformed(words, place, f'no second number after "{DIGIT_WORDS[found[0]]}"')

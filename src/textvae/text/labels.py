@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32
 
-from textvae.text.base import NONE
+from textvae.text.base import NONE, RowEncoder
 from textvae.utils.errors import UserError
 
 Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class LabelText:
+class LabelText(RowEncoder):
     """Text encoder of class-conditional recipes: phrases to one-hot rows.
 
     Training captions (class names) and prompts (short phrases) are parsed by the same method, since a class name is a
@@ -44,13 +43,13 @@ class LabelText:
                 if not words or words == (NONE,) or owner.setdefault(words, number) != number:
                     raise ValueError(f"{key!r} cannot be a keyword of {self.class_names[number]}")
 
-    def encode(self, captions: Sequence[str]) -> Float[Tensor, "n classes"]:
+    def rows(self, captions: Sequence[str]) -> Float32[np.ndarray, "n classes"]:
         """Encodes captions as one-hot rows; ``NONE`` becomes zeros.
 
         Raises:
             UserError: a caption names no class, or more than one.
         """
-        rows = torch.zeros(len(captions), len(self.class_names))
+        rows = np.zeros((len(captions), len(self.class_names)), np.float32)
         for row, caption in zip(rows, captions, strict=True):
             if caption != NONE:
                 row[self.read(caption)] = 1.0
@@ -87,10 +86,10 @@ class LabelText:
         """Key phrases in order of appearance, each with its class."""
         found, position = [], 0
         while position < len(words):
-            for length in range(self._longest, 0, -1):
+            for length in range(self.longest, 0, -1):
                 key = words[position : position + length]
-                if len(key) == length and key in self._class_of:
-                    found.append((key, self._class_of[key]))
+                if len(key) == length and key in self.phrases:
+                    found.append((key, self.phrases[key]))
                     position += length
                     break
             else:
@@ -102,15 +101,17 @@ class LabelText:
         return [(name, *more) for name, more in zip(self.class_names, self.synonyms, strict=True)]
 
     @cached_property
-    def _class_of(self) -> dict[Words, int]:
+    def phrases(self) -> dict[Words, int]:
+        """The class of each key phrase, plurals and other inflected forms included."""
         # Exact keywords are added last, so that they take precedence over inflected forms of another class's keywords.
         keys = [(_words(key), number) for number, keys in enumerate(self._keys) for key in keys]
         table = {(*words[:-1], form): number for words, number in keys for form in _inflected(words[-1])}
         return table | dict(keys)
 
     @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._class_of))
+    def longest(self) -> int:
+        """Words of the longest key phrase."""
+        return max(map(len, self.phrases))
 
     @property
     def _known(self) -> str:
@@ -118,7 +119,7 @@ class LabelText:
         return "; ".join(f"{name} ({', '.join(more)})" if more else name for name, more in classes)
 
     def _help(self, words: Words) -> str:
-        spelled = {" ".join(key): key for key in self._class_of}
+        spelled = {" ".join(key): key for key in self.phrases}
         near: dict[str, None] = {}
         # Word pairs first: "t-shrit" should suggest "t-shirt", not "shirt". Only the first words are searched, as a
         # prompt may be very long.

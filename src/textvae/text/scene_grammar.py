@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 from jaxtyping import Int64
-from torch import Tensor
 
-from textvae.text.base import NONE
+from textvae.text.base import NONE, RowEncoder
 from textvae.text.digit_grammar import DIGIT_WORDS, normalised
 from textvae.text.vocabulary import Vocabulary, require_known
 from textvae.utils.errors import UserError
@@ -20,14 +20,14 @@ Relation = Literal["left", "right", "above", "below"]
 
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
-_PHRASES: dict[Relation, str] = {
+PHRASES: dict[Relation, str] = {
     "left": "on the left of",
     "right": "on the right of",
     "above": "above",
     "below": "below",
 }
 
-_MEANINGS: dict[str, Relation] = {
+MEANINGS: dict[str, Relation] = {
     "left": "left",
     "right": "right",
     "above": "above",
@@ -39,7 +39,7 @@ _MEANINGS: dict[str, Relation] = {
     "bottom": "below",
 }
 
-_FILLERS = ("a", "an", "the", "digit", "number", "is", "on", "to", "at", "in", "of", "side")
+FILLERS = ("a", "an", "the", "digit", "number", "is", "on", "to", "at", "in", "of", "side")
 
 
 class Scene(NamedTuple):
@@ -53,7 +53,7 @@ class Scene(NamedTuple):
 def scene_caption(scene: Scene) -> str:
     """Returns the canonical caption of a scene: "the digit three is on the left of the digit nine"."""
     first, second = DIGIT_WORDS[scene.first], DIGIT_WORDS[scene.second]
-    return f"the digit {first} is {_PHRASES[scene.relation]} the digit {second}"
+    return f"the digit {first} is {PHRASES[scene.relation]} the digit {second}"
 
 
 def parse_scene(caption: str) -> Scene:
@@ -63,10 +63,10 @@ def parse_scene(caption: str) -> Scene:
         UserError: a word is unknown, or the caption is not a digit, a relation and a digit, in this order.
     """
     words = normalised(caption).split()
-    require_known(words, (*DIGIT_WORDS, *_MEANINGS, *_FILLERS))
-    match [word for word in words if word not in _FILLERS]:
-        case [first, where, second] if first in DIGIT_WORDS and second in DIGIT_WORDS and where in _MEANINGS:
-            return Scene(DIGIT_WORDS.index(first), DIGIT_WORDS.index(second), _MEANINGS[where])
+    require_known(words, (*DIGIT_WORDS, *MEANINGS, *FILLERS))
+    match [word for word in words if word not in FILLERS]:
+        case [first, where, second] if first in DIGIT_WORDS and second in DIGIT_WORDS and where in MEANINGS:
+            return Scene(DIGIT_WORDS.index(first), DIGIT_WORDS.index(second), MEANINGS[where])
     raise UserError(
         f'"{" ".join(words)}" does not describe two digits',
         'write a digit, a relation and a digit, such as "the digit three is on the left of the digit nine"; '
@@ -75,13 +75,13 @@ def parse_scene(caption: str) -> Scene:
 
 
 @dataclass(frozen=True)
-class SceneCaptions:
+class SceneCaptions(RowEncoder):
     """Text encoder of two-digit scenes. Every caption is first rewritten to its canonical form (``scene_caption``)."""
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The words of canonical captions, digits first; the longest caption has eleven words."""
-        words = " ".join(["the digit is", *_PHRASES.values()]).split()
+        words = " ".join(["the digit is", *PHRASES.values()]).split()
         return Vocabulary(tuple(dict.fromkeys([*DIGIT_WORDS, *words])), 13)
 
     @property
@@ -89,11 +89,11 @@ class SceneCaptions:
         """Rows of an embedding table, special tokens included."""
         return self.vocabulary.num_tokens
 
-    def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n 13"]:
+    def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n 13"]:
         """Encodes captions as token ids, one row per caption; ``NONE`` becomes zeros.
 
         Raises:
             UserError: as ``parse_scene``.
         """
         plain = [NONE if normalised(c) == NONE else scene_caption(parse_scene(c)) for c in captions]
-        return self.vocabulary.encode(plain)
+        return self.vocabulary.rows(plain)

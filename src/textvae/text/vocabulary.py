@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Int64
-from torch import Tensor
 
-from textvae.text.base import NONE
+from textvae.text.base import NONE, RowEncoder
 from textvae.utils.errors import UserError
 
 PADDING, START, END = 0, 1, 2
@@ -17,7 +16,7 @@ PADDING, START, END = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(RowEncoder):
     """A closed list of words, one token each.
 
     A caption becomes ``<start> words <end>`` (as in Angelard-Gontier et al., "Variational Encoder Decoder for Image
@@ -38,14 +37,14 @@ class Vocabulary:
         """Rows of an embedding table: the words, padding, start and end."""
         return len(self.words) + 3
 
-    def encode(self, captions: Sequence[str]) -> Int64[Tensor, "n {self.length}"]:
+    def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
         """Encodes captions as token ids, one row per caption. Case and the marks . , ; : ! ? " are ignored.
 
         Raises:
             UserError: a word is unknown, or a caption is empty or too long.
         """
         number = {word: i for i, word in enumerate(self.words, start=3)}
-        rows = torch.zeros(len(captions), self.length, dtype=torch.int64)
+        rows = np.zeros((len(captions), self.length), np.int64)
         for row, caption in zip(rows, captions, strict=True):
             words = re.sub(r'[.,;:!?"]', " ", caption.casefold()).split()
             if words == [NONE]:
@@ -58,7 +57,7 @@ class Vocabulary:
                     f'"{caption}" has {len(words)} words',
                     f"this model reads at most {self.length - 2} words; shorten the caption",
                 )
-            row[: len(words) + 2] = torch.tensor([START, *(number[word] for word in words), END])
+            row[: len(words) + 2] = [START, *(number[word] for word in words), END]
         return rows
 
 

@@ -251,7 +251,8 @@ class WordTransformer(nn.Module):
         """Features of each token, zeros for the padding at the end of a caption; once trained, they are as many as the
         longest caption has.
         """
-        if not self.training:
+        # An exported graph reads what it is given: its caller trims.
+        if not self.training and not torch.compiler.is_exporting():
             tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
         padding = tokens == 0
         # A caption of nothing but padding has nothing to attend to: it attends to its padding, and is zeroed below.

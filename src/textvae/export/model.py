@@ -1,0 +1,88 @@
+"""``export``: a run or a shipped model to a folder that ONNX Runtime draws from, in Python or in a browser.
+
+The folder holds model.json and one ONNX file for each graph. Nothing in it is executable.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+
+from textvae.data import source
+from textvae.export.graphs import graphs_of
+from textvae.export.onnx import write_graph
+from textvae.export.spec import FORMAT, SPEC, read_spec, text_of
+from textvae.models.base import TextVAE
+from textvae.priors import FlowPrior
+from textvae.recipes.recipe import Recipe
+from textvae.runs.run import MODEL, Run, open_run
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of, write_json
+from textvae.utils.philox import NOISE
+from textvae.utils.progress import say
+
+
+def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
+    """Writes a model to a folder as ONNX graphs with a model.json; returns what model.json holds.
+
+    A model that was exported before, with the same weights, is found and not exported again.
+
+    Raises:
+        UserError: there is no such model, it draws nothing, its text encoder is a frozen network, or the extra
+            ``export`` is not installed.
+    """
+    run = model if isinstance(model, Run) else open_run(model)
+    network = run.load_model()
+    if not isinstance(network, TextVAE):
+        raise UserError(f"{run.name} is a {type(network).__name__}: it draws nothing", "choose a model that draws")
+    weights = sha256_of(run.path / MODEL)
+    if (found := read_spec(out)) is not None and (found.get("weights"), found.get("name")) == (weights, run.name):
+        return found
+    text = text_of(run.recipe.text)
+    prompts = list(run.recipe.prompts)
+    condition = run.recipe.text.encode((prompts * 3)[:3])
+    stored = safetensors.torch.load_file(run.path / MODEL)
+    graphs = {}
+    for name, graph in graphs_of(network, condition).items():
+        say(f"{run.name}: exporting {name}")
+        write_graph(graph, out / f"{name}.onnx", stored)
+        file = out / f"{name}.onnx"
+        graphs[name] = {"file": file.name, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
+    spec = {
+        "format": FORMAT,
+        "name": run.name,
+        "summary": run.recipe.summary,
+        "weights": weights,
+        "image": list(network.image_shape),
+        "latent": list(network.prior.latent_shape),
+        "noise": NOISE,
+        "text": text,
+        "sampling": _sampling(network),
+        "prompts": prompts,
+        "graphs": graphs,
+        **_terms(run.recipe),
+    }
+    write_json(out / SPEC, spec)
+    return spec
+
+
+def _sampling(model: TextVAE) -> dict[str, Any]:
+    if not model.prior.supports_guidance:
+        return {"kind": "direct"}
+    prior = cast(FlowPrior, model.prior)
+    config = prior.config
+    return {
+        "kind": "flow",
+        "guidance": config.guidance,
+        "steps": config.steps,
+        "solver": config.solver,
+        "few_step": bool(prior.strides),
+    }
+
+
+def _terms(recipe: Recipe) -> dict[str, str]:
+    try:
+        data = source(recipe.data)
+    except UserError:
+        return {}
+    return {"data": data.title, "terms": data.terms}

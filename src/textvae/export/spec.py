@@ -1,0 +1,84 @@
+"""model.json: what an export holds and how to run it. Read and written here; nothing of torch is needed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from textvae.text.base import RowEncoder
+from textvae.text.caption_words import CaptionWords
+from textvae.text.digit_captions import DigitCaptions
+from textvae.text.digit_grammar import SENTENCE_WORDS
+from textvae.text.labels import LabelText
+from textvae.text.scene_grammar import FILLERS, MEANINGS, PHRASES, SceneCaptions
+from textvae.utils.errors import UserError
+
+FORMAT = "textvae-onnx/1"
+SPEC = "model.json"
+
+
+def read_spec(folder: Path) -> dict[str, Any] | None:
+    """model.json of an export; None where the folder holds none."""
+    try:
+        spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return spec if isinstance(spec, dict) and spec.get("format") == FORMAT else None
+
+
+def text_of(encoder: object) -> dict[str, Any]:
+    """How a model reads prompts, as plain data that a reader in another language can use.
+
+    Raises:
+        UserError: the encoder is a frozen network, which is not exported.
+    """
+    match encoder:
+        case LabelText():
+            return {
+                "kind": "labels",
+                "class_names": list(encoder.class_names),
+                "synonyms": [list(words) for words in encoder.synonyms],
+                "phrases": {" ".join(words): number for words, number in encoder.phrases.items()},
+                "longest": encoder.longest,
+            }
+        case CaptionWords():
+            return {"kind": "words", "words": list(encoder.words), "length": encoder.length}
+        case DigitCaptions():
+            words = list(SENTENCE_WORDS)
+            return {
+                "kind": "digits",
+                "family": encoder.family,
+                "sentence_words": words,
+                **_vocabulary(encoder.vocabulary),
+            }
+        case SceneCaptions():
+            grammar = {"phrases": dict(PHRASES), "meanings": dict(MEANINGS), "fillers": list(FILLERS)}
+            return {"kind": "scenes", **grammar, **_vocabulary(encoder.vocabulary)}
+    raise UserError(
+        f"models that read prompts by {getattr(encoder, 'name', type(encoder).__name__)} cannot be exported",
+        "export a model that reads labels or learned words: train on a set prepared with --text words",
+    )
+
+
+def text_encoder_of(text: dict[str, Any]) -> RowEncoder:
+    """The text encoder that ``text_of`` described.
+
+    Raises:
+        UserError: the description is damaged.
+    """
+    try:
+        match text["kind"]:
+            case "labels":
+                return LabelText(tuple(text["class_names"]), tuple(map(tuple, text["synonyms"])))
+            case "words":
+                return CaptionWords(tuple(text["words"]), int(text["length"]))
+            case "digits":
+                return DigitCaptions(str(text["family"]))
+            case "scenes":
+                return SceneCaptions()
+        raise ValueError(f"unknown kind {text['kind']!r}")
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{SPEC} does not say how prompts are read: {error}", "export the model again") from None
+
+
+def _vocabulary(vocabulary: Any) -> dict[str, Any]:
+    return {"words": list(vocabulary.words), "length": vocabulary.length}

@@ -1,0 +1,99 @@
+"""Exported models draw what the models draw that they were exported from."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from textvae import TextToImage
+from textvae.export.model import export
+from textvae.export.runtime import OnnxTextToImage
+from textvae.utils.errors import UserError
+
+OLD = Path(__file__).parents[1] / "helpers" / "old_run"
+"""A small model with a flow prior."""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "old"
+    export(OLD, out)
+    return out
+
+
+def levels(images: list) -> np.ndarray:
+    return np.stack([np.asarray(image) for image in images]).astype(int)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"steps": 4},
+        {"steps": 5},
+        {"guidance_scale": 3.0},
+        {"guidance_scale": 1.0, "steps": 3},
+        {"negative_prompt": "a coat"},
+    ],
+)
+def test_the_same_seed_gives_the_same_picture(exported: Path, options: dict) -> None:
+    prompts = ["a dress", "an ankle boot", "none"]
+    theirs = TextToImage.load(OLD)(prompts, num_images=6, seed=3, **options)
+    ours = OnnxTextToImage.load(exported)(prompts, num_images=6, seed=3, **options)
+    difference = np.abs(levels(ours) - levels(theirs))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_a_model_without_a_flow_prior_is_one_graph(tiny_run: Path, tmp_path: Path) -> None:
+    spec = export(tiny_run, tmp_path)
+    assert set(spec["graphs"]) == {"draw"}
+    theirs = TextToImage.load(tiny_run)("a bag", num_images=5)
+    runtime = OnnxTextToImage.load(tmp_path)
+    assert np.abs(levels(runtime("a bag", num_images=5)) - levels(theirs)).max() <= 1
+    with pytest.raises(UserError, match="guidance"):
+        runtime("a bag", guidance_scale=2.0)
+
+
+def test_drawing_imports_no_torch(exported: Path) -> None:
+    code = (
+        "import sys; from textvae.export.runtime import OnnxTextToImage; "
+        f"OnnxTextToImage.load({str(exported)!r})('a dress'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+
+
+def test_an_export_of_the_same_weights_is_found(exported: Path) -> None:
+    before = {file.name: file.stat().st_mtime_ns for file in exported.iterdir()}
+    export(OLD, exported)
+    assert {file.name: file.stat().st_mtime_ns for file in exported.iterdir()} == before
+
+
+def test_damage_is_refused(exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported, tmp_path / "damaged")
+    (folder / "step.onnx").write_bytes(b"not a graph")
+    with pytest.raises(UserError, match="step"):
+        OnnxTextToImage.load(folder)
+    (folder / "model.json").write_text("{}")
+    with pytest.raises(UserError, match="model"):
+        OnnxTextToImage.load(folder)
+
+
+def test_a_judge_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="draws nothing"):
+        export("judge-fashion", tmp_path)
+
+
+def test_the_spec_says_what_a_reader_needs(exported: Path) -> None:
+    spec = json.loads((exported / "model.json").read_text())
+    assert spec["image"] == [1, 28, 28]
+    assert spec["sampling"]["kind"] == "flow"
+    assert set(spec["graphs"]) == {"words", "step", "decode", "encode"}
+    assert all((exported / graph["file"]).stat().st_size == graph["bytes"] for graph in spec["graphs"].values())

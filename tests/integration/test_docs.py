@@ -85,7 +85,7 @@ def test_commands_are_understood(
     monkeypatch.setattr(prepare, "prepare", understood)
     monkeypatch.setattr(textvae_data, "source", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
-    monkeypatch.setattr(runs, "open_run", lambda model: _Anything())
+    monkeypatch.setattr(runs, "open_run", lambda *_: _Anything())
     words = shlex.split(command)[1:]
     if len(words) == 1 or words[:-1] == ["data"]:
         assert words[0] in cli.VERBS  # the name of a command, without arguments

@@ -1,84 +1,114 @@
-"""The command line: each verb reads its arguments, calls one function of the library and prints what it returns.
+"""The command line: each verb is one function, whose arguments are the options and whose docstring is the help.
 
-Nothing heavy is imported before the verb is known, so that ``textvae --help`` answers at once.
+Nothing heavy is imported before a verb runs, so that ``textvae --help`` answers at once.
 """
 
+import difflib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from textvae.cli.drawing import chat, edit, generate, inpaint, interpolate, reconstruct
-from textvae.cli.looking_after import data, doctor
-from textvae.cli.measuring import caption, evaluate, reproduce
-from textvae.cli.shared import Result
-from textvae.cli.training import recipes, ship, sweep, train
+from textvae.cli import chat, data, doctor, edit, evaluate, generate, recipes, reproduce, train
+from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
+
+VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = {
+    "recipes": recipes.recipes,
+    "train": train.train,
+    "generate": generate.generate,
+    "chat": chat.chat,
+    "reconstruct": edit.reconstruct,
+    "interpolate": edit.interpolate,
+    "edit": edit.edit,
+    "inpaint": edit.inpaint,
+    "evaluate": evaluate.evaluate,
+    "caption": evaluate.caption,
+    "info": generate.info,
+    "data": data.ACTIONS,
+    "sweep": train.sweep,
+    "reproduce": reproduce.reproduce,
+    "ship": recipes.ship,
+    "doctor": doctor.doctor,
+}
+
+GROUPS = {"data": "List, fetch, prepare or describe data sets."}
+"""The summary of verbs that have actions."""
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command and exits: 0 done, 2 a user's mistake, 130 interrupted, 1 (with a traceback) our defect."""
+    """Runs one command and exits: 0 done, 1 a bug (with a traceback), 2 an error of the user, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     if as_json:
         words.remove("--json")
-    if not words or words[0] in ("-h", "--help"):
-        print(_overview())
-        sys.exit(0)
-    if words[0] == "--version":
-        from textvae import __version__
-
-        print(f"textvae {__version__}")
-        sys.exit(0)
-    verb, *rest = words
     try:
-        if verb not in VERBS:
-            raise UserError(f"there is no verb {verb!r}", f"verbs: {', '.join(VERBS)}")
-        result, text = VERBS[verb](rest)
-        print(json.dumps(result, indent=2, ensure_ascii=False) if as_json else text)
+        output = run(words)
+        print(json.dumps(output.data, indent=2, ensure_ascii=False) if as_json else output.text)
         sys.stdout.flush()
-        sys.exit(130 if result.get("interrupted") else 0)
+        sys.exit(output.exit_code)
     except UserError as error:
-        print(f"textvae: {error.cause}\n  {error.cure}", file=sys.stderr)
+        if as_json:
+            print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2, ensure_ascii=False))
+        else:
+            print(f"textvae: {error.cause}\n  {error.cure}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("textvae: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of stdout has left, as `head` does: nothing is wrong, and nothing more is to be said.
+        # The reader of stdout has left, as `head` does: this is no error, and there is nobody left to write to.
         sys.stderr.close()
         sys.exit(0)
 
 
-def _overview() -> str:
-    lines = [
-        "usage: textvae VERB ... [--json]",
-        "",
-        "Text-to-image with variational autoencoders: trained in minutes, sampled in milliseconds.",
-        "",
-    ]
-    lines += [f"  {name:<12}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
-    lines += [
-        "",
-        "MODEL is a run folder or the name of a model that ships with textvae.",
-        "--json prints the result of any verb as JSON. textvae VERB --help tells more.",
-    ]
+def run(words: Sequence[str]) -> Output:
+    """Runs one command, given as its words without "textvae".
+
+    Raises:
+        UserError: the command is wrong, or fails for a reason that the user can correct.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        return Output({"verbs": list(VERBS)}, overview())
+    if words[0] in ("-V", "--version"):
+        from textvae import __version__
+
+        return Output({"version": __version__}, f"textvae {__version__}")
+    verb, *rest = words
+    if verb == "help":
+        return run([*rest, "--help"])
+    function = _chosen(VERBS, verb, "command")
+    if isinstance(function, Mapping):
+        if not rest or rest[0] in ("-h", "--help"):
+            return Output({"actions": list(function)}, _listed(f"textvae {verb}", "COMMAND", function))
+        action, *rest = rest
+        return call(f"{verb} {action}", _chosen(function, action, f"command of textvae {verb},"), rest)
+    # The options of train depend on the recipe.
+    return train.train(rest) if verb == "train" else call(verb, function, rest)
+
+
+def _chosen(known: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"there is no {kind} {name!r}", f"{hint}there are: {', '.join(known)}")
+    return known[name]
+
+
+def overview() -> str:
+    """The help of ``textvae`` itself."""
+    return (
+        _listed("textvae", "COMMAND", VERBS, "Text-to-image with variational autoencoders, trained in minutes.")
+        + "\n\nMODEL is a run folder or the name of a bundled model.\n"
+        "--json prints the result, or the error, of any command as JSON. textvae COMMAND --help shows its options."
+    )
+
+
+def _listed(command: str, kind: str, functions: Mapping[str, object], summary: str = "") -> str:
+    lines = [f"usage: {command} {kind} ... [--json]", *(["", summary] if summary else []), ""]
+    for name, function in functions.items():
+        doc = GROUPS[name] if isinstance(function, Mapping) else (function.__doc__ or "").partition("\n")[0]
+        lines.append(f"  {name:<13}{doc}")
     return "\n".join(lines)
-
-
-VERBS: dict[str, Callable[[list[str]], tuple[Result, str]]] = {
-    "recipes": recipes,
-    "train": train,
-    "generate": generate,
-    "chat": chat,
-    "reconstruct": reconstruct,
-    "caption": caption,
-    "interpolate": interpolate,
-    "edit": edit,
-    "inpaint": inpaint,
-    "evaluate": evaluate,
-    "ship": ship,
-    "reproduce": reproduce,
-    "sweep": sweep,
-    "data": data,
-    "doctor": doctor,
-}

@@ -45,7 +45,7 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
     """Resolves "auto" (and 0 threads) for this machine and applies the number of threads to torch.
 
     Raises:
-        UserError: the device is unknown or not available, or the precision is unknown.
+        UserError: the device is unknown or not available, or precision or threads are out of range.
     """
     reasons = []
     chosen = choose_device(device)
@@ -59,6 +59,8 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
             "warning: this processor has no bf16 instructions, so that bf16 is emulated and many times slower than "
             "fp32; --precision auto chooses what is fastest"
         )
+    if not 0 <= threads <= 1024:
+        raise UserError(f"{threads} threads are out of range", "choose a number from 1 to 1024, or 0 for all cores")
     if threads == 0:
         threads = _available_cores()
         reasons.append(f"threads {threads}: the cores this process may use")

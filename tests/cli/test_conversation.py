@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from textvae.cli.chat import HELP, Chat, chat, history_file
+from textvae.cli.conversation import HELP, Conversation, converse, history_file
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
 
@@ -32,7 +32,7 @@ def _forget():
 def test_piped(tmp_path, capsys, monkeypatch):
     typed = io.StringIO("nine minus two\n\n  nine plus nine \n:n 2\n:seed 7\nfive\n:again\nquit\nsix\n")
     monkeypatch.setattr(sys, "stdin", typed)
-    talk = chat(draw, tmp_path, facts={"model": "fake"})
+    talk = converse(draw, tmp_path, metadata={"model": "fake"})
     assert calls == [
         ("nine minus two", 4, 0),
         ("nine plus nine", 4, 0),
@@ -42,7 +42,7 @@ def test_piped(tmp_path, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         f"{tmp_path / '0001-nine-minus-two.png'}  (seed 0 to 3)",
-        "2 pictures a caption",
+        "2 images a prompt",
         "seed 7",
         f"{tmp_path / '0002-five.png'}  (seed 7 to 8)",
         f"{tmp_path / '0003-five.png'}  (seed 9 to 10)",
@@ -56,39 +56,39 @@ def test_piped(tmp_path, capsys, monkeypatch):
 def test_no_file_is_overwritten(tmp_path):
     (tmp_path / "12345-old.png").touch()
     (tmp_path / "notes-.png").touch()
-    talk = Chat(draw, tmp_path)
+    talk = Conversation(draw, tmp_path)
     talk.answer("§§")
-    assert talk.files[0].name == "12346-caption.png"
+    assert talk.files[0].name == "12346-image.png"
 
 
 def test_pictures_where_the_terminal_can(tmp_path):
-    talk = Chat(draw, tmp_path, graphics="half-blocks", num_images=1)
+    talk = Conversation(draw, tmp_path, shows_images=True, num_images=1)
     assert "▀" in talk.answer("five")
     assert talk.answer(":help") == HELP
 
 
 @pytest.mark.parametrize("line", [":n", ":n 0", ":n 65", ":n x", ":n ²", ":seed -1", ":seed", ":again", ":what", ":"])
 def test_commands_that_are_none(tmp_path, line):
-    with pytest.raises(UserError, match="is no command"):
-        Chat(draw, tmp_path).answer(line)
+    with pytest.raises(UserError, match="not a command"):
+        Conversation(draw, tmp_path).answer(line)
 
 
 def test_a_folder_that_can_not_be(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        Chat(draw, tmp_path / "file").answer("five")
+        Conversation(draw, tmp_path / "file").answer("five")
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from PIL import Image
-from textvae.cli.chat import chat
+from textvae.cli.conversation import converse
 def draw(prompt, num_images, seed):
     if prompt == "interrupt":
         raise KeyboardInterrupt
     return [Image.new("L", (8, 8), 100)] * num_images
-chat(draw, Path(sys.argv[1]))
+converse(draw, Path(sys.argv[1]))
 """
 
 
@@ -96,8 +96,7 @@ chat(draw, Path(sys.argv[1]))
 def test_in_a_terminal(tmp_path):
     outside, inside = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "state")}
-    for name in ("KITTY_WINDOW_ID", "TERM_PROGRAM", "TMUX"):
-        environment.pop(name, None)
+    environment.pop("NO_COLOR", None)
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "out")],
         stdin=inside,

@@ -1,0 +1,151 @@
+"""``data list|fetch|prepare|describe``: data sets."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from textvae.cli.output import output_file
+from textvae.cli.shared import Output, in_range
+
+Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+
+
+def list_sets() -> Output:
+    """List the data sets and where they are.
+
+    Examples:
+        textvae data list
+    """
+    from textvae.data import SOURCES
+    from textvae.data.catalog import PHOTOGRAPHS
+    from textvae.data.prepared import prepared_names
+    from textvae.utils.paths import data_folders, prepared_root
+
+    fetched = {name: source.find() for name, source in SOURCES.items()}
+    photographs = {
+        name: next((folder for folder in data_folders(name) if folder.is_dir()), None) for name in PHOTOGRAPHS
+    }
+    prepared = {name: prepared_root() / name for name in prepared_names()}
+    sections: dict[str, Mapping[str, Path | None]] = {
+        "fetch": fetched,
+        "photographs": photographs,
+        "prepared": prepared,
+    }
+    missing = {"fetch": "not here yet: textvae data fetch {}", "photographs": "not here", "prepared": ""}
+    titles = {
+        "fetch": "Fetched by name:",
+        "photographs": "Photographs, made ready by textvae data prepare:",
+        "prepared": "Prepared:",
+    }
+    lines = []
+    for section, sets in sections.items():
+        lines.append(titles[section])
+        lines += [f"  {name:<26}{folder or missing[section].format(name)}" for name, folder in sets.items()]
+    data = {
+        section: {name: str(folder) if folder else None for name, folder in sets.items()}
+        for section, sets in sections.items()
+    }
+    return Output(data, "\n".join(lines))
+
+
+def fetch(name: Name, /) -> Output:
+    """Download a data set; every file is checked by its SHA-256.
+
+    Args:
+        name: Data set, such as fashion-mnist; textvae data list shows them.
+
+    Examples:
+        textvae data fetch fashion-mnist
+    """
+    from textvae.data import source
+
+    folder = str(source(name).fetch())
+    return Output({"name": name, "folder": folder}, f"{name}: {folder}")
+
+
+def describe(
+    name: Name,
+    /,
+    out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: NAME.png)")] = None,
+) -> Output:
+    """Describe a data set: origin, terms, checksums, numbers, a contact sheet.
+
+    Args:
+        name: Data set, or prepared set.
+        out: Image file of the contact sheet (.png, .jpg or .webp).
+
+    Examples:
+        textvae data describe mnist
+    """
+    from textvae.data.describe import describe
+
+    facts = describe(name, output_file(out, f"{Path(name).name}.png"))
+    return Output(facts, "\n".join(f"{key}: {value}" for key, value in facts.items()))
+
+
+def prepare(
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    /,
+    size: int = 64,
+    text: Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"] = "sentence",
+    image_encoder: Annotated[
+        Literal["efficientnet", "pair", "clip"] | None, tyro.conf.arg(help_behavior_hint="(default: none)")
+    ] = None,
+    fraction: float = 1.0,
+    theme: Annotated[str, tyro.conf.arg(help_behavior_hint="(default: all images)")] = "",
+    seed: int = 0,
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help_behavior_hint="(default: SOURCE-SIZE-TEXT, where textvae keeps its data)"),
+    ] = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    pair: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: none)")] = None,
+    workers: int = 0,
+) -> Output:
+    """Prepare captioned photographs for training; the same command resumes.
+
+    Makes square images, and embeddings of captions and images where asked for.
+
+    Args:
+        source: coco-mini, coco, flowers102, products, or a folder of captioned images.
+        size: Side of the images in pixels.
+        text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that learn to read.
+        image_encoder: Encoder whose embeddings of the images are stored.
+        fraction: Part of the images to take, chosen at random.
+        theme: Take only images with one of these words in a caption, such as cow,sheep,mountain.
+        seed: Random seed of --fraction.
+        out: Folder to write.
+        clip: CLIP model: its name on the Hugging Face hub, or a folder.
+        pair: Run folder of a dual encoder, for the encoder "pair".
+        workers: Processes; 0 uses the cores that this process may use.
+
+    Examples:
+        textvae data prepare coco-mini --size 64 --text sentence
+        textvae data prepare photos/holiday --text words
+    """
+    in_range("--fraction", fraction, 0, 1)
+    in_range("--workers", workers, 0, 1024)
+    from textvae.preparation.prepare import prepare
+    from textvae.preparation.subset import Subset
+
+    words = tuple(word.strip() for word in theme.split(",") if word.strip())
+    result = prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)
+    lines = [f"{result['name']}: in {result['folder']}"]
+    lines += [
+        f"{split}: {facts['images'][0]:,} images, {facts['captions']:,} captions"
+        for split, facts in result["splits"].items()
+    ]
+    for done in ("skipped", "handled"):
+        why = ", ".join(f"{count} {reason}" for reason, count in result[done].items())
+        lines.append(f"{done}: {sum(result[done].values()):,}" + (f" ({why})" if why else ""))
+    return Output(result, "\n".join(lines))
+
+
+ACTIONS: Mapping[str, Callable[..., Output]] = {
+    "list": list_sets,
+    "fetch": fetch,
+    "prepare": prepare,
+    "describe": describe,
+}

@@ -1,0 +1,112 @@
+"""Verbs that measure: evaluate, and caption, which ranks captions by the model's likelihood."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from textvae.cli.output import output_file
+from textvae.cli.shared import Device, Model, Output, Precision, Recipe, in_range, open_model, read_lines
+
+HEADLINE = 5
+"""Numbers that are shown before the whole table."""
+
+
+def evaluate(
+    model: Model,
+    /,
+    num_samples: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all, at most 10000)")] = None,
+    importance_samples: int = 64,
+    seed: Annotated[int, tyro.conf.arg(help="Random seed of the samples and of the posterior.")] = 0,
+    out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: RUN/metrics.json)")] = None,
+    clip: Annotated[str, tyro.conf.arg(help_behavior_hint="(default: $TEXTVAE_DATA/clip)")] = "",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    recipe: Recipe = None,
+) -> Output:
+    """Evaluate a model on test data; prints a table and writes metrics.json.
+
+    The metrics of a bundled model are only printed, unless --out is given.
+
+    Args:
+        num_samples: Test images to reconstruct, and images to generate. Fréchet distances are comparable only at equal
+            numbers.
+        importance_samples: Samples of the posterior for each image, for the importance-weighted bound.
+        out: JSON file to write.
+        clip: CLIP model for the CLIP score of photographs: its name on the Hugging Face hub, or a folder.
+
+    Examples:
+        textvae evaluate runs/label-conv
+        textvae evaluate fashion --num-samples 1000 --json
+    """
+    in_range("--importance-samples", importance_samples, 1, 100_000)
+    in_range("--seed", seed, 0, 2**62)
+    target = None if out is None else output_file(out, "metrics.json", suffixes=(".json",))
+    from textvae.evaluation.evaluate import evaluate_run
+    from textvae.runs.card import write_card
+    from textvae.runs.metrics import SHOWN, numbers, table
+    from textvae.runs.run import METRICS, is_shipped, open_run
+    from textvae.utils.device import choose_execution
+
+    run = open_run(model, recipe)
+    execution = choose_execution(device, precision)
+    found = evaluate_run(
+        run, execution.device, num_samples, importance_samples, seed, clip=clip, precision=execution.precision
+    )
+    if target is not None or not is_shipped(run):
+        found.write(target or run.path / METRICS)
+        if target is None:
+            write_card(run)
+    metrics = found.to_dict()
+    shown = list(numbers(metrics, (*SHOWN, "classification.accuracy")).items())[:HEADLINE]
+    return Output(
+        metrics, "\n".join([*(f"{name:<46}{value:.4g}" for name, value in shown), "", _rendered(table(found))])
+    )
+
+
+def _rendered(table: Any) -> str:
+    """A table of rich as text."""
+    from rich.console import Console
+
+    console = Console(width=120, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def caption(
+    model: Model,
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
+    /,
+    choices: Path,
+    samples: int = 64,
+    seed: Annotated[int, tyro.conf.arg(help="Random seed of the samples, which all captions share.")] = 0,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    recipe: Recipe = None,
+) -> Output:
+    """Rank captions for an image by the model's likelihood.
+
+    The likelihood is an importance-weighted lower bound on log p(image | caption).
+
+    Args:
+        image: Image file, scaled to the model's size, and to grey where the model is grey.
+        choices: Text file, one caption a line.
+        samples: Samples of the latent for each caption; more make the order more certain.
+
+    Examples:
+        textvae caption runs/label-conv boot.png --choices captions.txt
+    """
+    in_range("--samples", samples, 1, 100_000)
+    captions = read_lines(choices, "caption")
+    from textvae.evaluation.captioning import rank_captions
+    from textvae.utils.images import read_picture
+
+    _, generator = open_model(model, device, precision, recipe)
+    pixels = read_picture(image, generator.model.image_shape)
+    rows: list[dict[str, Any]] = [
+        dataclasses.asdict(ranked) for ranked in rank_captions(generator, pixels, captions, samples, seed)
+    ]
+    lines = [f"{row['probability']:>7.1%}  {row['nats']:>12.1f} nats  {row['caption']}" for row in rows]
+    return Output({"image": str(image), "captions": rows}, "\n".join(lines))

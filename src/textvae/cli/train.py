@@ -1,0 +1,120 @@
+"""Verbs that train: train, and sweep, which compares values of one setting."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from textvae.cli.settings import common_options, options_of, overrides_of
+from textvae.cli.shared import Output, in_range, parse
+from textvae.utils.errors import UserError
+
+EXAMPLES = """
+
+    Examples:
+        textvae train {name}
+        textvae train {name} --trainer.epochs 5 --out runs/short
+"""
+
+
+def train(arguments: Sequence[str]) -> Output:
+    """Train a recipe into a run folder; the same command resumes.
+
+    The recipe comes first, since the options are its settings.
+    """
+    from textvae.recipes import RECIPES
+    from textvae.recipes.resolve import resolve
+
+    if not arguments or arguments[0].startswith("-"):
+        if arguments and arguments[0] in ("-h", "--help"):
+            return Output({"recipes": list(RECIPES)}, _help(list(RECIPES)))
+        raise UserError("textvae train needs a recipe first", "textvae recipes lists them")
+    name, *words = arguments
+
+    # The defaults of the other options depend on these three.
+    def choice(
+        preset: str | None = None, data: str | None = None, prior: Literal["own", "flow"] | None = None
+    ) -> dict[str, Any]:
+        return {"preset": preset, "data": data, "prior": prior}
+
+    words_of_choice = [word for word in words if word not in ("-h", "--help")]
+    chosen = parse(f"train {name}", choice, words_of_choice, others=True)()
+    recipe = resolve(name, **chosen)
+
+    options = options_of(recipe)
+    options.__doc__ = f"Train {recipe.name}: {recipe.summary} ({recipe.source})." + EXAMPLES.format(name=name)
+    asked = parse(f"train {name}", options, words)
+    return asked if isinstance(asked, Output) else _train(name, chosen, recipe, asked)
+
+
+def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output:
+    in_range("--sample-every", asked.run.sample_every, 1, 10**9)
+    if asked.run.limit is not None:
+        in_range("--limit", asked.run.limit, 1, 10**12)
+    from textvae.experiment.train import train_recipe
+    from textvae.recipes.resolve import resolve
+    from textvae.runs.run import read_history
+    from textvae.utils.device import choose_execution
+    from textvae.utils.progress import duration, say
+
+    execution = choose_execution(asked.device, asked.precision, asked.run.threads)
+    for reason in execution.reasons:
+        say(reason)
+    settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
+    complete = train_recipe(settings, asked.out, execution, asked.run.sample_every, asked.run.limit)
+    history = read_history(asked.out)
+    last = history[-1] if history else {}
+    result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}
+    if not complete:
+        return Output(result, f"{asked.out}: interrupted; the same command resumes", 130)
+    losses = "  ".join(f"{term} {value:.2f}" for term, value in last["loss"].items())
+    return Output(result, f"{asked.out}: trained in {duration(last['seconds'])}  {losses}")
+
+
+def _help(recipes: Sequence[str]) -> str:
+    listed = textwrap.wrap(", ".join(recipes), 76, break_on_hyphens=False)
+    lines = ["usage: textvae train RECIPE [OPTIONS]", "", "Train a recipe into a run folder; the same command resumes."]
+    lines += ["", "RECIPE is one of those below, or a function of your own, FILE.py:FUNCTION.", "", "options:"]
+    for option, help_ in common_options().items():
+        wrapped = textwrap.wrap(help_, 50)
+        lines += [f"  {option:<28}{wrapped[0]}", *(f"{'':<30}{line}" for line in wrapped[1:])]
+    lines += ["", "textvae train RECIPE --help lists all settings of a recipe, with their defaults."]
+    lines += ["", "recipes:", *(f"  {line}" for line in listed), "", "examples:"]
+    return "\n".join([*lines, "  textvae train label-conv", "  textvae train latent-flow-flowers --preset tiny"])
+
+
+def sweep(
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")],
+    setting: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SETTING")],
+    values: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="VALUE [VALUE ...]", help_behavior_hint="(required)"),
+    ],
+    /,
+    epochs: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the recipe's)")] = None,
+    validation_images: int = 10_000,
+    out: Path = Path("runs/sweep"),
+) -> Output:
+    """Compare values of one setting by the loss on held-out training images.
+
+    Trains the recipe once for each value.
+
+    Args:
+        recipe: Recipe to train.
+        setting: Setting, named as an option of train, such as trainer.weight-decay.
+        values: Values to compare.
+        epochs: Passes over the training images for each value.
+        validation_images: Training images held out for the comparison; the test set is not used.
+        out: Folder of the run folders.
+
+    Examples:
+        textvae sweep label-dense trainer.weight-decay 0 1e-4 1e-3
+    """
+    from textvae.experiment.sweep import sweep_setting
+
+    result = sweep_setting(recipe, setting, values, epochs, validation_images, out)
+    rows = [f"{row['value']:>10}  validation loss {row['loss']:.3f}" for row in result["rows"]]
+    return Output(result, "\n".join([result["setting"], *rows, f"best: {result['best']}"]))

@@ -36,7 +36,7 @@ def test_help_answers_at_once():
         times.append(worked() - began)
     assert min(times) < 0.5
     assert done.stderr == ""
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert max(map(len, done.stdout.splitlines())) <= 80
     for verb in VERBS:
         assert f"\n  {verb}" in done.stdout
 

@@ -19,6 +19,7 @@ from textvae.preparation import prepare
 from textvae.recipes import RECIPES
 from textvae.runs import card
 from textvae.runs import run as runs
+from textvae.utils import images
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -85,6 +86,8 @@ def test_commands_are_understood(
     monkeypatch.setattr(prepare, "prepare", understood)
     monkeypatch.setattr(textvae_data, "source", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
+    monkeypatch.setattr(images, "read_metadata", understood)
+    monkeypatch.setattr("textvae.cli.evaluate.read_lines", lambda *_: ["a coat"])
     monkeypatch.setattr(runs, "open_run", lambda *_: _Anything())
     words = shlex.split(command)[1:]
     if len(words) == 1 or words[:-1] == ["data"]:

@@ -102,7 +102,8 @@ def overview() -> str:
     return (
         _listed("textvae", "COMMAND", VERBS, "Text-to-image with variational autoencoders, trained in minutes.")
         + "\n\nMODEL is a run folder or the name of a bundled model.\n"
-        "--json prints the result, or the error, of any command as JSON. textvae COMMAND --help shows its options."
+        "textvae COMMAND --help shows the options of a command.\n"
+        "--json prints its result, or its error, as JSON."
     )
 
 

@@ -69,7 +69,7 @@ def interpolate(
     precision: Precision = "fp32",
     recipe: Recipe = None,
 ) -> Output:
-    """Interpolate between two prompts, as a strip of images or an animation.
+    """Interpolate between two prompts: a strip or an animation.
 
     Args:
         first: Prompt of the first image.

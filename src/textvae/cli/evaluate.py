@@ -25,7 +25,7 @@ def evaluate(
     precision: Precision = "fp32",
     recipe: Recipe = None,
 ) -> Output:
-    """Evaluate a model on test data; prints a table and writes metrics.json.
+    """Evaluate a model on test data: a table, and metrics.json.
 
     The metrics of a bundled model are only printed, unless --out is given.
 

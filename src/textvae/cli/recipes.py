@@ -17,7 +17,7 @@ def recipes(
     ] = None,
     /,
 ) -> Output:
-    """List the recipes, or show one with its published and measured numbers.
+    """List the recipes, or show one with its numbers.
 
     Args:
         name: Recipe to show.

@@ -98,9 +98,9 @@ def sweep(
     validation_images: int = 10_000,
     out: Path = Path("runs/sweep"),
 ) -> Output:
-    """Compare values of one setting by the loss on held-out training images.
+    """Compare values of one setting by the loss on held-out images.
 
-    Trains the recipe once for each value.
+    Trains the recipe once for each value; the images are held out from the training set.
 
     Args:
         recipe: Recipe to train.

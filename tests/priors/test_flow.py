@@ -44,7 +44,7 @@ class Linear(nn.Module):
         super().__init__()
         self.matrix, self.bias = matrix, bias
 
-    def forward(self, x, time, stride, features):
+    def forward(self, x, time, length, features):
         return x @ self.matrix.T + features @ self.bias
 
 
@@ -386,7 +386,7 @@ class Rectified(nn.Module):
         super().__init__()
         self.covariance = covariance
 
-    def forward(self, x, time, stride, features):
+    def forward(self, x, time, length, features):
         t, one = float(time[0]), torch.eye(len(self.covariance))
         gain = (t * self.covariance - (1 - t) * one) @ torch.linalg.inv(t**2 * self.covariance + (1 - t) ** 2 * one)
         return (x.flatten(1) @ gain.T).view_as(x)

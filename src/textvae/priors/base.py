@@ -1,4 +1,4 @@
-"""What every prior p(z|c) offers."""
+"""Prior: the protocol of every prior p(z|c)."""
 
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from textvae.utils.random import Draws
 
 @runtime_checkable
 class Prior(Protocol):
-    """p(z|c), as ``priors/`` offers it."""
+    """A distribution p(z|c) of latents given a condition."""
 
     latent_shape: tuple[int, ...]
     supports_guidance: bool

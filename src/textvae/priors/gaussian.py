@@ -1,4 +1,4 @@
-"""A learned Gaussian prior p(z|c): what a posterior that sees the image is measured against (Sohn et al. 2015)."""
+"""Gaussian priors: the standard normal, and one that is learned from the condition (Sohn et al. 2015)."""
 
 import math
 
@@ -40,24 +40,24 @@ class StandardNormal(nn.Module):
     def sample(
         self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n *latent"]:
-        """Latents for standard normal noise: the noise itself."""
+        """The noise itself."""
         refuse_options(sampling)
         return torch.as_tensor(noise)
 
 
 class LearnedGaussian(nn.Module):
-    """N(mean(c), variance(c)), both by one linear layer on features of the condition.
+    """N(mean(c), variance(c)), both computed by a linear layer from features of the condition (Sohn et al. 2015).
 
-    With N(0, I) in its place, whatever of the caption z carries costs nats; here the caption's own region of the
-    latent space is free, and sampling draws from where the decoder was trained.
+    Under N(0, I), information about the caption in z increases the KL. Here the mean moves with the caption, and
+    sampling draws from the region that the decoder was trained on.
     """
 
     supports_guidance = False
     has_density = True
 
     def __init__(self, features: nn.Module, num_features: int, latent_shape: tuple[int, ...]) -> None:
-        """``features`` turns a condition into [n, num_features], or into [n, k, num_features] where the latent's first
-        axis counts k things, each with a prior of its own.
+        """``features`` turns a condition into [n, num_features], or into [n, k, num_features] where the latent has k
+        rows, each with a prior of its own.
         """
         super().__init__()
         self.latent_shape = latent_shape
@@ -89,14 +89,14 @@ class LearnedGaussian(nn.Module):
     def sample(
         self, condition: Tensor, noise: Float[Tensor, "n *latent"], sampling: SamplingOptions | None = None
     ) -> Float[Tensor, "n *latent"]:
-        """Scaled and shifted noise."""
+        """The noise, scaled and shifted."""
         refuse_options(sampling)
         mean, log_variance = self._moments(condition)
         return mean + noise * (0.5 * log_variance).exp()
 
     def _moments(self, condition: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = self.head(self.features(condition)).float().chunk(2, dim=-1)
-        # Bounded on both sides: a prior that can escape to any variance takes the posterior with it.
+        # Bounded on both sides, since prior and posterior can diverge together to any variance.
         log_variance = 5 * torch.tanh(raw / 5)
         shape = (-1, *self.latent_shape)
         return mean.reshape(shape), log_variance.reshape(shape)

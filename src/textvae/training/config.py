@@ -1,4 +1,4 @@
-"""How a model is trained: the settings of the training loop."""
+"""TrainerConfig: the settings of the training loop."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,37 +9,42 @@ from textvae.utils.errors import UserError
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How a model is trained."""
+    """Settings of the training loop."""
 
     epochs: int = 25
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 128
-    """Images a step."""
+    """Number of images in a step."""
     optimizer: OptimizerName = "adam"
-    """adam; or muon, for the matrices inside the network, and Adam for the rest (``MuonAndAdam``)."""
+    """adam; or muon, which is Muon for the matrices inside the network and Adam for the rest (``MuonAndAdam``)."""
     learning_rate: float = 1e-3
-    """Adam's step size; Muon's is ten times that."""
+    """Learning rate of Adam; that of Muon is ten times as high."""
     weight_decay: float = 0.0
-    """L2 penalty that Adam adds to the gradient (not decoupled)."""
+    """L2 penalty that Adam adds to the gradient (not decoupled); for Muon, decoupled weight decay."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the training: constant, or falling to zero along half a cosine."""
+    """Learning rate schedule: constant, or a half cosine that decreases to zero."""
     ema_decay: float = 0.0
-    """Decay of the moving average of the weights that is kept as the model; 0 keeps the weights themselves. It spans
-    1 / (1 - decay) steps, early on a tenth of those taken, so that no training is too short for it."""
+    """Decay of the exponential moving average of the weights, which becomes the model; 0 turns it off. Early in a
+    training the decay is lower, so that short trainings can use it."""
     flip: bool = False
-    """Whether images are mirrored left to right half of the time; of a flow prior: whether it also learns the latents
-    of mirrored images."""
+    """Whether images are mirrored at random; for a flow prior, whether the latents of mirrored images are added to the
+    training set."""
     validation_images: int = 0
-    """Images held out from the end of the training set, on which the loss is measured after each epoch."""
+    """Number of images held out from the end of the training set, on which the loss is computed after each epoch."""
     patience: int = 0
-    """Stop when the validation loss has not improved for this many epochs, and keep the best; 0 trains to the end."""
+    """Stop after this many epochs without an improvement of the validation loss, with the weights of the best epoch; 0
+    trains to the end."""
     monitor: str = "loss"
-    """The validation term that early stopping watches: loss (all of it) or a term by name."""
+    """Validation term that early stopping uses: loss (the total) or the name of a term."""
     seed: int = 0
-    """Decides initial weights, batch order, captions and noise."""
+    """Seed of the initial weights, the order of the images, the choice of captions and the noise."""
 
     def __post_init__(self) -> None:
-        """Refuses what could only fail later."""
+        """Checks the settings.
+
+        Raises:
+            UserError: a setting is out of range.
+        """
         if self.epochs < 1 or self.batch_size < 1:
             raise UserError(
                 f"{self.epochs} epochs of batches of {self.batch_size} train nothing", "both must be at least 1"

@@ -221,7 +221,7 @@ class TrainingDiverged(UserError):
         hint = (
             "the posterior's log-variance ran away"
             if likely == "kl"
-            else "the weights grew too fast, or an image holds no numbers"
+            else "the weights grew too fast, or the data contain values that are not finite"
         )
         super().__init__(
             f"step {step}: the term {likely!r} is not finite ({shown}); likely cause: {hint}",
@@ -231,7 +231,7 @@ class TrainingDiverged(UserError):
 
 @torch.no_grad()
 def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    """Moves ``averaged`` towards ``model``: parameters by ``1 - decay``, buffers (running statistics) all the way."""
+    """Updates the moving average of the parameters, and copies the buffers (running statistics)."""
     torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - decay)
     for kept, current in zip(averaged.buffers(), model.buffers(), strict=True):
         kept.copy_(current)

@@ -1,4 +1,4 @@
-"""What moves the weights in a training: Adam, or Muon for the matrices inside a network and Adam for the rest."""
+"""Optimizers: Adam, or Muon for the matrices inside a network and Adam for the rest."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -10,56 +10,56 @@ from textvae.utils.errors import UserError
 
 OptimizerName = Literal["adam", "muon"]
 NARROWEST = 32
-"""Features on either side of a matrix that is Muon's: fewer are what goes into a network or comes out."""
+"""Least number of rows and of columns of a matrix that Muon updates; smaller ones are input and output layers."""
 MUON_RATE = 10.0
-"""Muon's step size, in Adam's: its steps are matrices whose singular values are all about one."""
+"""Learning rate of Muon, relative to Adam's: all singular values of its updates are about one."""
 
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """What a training asks of its optimizer."""
+    """The part of ``torch.optim.Optimizer`` that a training uses."""
 
     @property
     def param_groups(self) -> Sequence[dict[str, Any]]:
-        """Each with its step size, "lr"."""
+        """Groups of parameters, each with its learning rate "lr"."""
         ...
 
     def step(self) -> Any:
-        """Moves the weights along their gradients."""
+        """Updates the weights."""
         ...
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients."""
+        """Removes the gradients."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What a later process needs to go on."""
+        """Everything that is needed to resume."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to where ``state_dict`` was taken."""
+        """Restores a state of ``state_dict``."""
         ...
 
 
 def optimizer_of(name: OptimizerName, model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
-    """A fresh optimizer of a model's weights; a noise scale is no weight, and does not decay."""
+    """An optimizer of a model's parameters; noise scales (``log_sigma``) have no weight decay."""
     if name == "adam":
         return _adam(dict(model.named_parameters()), learning_rate, weight_decay)
     return MuonAndAdam(model, learning_rate, weight_decay)
 
 
 class MuonAndAdam:
-    """Muon (Jordan et al. 2024) for the matrices between layers, Adam for embeddings, biases, first and last layers.
+    """Muon (Jordan et al. 2024) for hidden matrices, Adam for embeddings, biases, first and last layers.
 
-    A step of Muon is the gradient's momentum with its singular values made alike, so that rare directions are learned
-    as fast as frequent ones. A convolution's kernel counts as a matrix, its inputs at all places side by side.
+    Muon orthogonalises the momentum of the gradient, so that rare directions are learned as fast as frequent ones. The
+    kernel of a convolution is a matrix of outputs by inputs and positions.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
-        """``weight_decay`` is decoupled for Muon's matrices, as torch has it.
+        """``weight_decay`` is decoupled for Muon's matrices, as in ``torch.optim.Muon``.
 
         Raises:
-            UserError: the model has no such matrix.
+            UserError: the model has no matrix that is large enough.
         """
         embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         mine = {
@@ -86,39 +86,39 @@ class MuonAndAdam:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """Muon's and Adam's."""
+        """The groups of Muon, then those of Adam."""
         return [*self._muon.param_groups, *self._adam.param_groups]
 
     def step(self) -> None:
-        """Moves all weights along their gradients."""
+        """Updates all weights."""
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad)
         self._muon.step()  # type: ignore[no-untyped-call]
         self._adam.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients."""
+        """Removes the gradients."""
         for weight in self._weights:
             weight.grad = None
         self._adam.zero_grad(set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """Of both."""
+        """The states of both optimizers."""
         return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where ``state_dict`` was taken."""
+        """Restores a state of ``state_dict``."""
         self._muon.load_state_dict(state["muon"])
         self._adam.load_state_dict(state["adam"])
 
 
 def _matrix(weight: Tensor) -> Tensor:
-    """[outputs, everything else] of a kernel that lies in memory channels last; where it does, without a copy."""
+    """A weight as [outputs, everything else]; a view, not a copy, of a kernel with channels last in memory."""
     return weight.permute(0, 2, 3, 1).flatten(1) if weight.dim() == 4 else weight
 
 
 def _adam(named: Mapping[str, nn.Parameter], learning_rate: float, weight_decay: float) -> torch.optim.Adam:
-    # Decaying the logarithm of a noise scale would pull it towards one.
+    # Weight decay on the logarithm of a noise scale would pull the scale towards one.
     scales = [p for name, p in named.items() if name.endswith("log_sigma")]
     weights = [p for name, p in named.items() if not name.endswith("log_sigma")]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": scales, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-"""The velocity of latents that are vectors: a residual perceptron."""
+"""MLPVelocity: the velocity network for latents that are vectors, a residual perceptron."""
 
 import math
 from typing import cast
@@ -9,14 +9,14 @@ from textvae.priors.flow.velocity import Velocity, modulated_norm, zero_init
 
 
 class MLPVelocity(Velocity):
-    """Layers that are added to what they read, each norm adapted to time and condition.
+    """Residual layers whose norms are modulated by time and condition.
 
-    Source: DiT's block (Peebles & Xie 2023, section 3.2, "adaLN-Zero"), less its attention: a vector is one place.
-    Words are read as their mean.
+    Source: the block of DiT (Peebles & Xie 2023, section 3.2, "adaLN-Zero") without attention, since a vector has no
+    positions. Of a sequence of words, the mean is used.
     """
 
     def __init__(self, latent_shape: tuple[int, ...], num_features: int, width: int, depth: int) -> None:
-        """``num_features`` is the size of a condition, or of each of its words."""
+        """``num_features`` is the length of a condition, or of the vector of each of its words."""
         super().__init__(num_features, width)
         self.latent_shape = latent_shape
         size = math.prod(latent_shape)
@@ -25,11 +25,11 @@ class MLPVelocity(Velocity):
         self.adapt = zero_init(nn.Linear(width, 2 * width))
         self.out = zero_init(nn.Linear(width, size))
 
-    def _velocity(self, latent: Tensor, told: Tensor, words: Tensor | None, known: Tensor | None) -> Tensor:
+    def _velocity(self, latent: Tensor, embedding: Tensor, words: Tensor | None, mask: Tensor | None) -> Tensor:
         x = self.into(latent.flatten(1))
         for layer in self.layers:
-            x = layer(x, told)
-        shift, scale = self.adapt(told).chunk(2, dim=1)
+            x = layer(x, embedding)
+        shift, scale = self.adapt(embedding).chunk(2, dim=1)
         return cast(Tensor, self.out(modulated_norm(x, shift, scale)).reshape(-1, *self.latent_shape))
 
 
@@ -39,6 +39,6 @@ class _Layer(nn.Module):
         self.mix = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
         self.adapt = zero_init(nn.Linear(width, 3 * width))
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        shift, scale, gate = self.adapt(told).chunk(3, dim=1)
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        shift, scale, gate = self.adapt(embedding).chunk(3, dim=1)
         return x + cast(Tensor, gate * self.mix(modulated_norm(x, shift, scale)))

@@ -1,4 +1,4 @@
-"""Second-order solvers for dx/dt = velocity(x, t), and the limits of what can be asked of them."""
+"""Second-order solvers of dx/dt = velocity(x, t), and the ranges of guidance scale and steps."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,16 +10,13 @@ from textvae.utils.errors import UserError
 Solver = Literal["heun", "midpoint", "multistep"]
 
 
-MAX_STEPS = 50
-
-
-MAX_GUIDANCE = 20.0
+MAX_STEPS, MAX_GUIDANCE = 50, 20.0
 
 
 def solve(
     velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, start: float, end: float, steps: int, solver: Solver
 ) -> Tensor:
-    """Follows dx/dt = velocity(x, t) from one time to another in equal steps of second order."""
+    """Solves dx/dt = velocity(x, t) from one time to another in equal steps."""
     h = (end - start) / steps
     before = None
     for step in range(steps):
@@ -36,10 +33,10 @@ def solve(
 
 
 def check_sampling(guidance: float, steps: int) -> None:
-    """Refuses what draws nothing sensible.
+    """Checks the ranges of sampling options.
 
     Raises:
-        UserError: out of range.
+        UserError: an option is out of range.
     """
     if not 0 <= guidance <= MAX_GUIDANCE:
         raise UserError(f"guidance {guidance:g} is out of range", f"choose a number from 0 to {MAX_GUIDANCE:g}")

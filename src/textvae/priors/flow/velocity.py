@@ -1,4 +1,4 @@
-"""What every network of a flow prior has: a latent, a time and a condition go in, a velocity comes out."""
+"""Velocity: the base class of the networks of a flow prior, from latent, time and condition to a velocity."""
 
 import math
 from typing import cast
@@ -9,59 +9,66 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 FREQUENCIES = 32
-"""Sines and cosines each that tell the network a number between 0 and 1."""
+"""Number of sines, and of cosines, in the embedding of a number between 0 and 1."""
 
 
 class Velocity(nn.Module):
-    """Which way a noisy latent should move, given the time and the condition; what it is made of is a subclass's."""
+    """The velocity of a noisy latent given time and condition. A subclass defines the network."""
 
     def __init__(self, num_features: int, width: int) -> None:
-        """``num_features`` is the size of a condition, or of each of its words."""
+        """``num_features`` is the length of a condition, or of the vector of each of its words."""
         super().__init__()
         self.time = nn.Sequential(nn.Linear(4 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
-        # No bias: a condition of zeros says nothing, also here.
+        # Without a bias, so that a condition of zeros stays the empty condition.
         self.condition = nn.Linear(num_features, width, bias=False)
 
     def forward(
         self,
         latent: Float[Tensor, "n *latent"],
         time: Float[Tensor, "n"],
-        stride: Float[Tensor, "n"],
+        length: Float[Tensor, "n"],
         features: Float[Tensor, "n f"] | Float[Tensor, "n l f"],
     ) -> Float[Tensor, "n *latent"]:
-        """The mean velocity from ``time`` to ``time + stride``; at stride 0, the velocity itself.
+        """The mean velocity from ``time`` to ``time + length``; for a length of 0, the velocity at ``time``.
 
-        A row of ``features`` that is all zeros is padding.
+        Words whose features are all zeros are padding.
         """
-        words, known = None, None
-        asked = self.condition(features)
+        words, mask = None, None
+        condition = self.condition(features)
         if features.dim() == 3:
-            known = (features != 0).any(2)
-            words = asked
-            asked = asked.sum(1) / known.sum(1, keepdim=True).clamp_min(1)
-        told = F.silu(self.time(torch.cat([_waves(time), _waves(stride)], dim=1)) + asked)
-        return self._velocity(latent, told, words, known)
+            mask = (features != 0).any(2)
+            words = condition
+            condition = condition.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+        embedding = F.silu(self.time(torch.cat([_waves(time), _waves(length)], dim=1)) + condition)
+        return self._velocity(latent, embedding, words, mask)
 
     def _velocity(
         self,
         latent: Float[Tensor, "n *latent"],
-        told: Float[Tensor, "n width"],
+        embedding: Float[Tensor, "n width"],
         words: Float[Tensor, "n l width"] | None,
-        known: Bool[Tensor, "n l"] | None,
+        mask: Bool[Tensor, "n l"] | None,
     ) -> Float[Tensor, "n *latent"]:
-        """Of a latent, told the time, the stride and the condition as a whole, and its words where it has any."""
+        """The velocity.
+
+        Args:
+            latent: the noisy latent.
+            embedding: embedding of time, length and the whole condition.
+            words: the words of the condition; None where it is a vector.
+            mask: which of them are words, not padding.
+        """
         raise NotImplementedError
 
 
 def zero_init(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """The layer with weights of zero: what it adds to begins as the identity."""
+    """The layer with weights of zero, so that a residual block with it is the identity at first."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(cast(Tensor, layer.bias))
     return layer
 
 
 def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm over the last dimension, then shifted and scaled."""
+    """Layer normalisation over the last dimension, with a scale and a shift that depend on the input."""
     return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
 
 

@@ -1,5 +1,6 @@
 """Images as tensors and files: conversion, labelled grids, and image files that carry how they were made."""
 
+import io
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,12 @@ def save_image(picture: Image.Image, path: Path, metadata: Mapping[str, str]) ->
         raise UserError(
             f"{path} has no suffix of an image format that can be written", f"use one of: {', '.join(FORMATS)}"
         )
+    with written_whole(path) as temporary:
+        temporary.write_bytes(encode_image(picture, kind, metadata))
+
+
+def encode_image(picture: Image.Image, kind: str, metadata: Mapping[str, str]) -> bytes:
+    """The bytes of an image file with metadata, as ``save_image`` writes them; ``kind`` is PNG, JPEG or WEBP."""
     options: dict[str, object] = {"optimize": True}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -104,8 +111,9 @@ def save_image(picture: Image.Image, path: Path, metadata: Mapping[str, str]) ->
         exif = Image.Exif()
         exif[_DESCRIPTION] = json.dumps({f"textvae:{key}": value for key, value in metadata.items()})
         options |= {"exif": exif, "quality": 95}
-    with written_whole(path) as temporary:
-        picture.save(temporary, format=kind, **options)
+    file = io.BytesIO()
+    picture.save(file, format=kind, **options)
+    return file.getvalue()
 
 
 def read_metadata(path: Path) -> dict[str, str]:

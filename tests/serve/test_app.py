@@ -2,15 +2,10 @@
 
 import asyncio
 import base64
-import concurrent.futures
 import io
 import itertools
-import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -323,40 +318,3 @@ def test_many_at_once_get_their_own_images_in_few_batches(served, http, models) 
 def _batches(http: httpx.Client) -> float:
     line = next(line for line in http.get("/metrics").text.splitlines() if line.startswith("textvae_batches_total"))
     return float(line.split()[1])
-
-
-@pytest.mark.slow
-def test_stops_on_sigterm_after_the_requests_in_progress() -> None:
-    command = [sys.executable, "-m", "textvae", "serve", str(OLD_RUN), "--port", "0", "--token-env", "SECRET"]
-    environment = os.environ | {"SECRET": TOKEN}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stderr is not None
-        url = process.stderr.readline().split()[-1]
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            body = {"prompt": "a dress", "n": 16, "num_inference_steps": 50, "guidance_scale": 2}
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            answer = pool.submit(httpx.post, f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
-            time.sleep(0.1)
-            process.send_signal(signal.SIGTERM)
-            assert len(answer.result().json()["data"]) == 16
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (0, "")
-        assert "16 images" in out
-    finally:
-        process.kill()
-
-
-def test_the_verb_needs_a_token_and_a_free_port(tmp_path: Path) -> None:
-    def serve(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "textvae", "serve", str(OLD_RUN), "--json", *arguments],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 2
-        return json.loads(done.stdout)["error"]["cause"]
-
-    assert "NO_SUCH_NAME" in serve("--token-env", "NO_SUCH_NAME")
-    with listening("127.0.0.1", 0) as taken:
-        taken.listen()
-        assert "cannot be listened on" in serve("--port", str(taken.getsockname()[1]))

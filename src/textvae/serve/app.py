@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import hmac
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive
 
 from textvae.editing import edit, flow_of, inpaint
 from textvae.pipeline import TextToImage
@@ -24,6 +23,7 @@ from textvae.serve.batching import Batcher, Drawing, Drawn, QueueFullError
 from textvae.serve.fields import COMMON, FORMATS, Asked, Fields, asked, parsed_json, size_of
 from textvae.serve.limits import APIError, Limits, within
 from textvae.serve.metrics import Metrics
+from textvae.serve.middleware import Authorized, Counted
 from textvae.serve.understood import understood
 from textvae.serve.uploads import decoded, hole_of
 from textvae.utils.errors import UserError
@@ -102,7 +102,7 @@ def create_app(
             Exception: _bug,
         },
     )
-    return _Counted(_Authorized(app, token), metrics)
+    return Counted(Authorized(app, token), metrics)
 
 
 async def _generations(request: Request) -> Response:
@@ -292,54 +292,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _bug(request: Request, error: Exception) -> Response:
     # The traceback goes to the log alone.
     return _error(APIError(500, "the server failed; its log says why"))
-
-
-class _Authorized:
-    """Requires a bearer token for the routes under /v1/ and for /metrics."""
-
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self._app = app
-        self._expected = None if token is None else f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._expected is not None and _is_private(scope["path"]):
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._expected):
-                error = APIError(
-                    401, "the bearer token is missing or wrong", None, "invalid_api_key", {"WWW-Authenticate": "Bearer"}
-                )
-                await _error(error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def _is_private(path: str) -> bool:
-    return path.startswith("/v1/") or path == "/metrics"
-
-
-class _Counted:
-    """Counts answers and their time."""
-
-    ROUTES = ("/v1/images/generations", "/v1/images/edits", "/v1/models", "/health", "/metrics")
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, start = 500, time.perf_counter()
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, counted)
-        finally:
-            # Any other path counts as one route, or a visitor could make series without end.
-            route = scope["path"] if scope["path"] in self.ROUTES else "other"
-            self._metrics.add(route, status, time.perf_counter() - start)

@@ -87,6 +87,8 @@ def test_commands_are_understood(
     monkeypatch.setattr(textvae_data, "source", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(images, "read_metadata", understood)
+    monkeypatch.setattr("textvae.export.model.export", understood)
+    monkeypatch.setattr("textvae.serve.static_page.write_page", understood)
     monkeypatch.setattr("textvae.cli.evaluate.read_lines", lambda *_: ["a coat"])
     monkeypatch.setattr(runs, "open_run", lambda *_: _Anything())
     words = shlex.split(command)[1:]
@@ -102,3 +104,4 @@ class _Anything:
     """A run whose attributes nobody looks at before the library is called."""
 
     path = Path("run")
+    name = "run"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from textvae.cli import chat, data, doctor, edit, evaluate, generate, recipes, reproduce, train
+from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, recipes, reproduce, train
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
 
@@ -25,6 +25,8 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "evaluate": evaluate.evaluate,
     "caption": evaluate.caption,
     "info": generate.info,
+    "export": export.export,
+    "page": export.page,
     "data": data.ACTIONS,
     "sweep": train.sweep,
     "reproduce": reproduce.reproduce,

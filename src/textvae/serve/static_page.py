@@ -14,7 +14,6 @@ from textvae.runs.run import open_run, shipped_models
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, written_whole
 from textvae.utils.paths import data_root
-from textvae.utils.progress import say
 
 ONNX_RUNTIME = Download(
     "onnxruntime-web",
@@ -90,7 +89,6 @@ def write_page(models: Sequence[str], out: Path, webgpu: bool = False) -> dict[s
     runtime = _copy_runtime(ONNX_RUNTIME, out / "ort")
     if webgpu:
         _copy_runtime(WEBGPU, out / "ort")
-    say(f"{out}: {len(entries)} models; any file server can host it, such as: python -m http.server -d {out}")
     return {"out": str(out), "models": [entry["name"] for entry in entries], "first_visit_bytes": runtime + max(sizes)}
 
 

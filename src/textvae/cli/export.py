@@ -16,7 +16,8 @@ def export(
 ) -> Output:
     """Export a model to ONNX, to draw without torch.
 
-    The folder holds the graphs, the vocabulary and a JSON file that says how to run them. The same seed gives the same image as here, to a grey level. Needs the extra: pip install 'textvae[export]'.
+    The folder holds the graphs, the vocabulary and a JSON file that says how to run them. The same seed gives the same
+    image as here, to a grey level. Needs the extra: pip install 'textvae[export]'.
 
     Args:
         out: Folder to write.

@@ -63,7 +63,7 @@ def test_train_on_photos(run, tmp_path, monkeypatch):
 
 def test_own_dataset(run, tmp_path):
     printed = run("own_dataset.py", "--images", 128, "--epochs", 1, "--out", tmp_path / "run")
-    assert "32x32 RGB" in printed
+    assert "24x24 RGB" in printed
     assert is_picture(tmp_path / "run" / "shapes.png")
 
 

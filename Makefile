@@ -1,6 +1,7 @@
 # make demo        environment, images from a model that ships; then data, a model trained in minutes, images, numbers
 # make test        format, lint, types, all tests
 # make test-fast   the tests that take less than about two seconds each
+# make test-robust attacks: every crash point of a training, mutated files (ten minutes); not part of make test
 # make coverage    all tests, with the lines that they do not run
 # make docs        the documentation site, in site/
 # make build       wheel and source archive, in dist/, their contents checked
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # Tests share the cores: one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: demo test test-fast coverage lint types data docs build results benchmark format clean
+.PHONY: demo test test-fast test-robust coverage lint types data docs build results benchmark format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textvae generate flowers "a flower with pink petals and a yellow center" "a white flower" --out shipped.png
@@ -28,6 +29,9 @@ test: lint types
 
 test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow"
+
+test-robust: $(VENV)/.installed-dev
+	$(PYTEST) -m robust
 
 coverage: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report=term --cov-report=html

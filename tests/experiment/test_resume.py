@@ -18,8 +18,10 @@ from textvae.experiment import train as experiment
 from textvae.experiment.stages import start_stage
 from textvae.models.with_flow import WithFlow
 from textvae.recipes.conditions import training_conditions
+from textvae.runs import checkpoint
 from textvae.runs import run as runs
-from textvae.runs.run import CONFIG, HISTORY, MODEL, STATE, open_run, read_history, read_state
+from textvae.runs.checkpoint import STATE, read_state
+from textvae.runs.run import CONFIG, HISTORY, MODEL, open_run, read_history
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
@@ -103,8 +105,8 @@ def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, mon
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert textvae(*words(whole, *settings))[0] == 0
-    for writer in ("write_weights", "write_history", "write_state"):
-        plain = getattr(experiment, writer)
+    for writer in ("write_weights", "write_history", "sync_folder"):
+        plain = getattr(checkpoint, writer)
         for survives in (0, 1, 4):
             left = [survives]
 
@@ -115,7 +117,7 @@ def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, mon
                 plain(*arguments)
 
             with monkeypatch.context() as patch:
-                patch.setattr(experiment, writer, write)
+                patch.setattr(checkpoint, writer, write)
                 with pytest.raises(OSError, match="the disk is full"):
                     cli.main(words(cut, *settings))
     assert textvae(*words(cut, *settings))[0] == 0
@@ -185,6 +187,39 @@ def test_an_empty_folder_is_welcome(tmp_path, textvae):
     assert {CONFIG, MODEL, STATE, HISTORY} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize("left", [".lock", ".config.json.abcd1234.part", ".state.pt.next"])
+def test_what_a_killed_training_left_does_not_make_a_folder_foreign(tmp_path, textvae, left):
+    (tmp_path / left).touch()
+    assert textvae(*words(tmp_path, "--trainer.epochs", "1"))[0] == 0
+    assert not (tmp_path / left).exists()
+
+
+@pytest.mark.slow
+def test_a_second_training_of_a_run_is_refused_and_the_lock_ends_with_the_process(tmp_path, textvae):
+    out = tmp_path / "run"
+    process = tiny.start(*words(out, *EMA), TINY_STEP_S="0.5")
+    while not (out / CONFIG).exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    code, _, err = textvae(*words(out, *EMA))
+    assert code == 2
+    assert "is being trained by another process" in err
+    assert process.poll() is None
+    process.kill()
+    tiny.finished(process)
+    assert textvae(*words(out, *EMA))[0] == 0
+
+
+def test_a_planted_link_is_not_followed(tmp_path, textvae):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "thesis.txt")
+    code, _, err = textvae(*words(tmp_path / "run"))
+    assert code == 2
+    assert "symbolic link" in err
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 class Payload:
     """Unpickled, it makes a folder."""
 
@@ -222,6 +257,103 @@ def test_a_checkpoint_of_something_else_is_refused(copied_run, textvae, state):
     code, _, err = textvae(*again(copied_run))
     assert code == 2, err
     assert "as a checkpoint" in err
+
+
+def moments(state: dict) -> dict[int, dict[str, torch.Tensor]]:
+    return state["training"]["optimizer"]["state"]
+
+
+def too_small(state: dict) -> None:
+    for entry in moments(state).values():
+        entry["exp_avg"] = entry["exp_avg_sq"] = torch.zeros(1)
+
+
+def of_another_type(state: dict) -> None:
+    moments(state)[0]["exp_avg"] = moments(state)[0]["exp_avg"].double()
+
+
+def sparse(state: dict) -> None:
+    moments(state)[0]["exp_avg"] = moments(state)[0]["exp_avg"].to_sparse()
+
+
+def not_finite(state: dict) -> None:
+    moments(state)[0]["exp_avg_sq"].fill_(torch.nan)
+
+
+def of_more_parameters(state: dict) -> None:
+    moments(state)[10_000] = moments(state)[0]
+
+
+def ruined(state: dict) -> None:
+    next(iter(state["training"]["model"].values())).fill_(torch.inf)
+
+
+def of_another_kind(state: dict) -> None:
+    state["training"]["optimizer"] = {"muon": {}, "adam": {}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        too_small,
+        of_another_type,
+        sparse,
+        not_finite,
+        of_more_parameters,
+        ruined,
+        of_another_kind,
+        lambda state: state["training"].update(step=-1),
+        lambda state: state["training"].update(step=10**6),
+        lambda state: state["training"].update(step=3.5),
+        lambda state: state.update(seconds=float("inf")),
+        lambda state: state.update(history=[{"loss": "low"}]),
+        lambda state: state.update(best={"loss": "low"}),
+        lambda state: state.update(best={"weights": {"weight": torch.zeros(1)}}),
+        lambda state: state.update(stage="flaw"),
+        lambda state: state.update(weights="0" * 64),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(copied_run, textvae, change):
+    state = read_state(copied_run)
+    state["complete"] = False
+    change(state)
+    torch.save(state, copied_run / STATE)
+    code, _, err = textvae(*again(copied_run))
+    assert code == 2, err
+    assert "as a checkpoint" in err
+
+
+@pytest.mark.slow
+def test_moments_of_the_wrong_size_do_not_corrupt_memory(copied_run, textvae):
+    state = read_state(copied_run)
+    state["complete"], state["training"]["step"] = False, 0
+    too_small(state)
+    torch.save(state, copied_run / STATE)
+    code, _, err = tiny.finished(tiny.start(*again(copied_run)))
+    assert code == 2, err  # not -11, a segmentation fault
+    assert "does not have its parameter's shape" in err
+
+
+def test_step_sizes_come_from_the_settings_and_not_from_the_checkpoint(copied_run, tiny_data, cpu):
+    recipe, state = open_run(copied_run).recipe, read_state(copied_run)
+    for group in state["training"]["optimizer"]["param_groups"]:
+        group["lr"], group["weight_decay"] = 1e9, 1e9
+    conditions = training_conditions(tiny_data, recipe)
+    training = start_stage("model", recipe, tiny_data, conditions, cpu, copied_run, {}).training
+    training.load_state_dict(state["training"])
+    assert {group["lr"] for group in training.optimizer.param_groups} == {recipe.trainer.learning_rate}
+    assert {group["weight_decay"] for group in training.optimizer.param_groups} == {0.0}
+    stored = read_state(copied_run)["training"]["optimizer"]["state"]
+    loaded = training.optimizer.state_dict()["state"]
+    assert all(loaded[i][name].equal(stored[i][name]) for i in stored for name in stored[i])
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(copied_run):
+    content = bytearray((copied_run / MODEL).read_bytes())
+    content[-100] ^= 1
+    (copied_run / MODEL).write_bytes(content)
+    with pytest.raises(UserError, match="checksum"):
+        open_run(copied_run).load_model()
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.99])
@@ -390,8 +522,8 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     cut = tmp_path / "cut"
     for survives in (5, 2, 3, 0, 4, 1):
-        for writer in ("write_weights", "write_state"):
-            plain, left = getattr(experiment, writer), [survives]
+        for writer in ("write_weights", "sync_folder"):
+            plain, left = getattr(checkpoint, writer), [survives]
 
             def write(*arguments, plain=plain, left=left):
                 if left[0] == 0:
@@ -400,7 +532,7 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
                 plain(*arguments)
 
             with monkeypatch.context() as patch:
-                patch.setattr(experiment, writer, write)
+                patch.setattr(checkpoint, writer, write)
                 with contextlib.suppress(OSError):
                     textvae(*words(cut, *FLOW))
     assert textvae(*words(cut, *FLOW))[0] == 0

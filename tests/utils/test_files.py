@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from textvae.utils.errors import UserError
-from textvae.utils.files import alone, write_json, write_text, written_whole
+from textvae.utils.files import alone, sweep, temporary_target, write_json, write_text, written_whole
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -54,3 +54,30 @@ def test_a_lock_is_held_once_and_removed(tmp_path):
     with alone(tmp_path / "lock") as first, alone(tmp_path / "lock") as second:
         assert (first, second) == (True, False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_follows_no_link_and_changes_no_file(tmp_path):
+    (tmp_path / "target").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "target/below"):
+        with pytest.raises(UserError), alone(tmp_path / name):
+            pass
+    # A hard link would be the same file: it is locked, not truncated.
+    os.link(tmp_path / "target", tmp_path / "hard")
+    with alone(tmp_path / "hard") as mine:
+        assert mine
+    assert (tmp_path / "target").read_text() == "kept"
+
+
+def test_temporary_files_of_dead_writers_alone_are_swept(tmp_path):
+    left = (".a.json.abcd1234.part", ".b.json.abcd1234.part", ".a.json.part", "a.json.abcd1234.part", ".a.json.next")
+    for name in left:
+        (tmp_path / name).touch()
+    with written_whole(tmp_path / "a.json") as alive:
+        alive.write_text("1")
+        sweep(tmp_path, {"a.json"})
+        assert alive.exists()
+    assert (tmp_path / "a.json").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({*left, "a.json"} - {left[0]})
+    assert [temporary_target(tmp_path / name) for name in left] == ["a.json", "b.json", None, None, None]

@@ -1,6 +1,8 @@
 """Resuming: the position of an interrupted training, and which settings must be unchanged to continue it."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,15 @@ from typing import Any
 import torch
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import MODEL_STAGE, Stage
 from textvae.recipes.recipe import Recipe
-from textvae.runs.run import CONFIG, not_a_checkpoint, open_run, read_state, write_config
+from textvae.runs.checkpoint import FILES, LOCK, PENDING, not_a_checkpoint, recover
+from textvae.runs.run import CONFIG, check_history, open_run, write_config
 from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
+from textvae.utils.files import alone, temporary_target
 from textvae.utils.progress import say
 
 
@@ -40,14 +45,25 @@ class Position:
         Raises:
             UserError: the checkpoint cannot be read.
         """
-        state = read_state(out)
+        state = recover(out)
         if not state:
             return cls(), list(stages)
         try:
             position = cls(**state)
+            position._check_types()
             return position, list(stages)[stages.index(position.stage) + position.complete :]
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise not_a_checkpoint(out, error) from None
+
+    def _check_types(self) -> None:
+        for name, kind in (("training", dict), ("history", list), ("best", dict), ("complete", bool)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"its {name} is no {kind.__name__}")
+        if type(self.seconds) not in (int, float) or not 0 <= self.seconds < math.inf:
+            raise ValueError(f"it has a training time of {self.seconds!r}")
+        if type(self.training["step"]) is not int:
+            raise TypeError("its step is no integer")
+        check_history(self.history)
 
     def restore(self, stage: Stage, out: Path) -> None:
         """Puts a stage back to this position.
@@ -55,14 +71,46 @@ class Position:
         Raises:
             UserError: the checkpoint belongs to another model or optimizer.
         """
+        training = stage.training
         try:
-            stage.training.load_state_dict(self.training)
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            if not 0 <= self.training["step"] <= training.total_steps:
+                raise ValueError(f"its step is {self.training['step']}, of {training.total_steps}")
+            training.load_state_dict(self.training)
+            if any(not weight.isfinite().all() for weight in training.averaged.state_dict().values()):
+                raise ValueError("it has weights that are not finite")
+            _check_best(EarlyStopping(**self.best), training.averaged.state_dict())
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
 
 
+def _check_best(best: EarlyStopping, weights: Mapping[str, torch.Tensor]) -> None:
+    if type(best.loss) not in (int, float) or type(best.epochs_since) is not int:
+        raise TypeError("its best loss or the epochs since are no numbers")
+    if best.weights is not None and {name: best.weights[name].shape for name in best.weights} != {
+        name: weight.shape for name, weight in weights.items()
+    }:
+        raise ValueError("its best weights are another model's")
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps other processes from training in the same run folder, which is created if it does not exist.
+
+    Raises:
+        UserError: another process trains there, or ``out`` is no folder or cannot be written to.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} exists and is not a run folder", "choose another --out")
+    with alone(out / LOCK) as mine:
+        if not mine:
+            raise UserError(f"{out} is being trained by another process", "wait until it ends, or choose another --out")
+        yield
+
+
 def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution) -> None:
-    """Creates a run folder, or checks that an existing one was made with the same settings and data.
+    """Makes an empty folder a run folder, or checks that an existing one was made with the same settings and data.
+
+    A folder that holds nothing but what a killed training left before it wrote config.json counts as empty.
 
     Raises:
         UserError: the folder belongs to another training or holds other files.
@@ -71,7 +119,7 @@ def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, executi
     if (out / CONFIG).exists():
         _check_unchanged(out, recipe, fingerprint, execution)
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if any(path.name not in (LOCK, PENDING) and temporary_target(path) not in FILES for path in out.iterdir()):
         raise UserError(f"{out} exists and is not a run folder", "choose another --out")
     environment = {
         "device": str(execution.device),

@@ -19,7 +19,8 @@ from textvae.pipeline import TextToImage
 from textvae.priors.flow.objectives import matching_errors
 from textvae.recipes.conditions import Conditions
 from textvae.recipes.recipe import Recipe
-from textvae.runs.run import VAE, not_a_checkpoint, open_run
+from textvae.runs.checkpoint import not_a_checkpoint
+from textvae.runs.run import VAE, open_run
 from textvae.text.base import NONE
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import CaptionedLatents, Training

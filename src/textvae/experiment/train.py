@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from textvae import data
+from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
-from textvae.experiment.resume import Position, claim_run_folder
+from textvae.experiment.resume import Position, claim_run_folder, locked
 from textvae.experiment.stages import Stage, check_flow, stages_of, start_stage
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
-from textvae.runs.run import SAMPLES, open_run, write_history, write_state, write_weights
+from textvae.runs.checkpoint import write_checkpoint
+from textvae.runs.run import CARD, SAMPLES, open_run
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
 from textvae.utils.images import grid, save_image
@@ -51,7 +53,7 @@ def train_recipe(
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
 
     Raises:
-        UserError: the folder holds something else, or the training diverged.
+        UserError: the folder holds something else, another process trains there, or the training diverged.
     """
     images = data.load(recipe.data, "train")
     if limit is not None:
@@ -64,12 +66,26 @@ def train_recipe(
     recipe = with_captions(recipe, images)
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
-    claim_run_folder(out, recipe, images, execution)
+    with locked(out):
+        claim_run_folder(out, recipe, images, execution)
+        return _train_stages(recipe, images, out, execution, sample_every, callbacks)
 
+
+def _train_stages(
+    recipe: Recipe,
+    images: CaptionedImages,
+    out: Path,
+    execution: Execution,
+    sample_every: int,
+    callbacks: Sequence[Callback],
+) -> bool:
+    """Trains the stages that are not complete; returns False where training was stopped before the end."""
     conditions = training_conditions(images, recipe)
     position, names = Position.read(out, stages_of(recipe))
     if not names:
         say(f"{out} is trained already: {position.training['step']} steps")
+        if not (out / CARD).exists():  # killed just before it was written
+            write_card(open_run(out, recipe))
         return True
     for name in names:
         stage = start_stage(name, recipe, images, conditions, execution, out, position.training)
@@ -94,9 +110,7 @@ def _train_stage(stage: Stage, position: Position, out: Path, sample_every: int,
     def save(complete: bool) -> None:
         position.training, position.best = training.state_dict(), vars(best)
         position.seconds, position.complete = seconds, complete
-        write_weights(out, stage.weights(best.weights or training.averaged.state_dict()))
-        write_history(out, position.history)
-        write_state(out, vars(position))
+        write_checkpoint(out, stage.weights(best.weights or training.averaged.state_dict()), vars(position))
 
     history, seconds = position.history, position.seconds
     means = _Means()

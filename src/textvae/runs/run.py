@@ -10,9 +10,10 @@ README.md           the model card, written from the others
 reconstructions.png of photographs: test images reconstructed by ``textvae reproduce``; stored nowhere else
 """
 
+import contextlib
 import difflib
+import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -39,7 +40,9 @@ from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole
 
-MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
+MODEL, CONFIG = "model.safetensors", "config.json"
+CHECKSUM = "sha256"
+"""Key of the weights' checksum in the header of model.safetensors."""
 VAE = "vae"
 """Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
@@ -73,6 +76,8 @@ class Run:
             )
         try:
             weights = safetensors.torch.load_file(file)
+            if stored_checksum(self.path) not in (None, checksum(weights)):
+                raise RuntimeError("its checksum does not match its weights")
             model = self._built(with_flow=any(name.startswith(f"{VAE}.") for name in weights))
             model.load_state_dict(dequantized(weights))
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
@@ -242,39 +247,38 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Writes model.safetensors."""
+    """Writes model.safetensors, with a checksum of the weights in its header."""
     here = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     with written_whole(path / MODEL) as temporary:
-        safetensors.torch.save_file(here, temporary, metadata={"format": "pt"})
+        safetensors.torch.save_file(here, temporary, metadata={"format": "pt", CHECKSUM: checksum(here)})
+        _sort_metadata(temporary)
 
 
-def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes state.pt."""
-    with written_whole(path / STATE) as temporary:
-        torch.save(dict(state), temporary)
+def _sort_metadata(file: Path) -> None:
+    """Sorts the metadata in the header of a safetensors file: the library writes them in a random order."""
+    with file.open("rb+") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        opened.seek(8)
+        opened.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
 
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """state.pt, or None where there is none. Only tensors and plain values are let in, whoever wrote the file."""
-    file = path / STATE
-    if not file.exists():
-        return None
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or not state:
-            raise ValueError("it holds no training")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError) as error:
-        raise not_a_checkpoint(path, error) from None
-    return state
+def checksum(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values of weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        weight = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
+        digest.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
-def not_a_checkpoint(path: Path, error: Exception) -> UserError:
-    """The error for a state.pt from which training cannot resume."""
-    first_line = next(iter(str(error).splitlines()), type(error).__name__)
-    return UserError(
-        f"{path / STATE} cannot be read as a checkpoint: {first_line}",
-        "delete the folder to train from the start, or choose another --out",
-    )
+def stored_checksum(path: Path) -> str | None:
+    """The checksum in the header of model.safetensors; None where there is none, as in files of older versions."""
+    with contextlib.suppress(OSError, safetensors.SafetensorError), safetensors.safe_open(path / MODEL, "pt") as file:
+        return (file.metadata() or {}).get(CHECKSUM)
+    return None
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -283,5 +287,32 @@ def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of history.jsonl."""
-    return [json.loads(line) for line in (path / HISTORY).read_text(encoding="utf-8").splitlines()]
+    """The rows of history.jsonl.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = path / HISTORY
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        check_history(rows)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{file} cannot be read: {error}", "delete it, and resume the training to write it again"
+        ) from None
+    return rows
+
+
+def check_history(rows: Any) -> None:
+    """Checks what every reader of the history relies on.
+
+    Raises:
+        TypeError, ValueError: a row is not as training writes it.
+    """
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("loss"), dict):
+            raise TypeError("a row has no loss")
+        numbers = [row.get("step"), row.get("seconds"), *row["loss"].values(), *row.get("validation", {}).values()]
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
+            raise TypeError("a row holds something else than numbers")
+    json.dumps(rows, allow_nan=False)

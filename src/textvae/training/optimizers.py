@@ -1,6 +1,7 @@
 """Optimizers: Adam, or Muon for the matrices inside a network and Adam for the rest."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -81,6 +82,7 @@ class MuonAndAdam:
         self._muon = torch.optim.Muon(
             self._matrices, lr=MUON_RATE * learning_rate, weight_decay=weight_decay, adjust_lr_fn="original"
         )
+        self._muon.register_load_state_dict_pre_hook(partial(_checked, moments=("momentum_buffer",)))
         others = {name: weight for name, weight in model.named_parameters() if name not in mine}
         self._adam = _adam(others, learning_rate, weight_decay)
 
@@ -122,4 +124,39 @@ def _adam(named: Mapping[str, nn.Parameter], learning_rate: float, weight_decay:
     scales = [p for name, p in named.items() if name.endswith("log_sigma")]
     weights = [p for name, p in named.items() if not name.endswith("log_sigma")]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": scales, "weight_decay": 0.0}]
-    return torch.optim.Adam([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer.register_load_state_dict_pre_hook(partial(_checked, moments=("exp_avg", "exp_avg_sq"), counts=("step",)))
+    return optimizer
+
+
+def _checked(
+    optimizer: torch.optim.Optimizer, state: Mapping[str, Any], moments: Sequence[str], counts: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The state of an optimizer as read from a file, checked: a fused kernel writes out of bounds where a moment is
+    smaller than its parameter. Step sizes and other settings are the optimizer's own, whatever the file says.
+
+    Raises:
+        ValueError: a moment does not fit its parameter.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    checked: dict[int, dict[str, Tensor]] = {}
+    for index, entry in dict(state["state"]).items():
+        if type(index) is not int or not 0 <= index < len(parameters) or set(entry) != {*moments, *counts}:
+            raise ValueError("its optimizer state is another optimizer's")
+        parameter = parameters[index]
+        checked[index] = {name: torch.empty_like(parameter.detach()) for name in moments}
+        for name, moment in checked[index].items():
+            given = entry[name]
+            if not isinstance(given, Tensor) or given.layout is not torch.strided or given.is_meta:
+                raise ValueError(f"its {name} is no dense tensor")
+            if given.shape != parameter.shape or given.dtype != parameter.dtype:
+                raise ValueError(f"its {name} does not have its parameter's shape and type")
+            moment.copy_(given)
+            if not bool(moment.isfinite().all()):
+                raise ValueError(f"its {name} is not finite")
+        for name in counts:
+            number = float(entry[name])
+            if not 0 <= number < 2**53:
+                raise ValueError(f"its {name} is {number}")
+            checked[index][name] = torch.tensor(number)
+    return {"state": checked, "param_groups": optimizer.state_dict()["param_groups"]}

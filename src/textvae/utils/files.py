@@ -6,9 +6,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from textvae.utils.errors import UserError
 def written_whole(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``. On success it replaces ``path``; on an error it is deleted.
 
-    The data is flushed to disk before the rename. A reader therefore sees the old file or the new one, never a partial
-    one, even if the writing process is killed. An existing file keeps its permissions.
+    The data is flushed to disk before the rename, and the folder after it. A reader therefore sees the old file or the
+    new one, never a partial one, even if the writing process is killed or the power fails. An existing file keeps its
+    permissions. What a killed process leaves behind is removed by ``sweep``.
 
     Raises:
         UserError: ``path`` is something other than a regular file (a folder, a device, a link), or cannot be written.
@@ -31,15 +33,16 @@ def written_whole(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise _unwritable(path, error) from None
-    os.close(handle)
     temporary = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # tells ``sweep`` that its writer is alive
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # mkstemp creates files that only the owner can read; results should be readable by others.
         temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644)
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         # Other errors, of reading for instance, are for the caller to explain.
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
@@ -47,6 +50,42 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flushes the names in a folder to disk, so that a rename survives a power failure."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems have no such operation
+            raise
+    finally:
+        os.close(handle)
+
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+
+
+def temporary_target(path: Path) -> str | None:
+    """The name of the file that a temporary file of ``written_whole`` was to become; None for any other file."""
+    found = _TEMPORARY.fullmatch(path.name)
+    return found["name"] if found else None
+
+
+def sweep(folder: Path, names: Collection[str]) -> None:
+    """Deletes temporary files that killed processes left in a folder while writing the files ``names``."""
+    for path in folder.iterdir():
+        if temporary_target(path) not in names:
+            continue
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
 
 
 def check_replaceable(path: Path) -> None:
@@ -75,25 +114,41 @@ def _unwritable(path: Path, error: OSError) -> UserError:
 def alone(path: Path) -> Iterator[bool]:
     """Tries to lock ``path``, a lock file that is deleted afterwards; yields whether this process has the lock.
 
-    The lock is released when the process ends, even if it is killed.
+    The lock is released when the process ends, even if it is killed. The lock file is never written to, and a symbolic
+    link in its place is not followed.
+
+    Raises:
+        UserError: there is something other than a regular file, or the file cannot be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as open_files:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            file = open_files.enter_context(path.open("w"))
+            # Without O_NONBLOCK, opening a pipe could wait for ever.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                os.close(handle)
+                raise UserError(f"{path} is a device or a pipe, where a lock file belongs", "delete it")
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
-                return
+                os.close(handle)
+                handle = -1
+                break
             # The previous owner may have deleted the file after we opened and before we locked it.
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                if path.lstat().st_ino == os.fstat(handle).st_ino:
                     break
-        try:
-            yield True
-        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a symbolic link, where a lock file belongs", "delete it") from None
+        raise _unwritable(path, error) from None
+    try:
+        yield handle >= 0
+    finally:
+        if handle >= 0:
             path.unlink(missing_ok=True)
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

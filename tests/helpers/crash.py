@@ -1,0 +1,120 @@
+"""``textvae`` commands that kill themselves at a chosen file-system event; run as a program, it serves such commands.
+
+Every opening for writing, flush, rename, deletion and change of permissions below the folder in question is an event,
+and the process can be killed before any of them. The program imports textvae once and forks for each command.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def crashes(
+    words: Sequence[object], folder: Path, cases: Sequence[Sequence[int]], **environment: str
+) -> Iterator[dict[str, Any]]:
+    """Runs a command on the tiny data in a fresh folder, for each case: killed at each of its numbers, then to its end.
+
+    Yields for each case "codes" (one a process; negative: the signal), "events" (of the last process), "files" (name
+    and SHA-256 of what is in the folder at the end) and "stderr".
+    """
+    asked = json.dumps([list(map(str, words)), str(folder), [list(case) for case in cases]])
+    with subprocess.Popen(
+        [sys.executable, __file__, asked],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+    ) as process:
+        try:
+            yield from map(json.loads, process.stdout or ())
+            assert process.wait() == 0
+        finally:
+            process.kill()
+
+
+def _counted(folder: Path, at: int | None, log: Path) -> None:
+    """Notes each event from now on, and kills this process before the one that has number ``at``."""
+    events: list[str] = []
+
+    def happens(event: str, path: object) -> None:
+        if isinstance(path, int):
+            path = os.readlink(f"/proc/self/fd/{path}")
+        place = Path(os.fsdecode(path))  # type: ignore[arg-type]
+        if folder != place and folder not in place.parents:
+            return
+        if len(events) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        events.append(f"{event} {place.relative_to(folder)}")
+        log.write_text(json.dumps(events))
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes | Path):
+            if arguments[2] & WRITING:
+                happens("open", arguments[0])
+        elif event in EVENTS:
+            happens(event, arguments[1] if event == "os.rename" else arguments[0])
+
+    plain = os.fsync
+
+    def fsync(file: Any) -> None:
+        happens("fsync", file if isinstance(file, int) else file.fileno())
+        plain(file)
+
+    os.fsync = fsync  # type: ignore[assignment]
+    sys.addaudithook(watch)
+
+
+def _in_a_child(words: list[str], folder: Path, at: int | None) -> tuple[int, list[str], str]:
+    """Exit code (negative: the signal), events and stderr of one command."""
+    from textvae import cli
+
+    log, errors = folder.with_name(f"{folder.name}.events"), folder.with_name(f"{folder.name}.stderr")
+    log.write_text("[]")
+    child = os.fork()
+    if child == 0:
+        sys.stdout = Path(os.devnull).open("w")
+        sys.stderr = errors.open("w")
+        _counted(folder, at, log)
+        code = 1
+        try:
+            cli.main(words)
+        except SystemExit as done:
+            code = int(done.code or 0)
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    return os.waitstatus_to_exitcode(status), json.loads(log.read_text()), errors.read_text()
+
+
+def _serve() -> None:
+    import shutil
+
+    from helpers import tiny
+    from textvae import data
+    from textvae.experiment import train as experiment
+
+    words, name, cases = json.loads(sys.argv[1])
+    data.SOURCES["fashion-mnist"] = tiny.source(Path(os.environ["TEXTVAE_CACHE"]))
+    experiment.CHECKPOINT_EVERY_S = float(os.environ.get("TINY_CHECKPOINT_S", "30"))
+    folder = Path(name)
+    for case in cases:
+        shutil.rmtree(folder, ignore_errors=True)
+        codes, events, stderr = [], [], ""
+        for at in [*case, None]:
+            code, events, stderr = _in_a_child(words, folder, at)
+            codes.append(code)
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+        print(json.dumps({"codes": codes, "events": events, "files": files, "stderr": stderr}), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -107,7 +107,7 @@ def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, mon
     assert textvae(*words(whole, *settings))[0] == 0
     for writer in ("write_weights", "write_history", "sync_folder"):
         plain = getattr(checkpoint, writer)
-        for survives in (0, 1, 4):
+        for survives in (0, 1, 2):
             left = [survives]
 
             def write(*arguments, plain=plain, left=left):
@@ -187,7 +187,7 @@ def test_an_empty_folder_is_welcome(tmp_path, textvae):
     assert {CONFIG, MODEL, STATE, HISTORY} <= {path.name for path in tmp_path.iterdir()}
 
 
-@pytest.mark.parametrize("left", [".lock", ".config.json.abcd1234.part", ".state.pt.next"])
+@pytest.mark.parametrize("left", [".lock", ".config.json.abcd1234.part"])
 def test_what_a_killed_training_left_does_not_make_a_folder_foreign(tmp_path, textvae, left):
     (tmp_path / left).touch()
     assert textvae(*words(tmp_path, "--trainer.epochs", "1"))[0] == 0

@@ -4,6 +4,7 @@ Every opening for writing, flush, rename, deletion and change of permissions bel
 and the process can be killed before any of them. The program imports textvae once and forks for each command.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -80,8 +81,8 @@ def _in_a_child(words: list[str], folder: Path, at: int | None) -> tuple[int, li
     log.write_text("[]")
     child = os.fork()
     if child == 0:
-        sys.stdout = Path(os.devnull).open("w")
-        sys.stderr = errors.open("w")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         _counted(folder, at, log)
         code = 1
         try:
@@ -99,13 +100,17 @@ def _serve() -> None:
     import shutil
 
     from helpers import tiny
-    from textvae import data
+    from textvae import cli, data
     from textvae.experiment import train as experiment
 
     words, name, cases = json.loads(sys.argv[1])
     data.SOURCES["fashion-mnist"] = tiny.source(Path(os.environ["TEXTVAE_CACHE"]))
     experiment.CHECKPOINT_EVERY_S = float(os.environ.get("TINY_CHECKPOINT_S", "30"))
     folder = Path(name)
+    # Run once here, so that no child has to import what the command imports when it is needed.
+    warm = folder.with_name(f"{folder.name}.warm")
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.suppress(SystemExit):
+        cli.main([word.replace(name, str(warm)) for word in words])
     for case in cases:
         shutil.rmtree(folder, ignore_errors=True)
         codes, events, stderr = [], [], ""

@@ -13,7 +13,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import MODEL_STAGE, Stage
 from textvae.recipes.recipe import Recipe
-from textvae.runs.checkpoint import FILES, LOCK, PENDING, not_a_checkpoint, recover
+from textvae.runs.checkpoint import FILES, LOCK, not_a_checkpoint, recover
 from textvae.runs.run import CONFIG, check_history, open_run, write_config
 from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
@@ -119,7 +119,7 @@ def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, executi
     if (out / CONFIG).exists():
         _check_unchanged(out, recipe, fingerprint, execution)
         return
-    if any(path.name not in (LOCK, PENDING) and temporary_target(path) not in FILES for path in out.iterdir()):
+    if any(path.name != LOCK and temporary_target(path) not in FILES for path in out.iterdir()):
         raise UserError(f"{out} exists and is not a run folder", "choose another --out")
     environment = {
         "device": str(execution.device),

@@ -29,8 +29,8 @@ from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 from textvae.utils.random import Draws
 
-MODEL_STAGE, FLOW_STAGE, STRIDE_STAGE = "model", "flow", "strides"
-STRIDE_RATE = 0.25
+MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE = "model", "flow", "strides"
+FEW_STEP_RATE = 0.25
 """Learning rate of the few-step stage, relative to the flow's: at the full rate the flow forgets what it learned."""
 
 
@@ -74,7 +74,7 @@ def stages_of(recipe: Recipe) -> list[str]:
     if recipe.flow is not None:
         names.append(FLOW_STAGE)
         if recipe.flow.stride_epochs:
-            names.append(STRIDE_STAGE)
+            names.append(FEW_STEP_STAGE)
     return names
 
 
@@ -142,9 +142,9 @@ def start_stage(
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(True)
-        rate = STRIDE_RATE * trainer.learning_rate
+        rate = FEW_STEP_RATE * trainer.learning_rate
         trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
-    training = Training(FlowMatching(flow, name == STRIDE_STAGE), latents, known, trainer, execution)
+    training = Training(FlowMatching(flow, name == FEW_STEP_STAGE), latents, known, trainer, execution)
     return Stage(name, recipe, training, vae)
 
 

@@ -1,4 +1,4 @@
-"""Token ids to features: how a model that learns to read does it."""
+"""Caption encoders: networks from token ids to features, trained together with a model."""
 
 import math
 from typing import Literal
@@ -14,10 +14,10 @@ Reader = Literal["rnn", "gru", "lstm", "dial"]
 
 
 class RecurrentEncoder(nn.Module):
-    """Word embeddings through a recurrent network; its state after the last word, or attention over all of them.
+    """A recurrent network over word embeddings: its last state, or attention over its states.
 
-    Source: paper d, section 3.2 (fixed embeddings of dimension 5, a unidirectional GRU); attention over the words is
-    the future work of its section 5 (Mansimov et al. 2016).
+    Source: paper d, section 3.2 (fixed embeddings of dimension 5, a unidirectional GRU); attention to the words is
+    named as future work in section 5 (Mansimov et al. 2016).
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class RecurrentEncoder(nn.Module):
         learned_embeddings: bool,
         attention_heads: int,
     ) -> None:
-        """``attention_heads`` learned queries attend over the words; 0 takes the last state."""
+        """``attention_heads`` is the number of learned queries that attend to the words; 0 uses the last state."""
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
         self.embedding.weight.requires_grad_(learned_embeddings)
@@ -42,8 +42,8 @@ class RecurrentEncoder(nn.Module):
         self.num_features = width * max(attention_heads, 1)
 
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
-        """Features of each caption; padding is never read."""
-        # A caption of nothing but padding still has a state: that of one padding token.
+        """Features of each caption, whatever its padding."""
+        # An empty caption has the state after one padding token.
         lengths = (tokens != 0).sum(1).clamp_min(1)
         packed = nn.utils.rnn.pack_padded_sequence(
             self.embedding(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False
@@ -62,28 +62,22 @@ class RecurrentEncoder(nn.Module):
 
 
 class AngleSumEncoder(nn.Module):
-    """Words two by two: each pair turns a dial by some angle, and only where the hand ends up is read.
+    """A sum of angles, one for each pair of words; the features are computed from its cosine and sine.
 
-    "<start> nine minus two plus one <end>" is (<start> nine), (minus two), (plus one), (<end>): a convolution over the
-    words with a stride of two, summed over places. What a number adds depends on the operator before it alone, and a
-    sum does not care how many there are. A recurrent network that has seen two numbers at a time has no reason to
-    treat a third like the second; this reader can't do otherwise.
-
-    Why one angle and not a vector, measured with a classifier in the decoder's place, trained on the captions of two
-    numbers (all read right in every case) and tested on three to six whose intermediate results are digits | are not:
-    a sum of 8 dimensions 0.19 | 0.13, as many corners to keep each caption apart; of 2, 0.3 | 0.3; of 1, 0.98 | 0.86,
-    nine at the open end of the line, where "zero plus nine" may add anything large enough; an angle 1.00 | 1.00 in four
-    of four seeds. On a dial every digit has neighbours on both sides, and the noise on the angle in lessons pushes
-    them to equal distances.
+    "<start> nine minus two plus one <end>" has the pairs (<start> nine), (minus two), (plus one), (<end>): a
+    convolution over the words with a stride of two, summed over positions. So what a number adds depends on its
+    operator alone, and captions may have more numbers than in training. On a circle each digit has neighbours on both
+    sides, and noise on the angle in training pushes them to equal distances. Vectors in place of the angle generalised
+    worse; docs/experiment_log.md has the figures.
     """
 
     def __init__(self, num_tokens: int, embedding_dim: int, hidden: int, noise: float) -> None:
-        """``noise`` is the standard deviation in radians; ten digits are 0.63 apart."""
+        """``noise`` is the standard deviation of the noise in radians; ten digits are 0.63 apart."""
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
         self.turn = nn.Sequential(nn.Linear(2 * embedding_dim, hidden), nn.SiLU(), nn.Linear(hidden, 1))
         self.read_out = nn.Sequential(nn.Linear(2, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
-        # torch's default shrinks the signal at every layer; four layers on, all captions would look the same.
+        # torch's default initialisation shrinks the signal at every layer, so that all captions would look the same.
         for layer in (*self.turn, *self.read_out):
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)
@@ -94,30 +88,29 @@ class AngleSumEncoder(nn.Module):
     def forward(
         self, tokens: Int64[Tensor, "n length"], noise: Float[Tensor, "n 1"] | None = None
     ) -> Float[Tensor, "n features"]:
-        """Features of each caption; pairs of padding turn nothing. ``noise``, standard normal, is for training."""
+        """Features of each caption; pairs of padding add nothing. ``noise`` is standard normal noise for training."""
         tokens = nn.functional.pad(tokens, (0, tokens.shape[1] % 2))
         pairs = self.embedding(tokens).unflatten(1, (-1, 2)).flatten(2)
         read = (tokens[:, ::2] != 0).unsqueeze(2)
         angle = (self.turn(pairs) * read).sum(1)
         if noise is not None:
             angle = angle + self.noise * noise
-        # Where nothing was said, the dial has no hand.
-        hand = torch.cat([angle.cos(), angle.sin()], dim=1) * read.any(1)
-        features: Tensor = self.read_out(hand)
+        # An empty caption is the centre of the circle.
+        point = torch.cat([angle.cos(), angle.sin()], dim=1) * read.any(1)
+        features: Tensor = self.read_out(point)
         return features
 
 
 class SlotEncoder(nn.Module):
-    """What is said of each of several things: for each slot, the few words that a query of its own looks up.
+    """Features of each of several objects: for each slot, the embeddings of a few words that it attends to.
 
-    Where to look is decided by a recurrent network that has read the whole caption; what is found there is the bare
-    word. So a slot knows its own digit and place and nothing of the other digit, and a pair that was never seen is two
-    slots that were. (Slots that looked up the network's states instead read 0.91 of the pairs that were trained on and
-    0.62 of those that were not: a state remembers the other digit.)
+    The attention is computed from the states of a recurrent network, but it averages the word embeddings, not the
+    states. So a slot contains its own digit and position and nothing of the other digit, and pairs that never occur in
+    training are encoded like others (docs/experiment_log.md has a comparison with attention to the states).
     """
 
     def __init__(self, num_tokens: int, embedding_dim: int, slots: int, looks: int, hidden: int) -> None:
-        """``looks`` is the number of words that each slot looks up."""
+        """``looks`` is the number of words that each slot attends to."""
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
         self.recurrent = nn.GRU(embedding_dim, embedding_dim, batch_first=True, bidirectional=True)
@@ -129,11 +122,11 @@ class SlotEncoder(nn.Module):
         self.num_features = hidden
 
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n slots features"]:
-        """Features of each slot; captions are padded to one length."""
+        """Features of each slot."""
         words = self.embedding(tokens)
         states, _ = self.recurrent(words)
         scores = torch.einsum("nlw,skw->nskl", states, self.queries)
-        # A caption of nothing but padding looks up zeros wherever it looks.
+        # An empty caption attends to its padding, whose embedding is zero.
         said = (tokens != 0) | (tokens == 0).all(1, keepdim=True)
         weights = scores.masked_fill(~said[:, None, None], -torch.inf).softmax(dim=3)
         found = torch.einsum("nskl,nle->nske", weights, words).flatten(2)
@@ -142,11 +135,10 @@ class SlotEncoder(nn.Module):
 
 
 class AuxiliaryEncoder(nn.Module):
-    """A reader with lessons of its own: it learns from drawing, straight from the caption, what its images look like.
+    """A caption encoder that is trained by an auxiliary loss: predicting the image from the caption alone.
 
-    The variational model uses its features without teaching it. Measured with the model as the teacher: beside a latent
-    that has seen the image, a caption hardly pays, and after ten epochs of arithmetic 0.44 of the training captions
-    were read right; by lessons alone all of them after four (the loss of a lesson sees nothing but the caption).
+    The ELBO does not train it. Beside a latent that has seen the image, the caption lowers the ELBO too little to be
+    learned (docs/experiment_log.md has the figures).
     """
 
     def __init__(self, reader: RecurrentEncoder | AngleSumEncoder, num_pixels: int) -> None:
@@ -157,7 +149,7 @@ class AuxiliaryEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
-        """Features of each caption, through which no gradient flows."""
+        """Features of each caption, without a gradient."""
         features: Tensor = self.reader(tokens)
         return features
 
@@ -173,20 +165,16 @@ class AuxiliaryEncoder(nn.Module):
 
 
 class ContrastiveEncoder(nn.Module):
-    """A reader of slots that learns by telling which of a batch's images a caption belongs to (Radford et al. 2021).
+    """A slot encoder that is trained by a contrastive loss between captions and images (Radford et al. 2021).
 
-    Each slot is matched with a glimpse of its own thing. Matched with whole images, one slot looked up both digits, the
-    other neither: together they said it all, and half of every scene was drawn without regard to the caption.
-
-    Drawing teaches too little where a thing may stand anywhere: smeared over all its places, a three is hardly another
-    picture than a five. Measured on scenes of two digits, in 1,500 steps of 64: 0.6 of the trained pairs were read
-    right and 0.3 of those never seen, even with the places of the words given; matching had read as many images of
-    unseen pairs by then, and its loss fell on.
+    Each slot is matched with the glimpse of its own object; matched with whole images, one slot attended to both
+    digits. Predicting pixels, as ``AuxiliaryEncoder`` does, trains too little where objects may be anywhere.
+    docs/experiment_log.md has the figures.
     """
 
     def __init__(self, reader: SlotEncoder, glimpse_size: int, channels: int = 16, width: int = 64) -> None:
-        """Lessons have eyes of their own: in a shared encoder the gradient of the ELBO, some hundred times as large,
-        leaves Adam nothing of theirs. ``glimpse_size`` is in pixels, a multiple of 4.
+        """Has an image encoder of its own, since the gradient of the ELBO is a hundred times as large and would
+        dominate a shared one. ``glimpse_size`` is in pixels, a multiple of 4.
         """
         super().__init__()
         self.reader = reader
@@ -206,7 +194,7 @@ class ContrastiveEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n slots features"]:
-        """Features of each slot, through which no gradient flows."""
+        """Features of each slot, without a gradient."""
         features: Tensor = self.reader(tokens)
         return features
 
@@ -216,15 +204,15 @@ class ContrastiveEncoder(nn.Module):
         glimpses: Float[Tensor, "n slots h w"],
         places: Float[Tensor, "n slots 2"],
     ) -> Float[Tensor, ""]:
-        """Cross-entropy of the right caption among the batch's, and of the right image, in nats.
+        """Cross-entropy of an image's caption among those of the batch, and of a caption's image, in nats.
 
-        An image and a caption are as alike as, summed over slots, a slot's glimpse (and its place) and words are.
+        The similarity of image and caption is the sum over slots of the similarity of glimpse and words.
         """
         seen = self.eyes(glimpses.flatten(0, 1).unsqueeze(1)).unflatten(0, glimpses.shape[:2])
         shown = nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2)
         said = nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2)
         similarity = self.log_scale.exp() * torch.einsum("nsw,msw->nm", said, shown)
-        # An image with the very same words is no counterexample.
+        # An image with the same caption is not a negative example.
         same = (tokens[:, None] == tokens[None]).all(2)
         same.fill_diagonal_(False)
         similarity = similarity.masked_fill(same, -torch.inf)
@@ -233,9 +221,9 @@ class ContrastiveEncoder(nn.Module):
 
 
 class WordTransformer(nn.Module):
-    """Embeddings and places of the words, through layers of attention and two linear layers (Vaswani et al. 2017).
+    """A transformer encoder over word embeddings (Vaswani et al. 2017).
 
-    Places are sines and cosines, so that a caption may be longer than any seen in training.
+    Positions are encoded by sines and cosines, so that captions may be longer than those of training.
     """
 
     def __init__(self, num_tokens: int, width: int, layers: int = 2, heads: int = 4) -> None:
@@ -248,18 +236,16 @@ class WordTransformer(nn.Module):
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def forward(self, tokens: Int64[Tensor, "n l"]) -> Float[Tensor, "n words width"]:
-        """Features of each token, zeros for the padding at the end of a caption; once trained, they are as many as the
-        longest caption has.
-        """
+        """Features of each token, zeros for padding; in evaluation, cut to the length of the longest caption."""
         # An exported graph reads what it is given: its caller trims.
         if not self.training and not torch.compiler.is_exporting():
             tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
         padding = tokens == 0
-        # A caption of nothing but padding has nothing to attend to: it attends to its padding, and is zeroed below.
+        # An empty caption has only padding to attend to; its output is set to zero below.
         silent = padding & ~padding.all(1, keepdim=True)
         x = self.embedding(tokens)
         mask = torch.zeros_like(silent, dtype=x.dtype).masked_fill(silent, -torch.inf)
-        # torch's fused attention is slow backwards on a processor, in bf16 most of all.
+        # The backward pass of torch's fused attention is slow on a CPU, in bf16 in particular.
         with sdpa_kernel(SDPBackend.MATH):
             read: Tensor = self.layers(x + _places(x), src_key_padding_mask=mask)
         return read * ~padding[:, :, None]

@@ -1,4 +1,4 @@
-"""CaptionPrior: paper d with its flaw mended. The posterior sees the image; the caption decides where z may lie."""
+"""CaptionPrior: paper d's task with a posterior that sees the image and a prior learned from the caption."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from textvae.utils.random import Draws
 
 
 class CaptionPrior(TextVAE):
-    """One reader of the words; its features stand beside image and latent in q(z|x,c), p(z|c) and p(x|z,c)."""
+    """q(z|x,c), p(z|c) and p(x|z,c) share the features of a caption encoder, which has an auxiliary loss of its own."""
 
     @dataclass(frozen=True)
     class Config:
@@ -27,13 +27,13 @@ class CaptionPrior(TextVAE):
         image_size: int = 28
         """Side of the grey image in pixels, a multiple of 4."""
         reader: Reader = "gru"
-        """rnn, gru, lstm: the last state; dial: words two by two, each pair turning a dial."""
+        """Caption encoder. rnn, gru, lstm: the last state; dial: sums of angles (``AngleSumEncoder``)."""
         embedding_dim: int = 32
         """Dimensions of a word."""
         hidden: int = 128
-        """Width of the reader."""
+        """Width of the caption encoder."""
         dial_noise: float = 0.2
-        """Standard deviation of the noise on the angle while training, in radians (reader dial)."""
+        """Standard deviation of the noise on the angle in training, in radians (reader dial)."""
         channels: tuple[int, int] = (32, 64)
         """Channels after each stride-2 convolution."""
         latent_dim: int = 32
@@ -42,7 +42,7 @@ class CaptionPrior(TextVAE):
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def build(self) -> "CaptionPrior":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return CaptionPrior(self)
 
     prior: LearnedGaussian

@@ -1,4 +1,4 @@
-"""CaptionRNN: paper d's variational encoder-decoder, as it is and with the options of its discussion."""
+"""CaptionRNN: paper d's variational encoder-decoder, with the options of its discussion."""
 
 import math
 from dataclasses import dataclass
@@ -17,11 +17,10 @@ from textvae.utils.random import Draws
 
 
 class CaptionRNN(TextVAE):
-    """A recurrent network reads the caption; ten Gaussians follow from it; one linear layer draws them.
+    """A recurrent network encodes the caption as ten Gaussians; one linear layer decodes them to an image.
 
-    The latent is inferred from the caption alone, so what maximises the likelihood of all the images that a caption
-    may show is their mean. The posterior that never sees an image is the paper's design, and its flaw
-    (``recipes.paper_d.caption_rnn`` has the figures).
+    In the paper's design the posterior depends on the caption alone. The images that maximise the likelihood are
+    therefore the means over all images of a caption (``recipes.paper_d.caption_rnn`` has the figures).
     """
 
     @dataclass(frozen=True)
@@ -33,28 +32,28 @@ class CaptionRNN(TextVAE):
         embedding_dim: int = 5
         """Dimensions of a word."""
         learned_embeddings: bool = False
-        """Train the word embeddings; the paper fixes them."""
+        """Whether the word embeddings are trained; the paper fixes them."""
         cell: Literal["rnn", "gru", "lstm"] = "gru"
         """Kind of the recurrent network."""
         hidden: int = 64
-        """Its width."""
+        """Width of the recurrent network."""
         layers: int = 1
-        """Its depth."""
+        """Number of its layers."""
         bidirectional: bool = False
-        """Read backwards as well."""
+        """Whether the network also reads the caption backwards."""
         attention: bool = False
-        """Each Gaussian attends over the words by a query of its own, instead of sharing the last state."""
+        """Whether each Gaussian attends to the words with a query of its own, instead of using the last state."""
         gaussians: int = 10
-        """Gaussians that are sampled."""
+        """Number of Gaussians."""
         gaussian_dim: int = 10
-        """Dimensions of each."""
+        """Dimensions of each Gaussian."""
         correlated: bool = False
-        """Each Gaussian with a full covariance (the authors' code has both); the paper's are independent."""
+        """Whether each Gaussian has a full covariance (an option of the authors' program) or a diagonal one (paper)."""
         decoder: Literal["linear", "deconv"] = "linear"
-        """One linear layer, or transposed convolutions."""
+        """linear: one linear layer; deconv: transposed convolutions."""
 
         def build(self) -> "CaptionRNN":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return CaptionRNN(self)
 
     def __init__(self, config: Config) -> None:
@@ -72,7 +71,7 @@ class CaptionRNN(TextVAE):
             config.learned_embeddings,
             attention_heads=k if config.attention else 0,
         )
-        # A mean, then the lower triangle of a Cholesky factor (or only its diagonal), for each Gaussian.
+        # For each Gaussian a mean and the lower triangle of a Cholesky factor, or its diagonal only.
         self.correlated = config.correlated
         spread = d * (d + 1) // 2 if config.correlated else d
         self.posterior_head = nn.Linear(self.reader.num_features, k * (d + spread))
@@ -81,7 +80,7 @@ class CaptionRNN(TextVAE):
         self.prior = StandardNormal((k * d,))
 
     def posterior(self, images: Float[Tensor, "n 1 28 28"], condition: Int64[Tensor, "n length"]) -> Posterior:
-        """q(z|caption): the images are not looked at."""
+        """q(z|caption), whatever the images."""
         k, d = self.latent_grid
         moments = self.posterior_head(self.reader(condition)).float().unflatten(1, (k, -1))
         mean = moments[..., :d]
@@ -94,7 +93,7 @@ class CaptionRNN(TextVAE):
         return GaussianGroups(mean, lower.tril(-1) + torch.diag_embed((0.5 * diagonal).exp()))
 
     def decode(self, latent: Float[Tensor, "n latent"], condition: Int64[Tensor, "n length"]) -> Likelihood:
-        """p(x|z): the caption speaks through z alone."""
+        """p(x|z), which depends on the caption through z alone."""
         likelihood: Likelihood = self.likelihood(self.decoder(latent))
         return likelihood
 
@@ -110,7 +109,7 @@ class CaptionRNN(TextVAE):
         noise: Float[Tensor, "n latent"],
         sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n latent"]:
-        """Drawn from q(z|caption), as the paper generates."""
+        """Samples of q(z|caption), from which the paper generates."""
         if sampling:
             return super().latents(condition, noise, sampling)
         posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
@@ -119,7 +118,7 @@ class CaptionRNN(TextVAE):
 
 @dataclass(frozen=True)
 class GaussianGroups:
-    """Independent Gaussians, each with correlated dimensions; latents are their concatenation."""
+    """Several independent Gaussians with a full covariance each, whose samples are concatenated."""
 
     means: Float[Tensor, "n k d"]
     cholesky: Float[Tensor, "n k d d"]

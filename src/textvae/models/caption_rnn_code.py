@@ -41,7 +41,7 @@ class CaptionRNNCode(TextVAE):
         """Width of the decoder's hidden layer."""
 
         def build(self) -> "CaptionRNNCode":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return CaptionRNNCode(self)
 
     def __init__(self, config: Config) -> None:

@@ -1,4 +1,4 @@
-"""CaptionSlots: scenes of several things, each with a place and a shape of its own, drawn onto one canvas."""
+"""CaptionSlots: scenes of several objects, each with its own position and shape."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,16 @@ from textvae.priors import LearnedGaussian
 from textvae.utils.random import Draws
 
 BACKGROUND = -8.0
-"""Logit of a pixel that nothing is drawn on."""
+"""Logit of a background pixel."""
 
 
 class CaptionSlots(TextVAE):
-    """A latent z_k = (place, shape) for each slot k of the caption, p(z_k|c_k), and one decoder for all slots.
+    """A latent z_k = (position, shape) with the prior p(z_k|c_k) for each slot k, and one decoder for all slots.
 
-    What a slot draws depends on its own words alone, so pairs of things that were never seen together are drawn like
-    any others. Shapes are drawn on a small patch and put in their place by a spatial transformer; on the canvas the
-    brightest counts. The posterior looks at the whole image for the places, and at a glimpse there for the shapes
-    (Eslami et al. 2016, "Attend, Infer, Repeat", without its recurrence: the caption says how many things there are).
+    A slot depends on its own words alone, so that pairs of objects that never occur together in training are drawn like
+    any others. Each shape is decoded to a small patch, which a spatial transformer moves to its position; the image is
+    the soft maximum of all patches. The posterior infers positions from the whole image, and shapes from a glimpse at
+    the position (Eslami et al. 2016, "Attend, Infer, Repeat", without recurrence since the number of objects is known).
     """
 
     @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class CaptionSlots(TextVAE):
         image_size: int = 60
         """Side of the grey image in pixels, a multiple of 4."""
         patch_size: int = 32
-        """Side of a thing's own picture in pixels."""
+        """Side of the patch of an object in pixels."""
         slots: int = 2
-        """Things in a scene."""
+        """Number of objects in a scene."""
         looks: int = 2
-        """Words that each slot looks up: a digit and a place."""
+        """Number of words that each slot attends to: a digit and a position."""
         embedding_dim: int = 32
         """Dimensions of a word."""
         hidden: int = 128
-        """Width of the reader."""
+        """Width of the caption encoder."""
         channels: tuple[int, int] = (16, 32)
         """Channels after each stride-2 convolution over the whole image."""
         width: int = 384
         """Width of the dense layers."""
         shape_dim: int = 24
-        """Dimensions of a shape; the place has two."""
+        """Dimensions of a shape; a position has two."""
 
         def build(self) -> "CaptionSlots":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return CaptionSlots(self)
 
     prior: LearnedGaussian
@@ -110,7 +110,7 @@ class CaptionSlots(TextVAE):
         return LossTerms(elbo.total + auxiliary, {**elbo.terms, "reading": auxiliary.detach()})
 
     def posterior(self, images: Float[Tensor, "n 1 h w"], condition: Int64[Tensor, "n length"]) -> DiagonalGaussian:
-        """q(z|x,c), slot by slot: the place, and the shape that is seen at the place's mean."""
+        """q(z|x,c) of each slot: the position, and the shape, which is inferred at the mean of the position."""
         words = self.prior.features(condition)
         seen = self.encoder(images).unsqueeze(1).expand(-1, self.slots, -1)
         place: DiagonalGaussian = self.place_head(torch.cat([seen, words], dim=2))
@@ -122,10 +122,10 @@ class CaptionSlots(TextVAE):
         )
 
     def decode(self, latent: Float[Tensor, "n slots latent"], condition: Int64[Tensor, "n length"]) -> Likelihood:
-        """p(x|z,c): each slot's patch in its place, and of each pixel the brightest (softly)."""
+        """p(x|z,c): the soft maximum of the patches at their positions."""
         words = self.prior.features(condition)
         patches = self.decoder(torch.cat([latent[..., 2:], words], dim=2)).float()
-        likelihood: Likelihood = self.likelihood(self._placed(patches, latent[..., :2]).logsumexp(1))
+        likelihood: Likelihood = self.likelihood(self._at_positions(patches, latent[..., :2]).logsumexp(1))
         return likelihood
 
     def _glimpses(self, images: Float[Tensor, "n 1 h w"], place: Tensor) -> Float[Tensor, "n slots patch patch"]:
@@ -135,18 +135,18 @@ class CaptionSlots(TextVAE):
         glimpses = F.grid_sample(repeated, grid, align_corners=False)
         return torch.as_tensor(glimpses).reshape(len(images), self.slots, self.patch_size, self.patch_size)
 
-    def _placed(self, patches: Float[Tensor, "n slots pixels"], place: Tensor) -> Float[Tensor, "n slots 1 h w"]:
+    def _at_positions(self, patches: Float[Tensor, "n slots pixels"], place: Tensor) -> Float[Tensor, "n slots 1 h w"]:
         small = (patches - BACKGROUND).reshape(-1, 1, self.patch_size, self.patch_size)
         grid = F.affine_grid(
             _affine(1 / self.scale, -_centre(place) / self.scale), [len(small), *self.image_shape], align_corners=False
         )
-        # Outside of a patch there is zero above the background.
+        # Outside the patch, grid_sample gives zero, which is the background.
         canvas = F.grid_sample(small, grid, align_corners=False) + BACKGROUND
         return torch.as_tensor(canvas).reshape(len(patches), self.slots, *self.image_shape)
 
 
 def _centre(place: Float[Tensor, "n slots 2"]) -> Float[Tensor, "m 2"]:
-    """Where a patch's middle is, (x, y) from -1 to 1 over the canvas; never off it."""
+    """The centre of a patch as (x, y) from -1 to 1 over the image, always inside it."""
     return place.flatten(0, 1).float().tanh()
 
 

@@ -1,4 +1,4 @@
-"""The judge: a small classifier, trained on real images only, that says what a 28-pixel image shows."""
+"""Classifier: a small network for 28-pixel images, trained on real images, that judges generated ones."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -15,27 +15,27 @@ from textvae.utils.random import Draws
 
 
 class Classifier(Trainable):
-    """Three stages of convolutions with batch norm, then 128 features, then the classes."""
+    """Convolutions with batch normalisation in three stages, a layer of features, and a layer of class logits."""
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a Classifier and how its training images are varied."""
+        """Sizes of a Classifier, and the regularisation of its training."""
 
         num_classes: int = 10
-        """Classes to tell apart."""
+        """Number of classes."""
         channels: tuple[int, int, int] = (32, 64, 128)
         """Channels of the three stages (28 -> 14 -> 7 pixels)."""
         features: int = 128
         """Width of the last hidden layer: the features of the Fréchet distance "judge"."""
         shift: int = 2
-        """Training images are moved by up to this many pixels, in both directions."""
+        """Training images are shifted by up to this many pixels along each axis."""
         dropout: float = 0.3
-        """Share of the features dropped in training."""
+        """Dropout rate of the features in training."""
         label_smoothing: float = 0.05
-        """Share of the target spread over all classes."""
+        """Share of the target probability that is spread over all classes."""
 
         def build(self) -> "Classifier":
-            """The judge with fresh weights."""
+            """The model with initial weights."""
             return Classifier(self)
 
     def __init__(self, config: Config) -> None:
@@ -55,7 +55,7 @@ class Classifier(Trainable):
         self.to_classes = nn.Linear(config.features, config.num_classes)
 
     def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n features"]:
-        """The last hidden layer, before its ReLU: signed, so that their distribution is nearer to a Gaussian."""
+        """The last hidden layer before its ReLU, whose distribution is closer to a Gaussian than after it."""
         return cast(Tensor, self.to_features(self.convolutions(images).flatten(1)))
 
     def forward(self, images: Float[Tensor, "n 1 28 28"], draws: Draws | None = None) -> Float[Tensor, "n classes"]:

@@ -18,31 +18,30 @@ from textvae.priors import StandardNormal
 from textvae.utils.random import Draws
 
 _SLOPE = 0.3
-"""Of LeakyReLU: the default of Keras, in which the paper's model was written."""
+"""Slope of LeakyReLU: the default of Keras, which the paper's authors used."""
 _SHRUNK = 32
 _GRID = (256, 8, 8)
-"""16,384 numbers: the decoder's first grid."""
+"""The decoder's first grid."""
 _ENCODER = ((256, 3), (256, 5), (128, 3), (128, 3))
 """Filters and kernel of each stride-2 convolution."""
 _DECODER = ((256, 3), (256, 5), (128, 5), (128, 3), (32, 5))
 """Filters and kernel of each transposed convolution."""
 _STRIDES = {64: (2, 2, 2, 1, 1), 128: (2, 2, 2, 1, 2)}
-"""Of the transposed convolutions: from 8 pixels to the image's side."""
+"""Strides of the transposed convolutions, from 8 pixels to the side of the image."""
 
 
 class ClipDual(TextVAE):
-    """An embedding, shrunk to 32 numbers, stands beside the flattened image in the encoder and beside z in the decoder.
+    """The embedding, projected to 32 numbers, is concatenated to the flattened image and to z.
 
-    The paper gives filters, widths and the encoder's kernels. Its authors' public code (github.com/Ayma-n/dl-fp) gives
-    the rest: the decoder's kernels and strides, dropout on z and not on layers (the rate is not told: 0.2 in
-    ``recipes``). Where the two differ, the paper is followed: its encoder is given the shrunk embedding (in the code
-    the whole one, only the decoder's is shrunk), and all three dense layers have batch norm (in the code the last).
-    The layer that shrinks has no bias here, so that a condition of zeros says nothing; the layers after it have one.
+    The paper gives filters, widths and the encoder's kernels, and its authors' program (github.com/Ayma-n/dl-fp) the
+    decoder's kernels and strides, and that dropout is applied to z (the rate is not given; 0.2 in ``recipes``). Where
+    they differ, the paper is followed: the encoder takes the projected embedding (in the program the whole one), and
+    all three dense layers have batch normalisation (in the program the last). The projection has no bias here, so that
+    a condition of zeros is the empty condition.
 
-    The objective is BCE + 0.5 KL + 0.1 (1 - SSIM). The paper's BCE is a mean over pixels, with which its published
-    losses (2,376 at 64 pixels, 9,227 at 128) can't be had; they are 0.58 and 0.56 a pixel *summed* over pixels and
-    averaged over the three colours, as Keras does it. So the reconstruction in nats has the weight 1/3, and the loss
-    compares with the published ones.
+    The objective is BCE + 0.5 KL + 0.1 (1 - SSIM). The published losses (2,376 at 64 pixels, 9,227 at 128) match a BCE
+    that is summed over pixels and averaged over the three colours, as in Keras, and not the mean over pixels that the
+    paper states. So the reconstruction in nats has the weight 1/3.
     """
 
     @dataclass(frozen=True)
@@ -56,17 +55,17 @@ class ClipDual(TextVAE):
         latent_dim: int = 128
         """Dimensions of z."""
         dropout: float = 0.0
-        """Share of z's dimensions that the decoder loses in training (figure 2 has models with and without)."""
+        """Dropout rate of z in training (figure 2 shows models with and without)."""
         kl_weight: float = 0.5
-        """Of the KL in nats."""
+        """Weight of the KL in nats."""
         ssim_weight: float = 0.1
-        """Of 1 - SSIM."""
+        """Weight of 1 - SSIM."""
         condition_noise: float = 0.0
-        """Length of the Gaussian noise that a condition gets in training, as a share of its own length, which it then
-        has again. Image embeddings lie beside text embeddings: a model that never saw the exact place may mind less."""
+        """Length of the Gaussian noise that is added to a condition in training, relative to the condition's, which is
+        then restored. Image embeddings differ from text embeddings; noise may make that matter less."""
 
         def build(self) -> "ClipDual":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return ClipDual(self)
 
     def __init__(self, config: Config) -> None:
@@ -150,6 +149,6 @@ def noised(condition: Float[Tensor, "n d"], amount: float, noise: Float[Tensor, 
 
 
 def _activated(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
-    """The layer, batch norm of its outputs, LeakyReLU."""
+    """The layer, batch normalisation, LeakyReLU."""
     norm = RowBatchNorm(layer.out_features) if isinstance(layer, nn.Linear) else nn.BatchNorm2d(layer.out_channels)
     return [layer, norm, nn.LeakyReLU(_SLOPE)]

@@ -1,4 +1,4 @@
-"""ClipGrid: paper a's long-text model (section 3.1, tables 1 and 2), and the variants that it tried (section 4.2)."""
+"""ClipGrid: paper a's long-text model (section 3.1, tables 1 and 2) and its variants (section 4.2)."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,12 +19,12 @@ CHANNELS = (32, 64, 128, 256, 512)
 
 
 class ClipGrid(TextVAE):
-    """A caption's embedding tiled over the pixels as channels of the first convolution, and concatenated to z.
+    """The embedding of the caption is tiled over the pixels as input channels, and concatenated to z.
 
     "In one approach, the text condition is concatenated with the image at the input stage; in another, it is added to
-    the tensor after passing through the first few convolutional layers" (section 4.2): ``enters`` chooses. The paper
-    does not say how 512 numbers are added to a tensor of 64 channels (a linear layer, the same at every position) nor
-    how many layers are a few (two, the least that can be called so).
+    the tensor after passing through the first few convolutional layers" (section 4.2): see ``enters``. The paper does
+    not say how 512 numbers are added to a tensor of 64 channels (here by a linear layer, equally at all positions), nor
+    after how many layers (here two).
     """
 
     @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ClipGrid(TextVAE):
         """Sizes of a ClipGrid; the defaults are tables 1 and 2."""
 
         image_size: int = 224
-        """Side of the colour image in pixels, a multiple of 32: five convolutions halve it, 224 to the tables' 7."""
+        """Side of the colour image in pixels, a multiple of 32, since five convolutions halve it."""
         condition_dim: int = 512
         """Length of the embedding (CLIP ViT-B/32: 512)."""
         latent_dim: int = 128
@@ -40,19 +40,25 @@ class ClipGrid(TextVAE):
         enters: Literal["input", "middle"] = "input"
         """Where the condition enters the encoder: tiled at the input, or added after the second convolution."""
         extra_convolutions: int = 0
-        """Deeper encoder: convolutions of stride 1 after each of the five."""
+        """Number of convolutions of stride 1 after each of the five."""
         attention: bool = False
-        """Self-attention over the encoder's grid before its last convolution (14x14 positions at 224 pixels)."""
+        """Whether the encoder has self-attention before its last convolution (14x14 positions at 224 pixels)."""
         likelihood: LikelihoodName = "bernoulli"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def __post_init__(self) -> None:
-            """Refuses a size that the five convolutions can't halve."""
+            """Checks the image size.
+
+            Raises:
+                UserError: it is not a multiple of 32.
+            """
             if self.image_size < 32 or self.image_size % 32:
-                raise UserError(f"ClipGrid can't halve {self.image_size} pixels five times", "use a multiple of 32")
+                raise UserError(
+                    f"{self.image_size} pixels cannot be halved five times, as ClipGrid does", "use a multiple of 32"
+                )
 
         def build(self) -> "ClipGrid":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return ClipGrid(self)
 
     def __init__(self, config: Config) -> None:
@@ -70,7 +76,7 @@ class ClipGrid(TextVAE):
             else nn.Conv2d(3, first, kernel_size=3, stride=2, padding=1)
         )
         self.second = nn.Sequential(*_refinement(first, config), *_halving(first, second), *_refinement(second, config))
-        # Without a bias, so that a condition of zeros adds nothing.
+        # Without a bias, so that the empty condition adds nothing.
         self.to_features = None if self.tiled else nn.Linear(config.condition_dim, second, bias=False)
         rest: list[nn.Module] = []
         for before, after in pairwise((second, *later)):
@@ -88,7 +94,7 @@ class ClipGrid(TextVAE):
         )
         doublings: list[nn.Module] = []
         for before, after in pairwise((*reversed(CHANNELS), 3)):
-            # With kernel 3, stride 2 and padding 1, an output padding of 1 is what doubles the side.
+            # With kernel 3, stride 2 and padding 1, an output padding of 1 doubles the side.
             doublings += [nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1), nn.LeakyReLU()]
         self.decoder = nn.Sequential(*doublings[:-1])
         self.likelihood = PixelLikelihood(config.likelihood)
@@ -111,7 +117,7 @@ class ClipGrid(TextVAE):
 
 
 def _halving(before: int, after: int) -> list[nn.Module]:
-    """Table 1's note: kernel 3, stride 2, padding 1."""
+    """A layer of table 1: kernel 3, stride 2, padding 1."""
     return [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU()]
 
 

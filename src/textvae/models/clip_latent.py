@@ -14,23 +14,22 @@ from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.priors import StandardNormal
 
 _CONVOLUTIONS = {64: (3, 3), 128: (4, 4), 256: (4, 5)}
-"""Of the encoder and of the decoder, for each size."""
+"""Number of convolutions of the encoder and of the decoder for each image size."""
 _GRID = 8
-"""Side of the decoder's first grid: what the stated numbers of layers double to 64, 128 and 256 pixels."""
+"""Side of the decoder's first grid, which the paper's numbers of layers double to 64, 128 and 256 pixels."""
 
 
 class ClipLatent(TextVAE):
-    """The image alone gives q(z|x); a caption's embedding is added to z, or concatenated, before the decoder.
+    """q(z|x) depends on the image alone; the caption's embedding is added or concatenated to z before the decoder.
 
-    The paper says: three convolutions for 64 pixels and four for 128 and 256, each with batch norm and ReLU; flattened,
+    From the paper: three convolutions for 64 pixels and four for 128 and 256, each with batch norm and ReLU; flattened,
     two linear layers for μ and σ; "the output of the reparameterized latent space is passed to the decoder, either
     concatenated or added with the output of the CLIP embedding layer", for adding resized by a linear layer; 3, 4 or 5
     convolutions back, all but the last with batch norm and ReLU, then a sigmoid.
 
-    It does not say the channels (32, doubled with each halving: twice those of our label-conv, for colour), kernels
-    (3 down, 4 up, stride 2), and the linear layer between z and the first grid (needed to give it one). Its conclusion
-    speaks of conditioning "in the encoder and decoder", its section 3.5 and figure 1, which describe the model, of the
-    decoder alone: these are followed.
+    The paper does not give the channels (here 32, doubled with each halving), the kernels (3 in the encoder, 4 in the
+    decoder, stride 2), or the linear layer between z and the first grid. Its conclusion mentions conditioning "in the
+    encoder and decoder", section 3.5 and figure 1 only in the decoder, which is implemented.
     """
 
     @dataclass(frozen=True)
@@ -38,20 +37,20 @@ class ClipLatent(TextVAE):
         """Sizes of a ClipLatent."""
 
         image_size: Literal[64, 128, 256] = 64
-        """Side of the colour image in pixels; decides the number of layers."""
+        """Side of the colour image in pixels, which determines the number of layers."""
         condition_dim: int = 512
         """Length of the embedding (CLIP ViT-B/32: 512)."""
         conditioning: Literal["add", "concat"] = "concat"
-        """How the condition meets z: added through a linear layer, or concatenated as it is."""
+        """add: the condition is added to z through a linear layer; concat: it is concatenated."""
         width: int = 32
-        """Channels after the first convolution; each further one doubles them, and the decoder mirrors them."""
+        """Channels after the first convolution; each further one doubles them. The decoder mirrors the encoder."""
         latent_dim: int = 128
-        """Dimensions of z ("a latent space of dimension 128", section 5, of the 28-pixel model; it was varied here)."""
+        """Dimensions of z (section 5 states 128 for the 28-pixel model)."""
         likelihood: LikelihoodName = "gaussian"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def build(self) -> "ClipLatent":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return ClipLatent(self)
 
     def __init__(self, config: Config) -> None:
@@ -66,7 +65,7 @@ class ClipLatent(TextVAE):
         side = config.image_size // 2**down
         self.posterior_head = GaussianHead(channels[-1] * side * side, config.latent_dim)
 
-        # Without a bias, so that a condition of zeros adds nothing.
+        # Without a bias, so that the empty condition adds nothing.
         self.resize = (
             nn.Linear(config.condition_dim, config.latent_dim, bias=False) if config.conditioning == "add" else None
         )
@@ -82,7 +81,7 @@ class ClipLatent(TextVAE):
         self.prior = StandardNormal((config.latent_dim,))
 
     def posterior(self, images: Float[Tensor, "n 3 h w"], condition: Float[Tensor, "n d"]) -> DiagonalGaussian:
-        """q(z|x): the condition is not asked."""
+        """q(z|x), whatever the condition."""
         posterior: DiagonalGaussian = self.posterior_head(self.encoder(images).flatten(1))
         return posterior
 

@@ -13,7 +13,7 @@ from textvae.priors import StandardNormal
 
 
 class LabelConv(TextVAE):
-    """Three convolutions; the embedded class is added to their flattened output, and concatenated to z."""
+    """Encoder of three convolutions; the embedded class is added to their flattened output and concatenated to z."""
 
     @dataclass(frozen=True)
     class Config:
@@ -31,7 +31,7 @@ class LabelConv(TextVAE):
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def build(self) -> "LabelConv":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return LabelConv(self)
 
     def __init__(self, config: Config) -> None:

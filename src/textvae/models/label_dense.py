@@ -13,7 +13,7 @@ from textvae.priors import StandardNormal
 
 
 class LabelDense(TextVAE):
-    """Two linear layers, then the embedded class joins; the third gives q(z|x,c). Three linear layers decode."""
+    """Encoder of three linear layers, with the embedded class concatenated before the third; three layers decode."""
 
     @dataclass(frozen=True)
     class Config:
@@ -33,7 +33,7 @@ class LabelDense(TextVAE):
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def build(self) -> "LabelDense":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return LabelDense(self)
 
     def __init__(self, config: Config) -> None:
@@ -41,7 +41,7 @@ class LabelDense(TextVAE):
         pixels = config.image_size**2
         first, second = config.hidden
         self.image_shape = (1, config.image_size, config.image_size)
-        # Without a bias, a linear layer on a one-hot row is an embedding table whose "no class" is zero.
+        # Without a bias, a linear layer on one-hot rows is an embedding in which the empty condition is zero.
         self.embedding = nn.Linear(config.num_classes, config.embedding_dim, bias=False)
         self.encoder = nn.Sequential(nn.Linear(pixels, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU())
         self.posterior_head = GaussianHead(second + config.embedding_dim, config.latent_dim)

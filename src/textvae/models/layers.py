@@ -1,4 +1,4 @@
-"""Pieces that several families share."""
+"""Layers that several families use."""
 
 from itertools import pairwise
 from typing import Literal
@@ -15,7 +15,7 @@ LikelihoodName = Literal["bernoulli", "gaussian"]
 
 
 def dense(*widths: int) -> nn.Sequential:
-    """Linear layers of the given widths, a ReLU after each but the last."""
+    """Linear layers of the given widths, with a ReLU after each except the last."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
@@ -23,8 +23,8 @@ def dense(*widths: int) -> nn.Sequential:
 
 
 LEAST_LOG_VARIANCE = -20.0
-"""Of a posterior. In fp32 a draw with much less is its mean, rounded, and has no density; photographs of 128 pixels and
-more, whose noise scale is learned, go there after a few passes, at -100 and below for single images."""
+"""Lower bound of a posterior's log-variance. With much less, a sample equals its mean in fp32 and has no density;
+photographs of 128 pixels and more with a learned noise scale reach -100 after a few epochs otherwise."""
 
 
 class GaussianHead(nn.Linear):
@@ -34,23 +34,23 @@ class GaussianHead(nn.Linear):
         super().__init__(features, 2 * latent_dim)
 
     def forward(self, features: Float[Tensor, "*n features"]) -> DiagonalGaussian:  # type: ignore[override]
-        """q(z|·); computed in fp32, where the exponential of a log-variance is safe."""
+        """The Gaussian, in fp32, in which the exponential of a log-variance does not overflow."""
         mean, log_variance = super().forward(features).float().chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_variance.clamp_min(LEAST_LOG_VARIANCE))
 
 
 class PixelLikelihood(nn.Module):
-    """Turns a decoder's last layer into p(x|z,c), and owns the noise scale where there is one."""
+    """Turns the output of a decoder into p(x|z,c); holds the learned noise scale of a Gaussian."""
 
     def __init__(self, name: LikelihoodName) -> None:
         super().__init__()
         self.name = name
         if name == "gaussian":
-            # 0.2 is near the root mean squared error after the first hundred steps; Adam does the rest.
+            # 0.2 is near the root mean squared error after the first hundred steps.
             self.log_sigma = nn.Parameter(torch.tensor(0.2).log())
 
     def forward(self, logits: Float[Tensor, "n c h w"]) -> Likelihood:
-        """A sigmoid on the logits is the expected image under both."""
+        """The likelihood; its mean is the sigmoid of the logits."""
         logits = logits.float()
         if self.name == "bernoulli":
             return Bernoulli(logits)
@@ -60,10 +60,9 @@ class PixelLikelihood(nn.Module):
 class TiledConv2d(nn.Conv2d):
     """A 3x3 convolution of stride 2 over an image with a condition tiled over its grid and concatenated as channels.
 
-    The tiles are never made: they are the same everywhere, so their share of the output differs only where the kernel
-    overlaps the border, at the top and at the left. At 224 pixels and 512 numbers a condition, that is what makes the
-    layer affordable: the tiles of a batch of 64 would fill 6.6 GB, and their convolution cost seven times the rest of
-    the encoder.
+    The tiles are not computed: their part of the output is the same at all positions except where the kernel overlaps
+    the border, at the top and at the left. At 224 pixels and 512 numbers in a condition, the tiles of a batch of 64
+    would take 6.6 GB, and their convolution seven times as long as the rest of the encoder.
     """
 
     def __init__(self, image_channels: int, condition_dim: int, features: int) -> None:
@@ -73,18 +72,18 @@ class TiledConv2d(nn.Conv2d):
     def forward(  # type: ignore[override]
         self, images: Float[Tensor, "n c h w"], condition: Float[Tensor, "n d"]
     ) -> Float[Tensor, "n features h/2 w/2"]:
-        """The same as ``F.conv2d`` of the concatenation; sides must be even, so that no kernel leaves at the end."""
+        """Equal to ``F.conv2d`` of the concatenation; sides must be even, so that kernels overlap no other border."""
         image_weight, condition_weight = self.weight.tensor_split([self.image_channels], dim=1)
         features = F.conv2d(images, image_weight, self.bias, self.stride, self.padding)
         tiles = condition[:, :, None, None].expand(-1, -1, 4, 4)
-        # Two by two: the corner, the upper edge, the left edge, and the inside; the latter go on to the end.
+        # Four results: the corner, the upper edge, the left edge and the inside, repeated to the full size.
         share = F.conv2d(tiles, condition_weight, None, self.stride, self.padding)
         height, width = features.shape[-2:]
         return features + F.pad(share, (0, width - 2, 0, height - 2), mode="replicate")
 
 
 class GridAttention(nn.Module):
-    """Self-attention among the positions of a feature grid, added to it (Vaswani et al. 2017; one normalised block)."""
+    """A residual block of self-attention between the positions of a feature grid (Vaswani et al. 2017)."""
 
     def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
@@ -94,7 +93,7 @@ class GridAttention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, grid: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """The grid, each position informed of all others."""
+        """The grid with the output of the attention added."""
         n, channels, height, width = grid.shape
         joined = self.queries_keys_values(self.normalise(grid)).reshape(n, 3, self.heads, -1, height * width)
         queries, keys, values = joined.transpose(3, 4).unbind(1)
@@ -132,10 +131,10 @@ class SequentialWithDropout(nn.Sequential):
 
 
 class RowBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of rows that takes a lone row, a training set's last, by the running statistics."""
+    """Batch normalisation that uses the running statistics for a batch of one row, such as the last of an epoch."""
 
     def forward(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, "n features"]:
-        """Normalised over the batch; over past batches in evaluation, and where one row has no spread of its own."""
+        """Rows normalised over the batch; by the running statistics in evaluation and for a single row."""
         if self.training and len(rows) == 1:
             return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(rows)

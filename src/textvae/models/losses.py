@@ -1,4 +1,4 @@
-"""What training minimises: the negative ELBO, term by term, in nats per image; and paper c's weighted kin."""
+"""Objectives of the training: the negative ELBO in nats per image, and paper c's weighted objective."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,20 +10,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What a training step minimises, and what it is made of."""
+    """The loss of a training step and its terms."""
 
     total: Float[Tensor, ""]
-    """The mean over the batch; its gradient trains."""
+    """Mean over the batch, which is minimised."""
     terms: Mapping[str, Float[Tensor, ""]]
-    """Named parts for people, those of the ELBO in nats per image: a term's name is what progress, history and errors
-    call it."""
+    """Terms by the name that is used in progress, history and errors; those of the ELBO are in nats per image."""
 
 
 def negative_elbo(log_likelihood: Float[Tensor, "n"], kl: Float[Tensor, "n *latent"], beta: float = 1.0) -> LossTerms:
     """-E_q log p(x|z,c) + beta KL(q(z|x,c) || p(z|c)), both summed over their dimensions and averaged over images.
 
-    The bound is that of beta 1; another weighs what the latents tell (Higgins et al. 2017). Terms are told unweighted.
-    Summed, not averaged: a mean over pixels beside a sum over latents is a KL weight in disguise (Rybkin et al. 2021).
+    It is a bound for a beta of 1; other weights are those of the beta-VAE (Higgins et al. 2017). The terms are reported
+    without the weight. A mean over pixels instead of a sum would be a hidden KL weight (Rybkin et al. 2021).
     """
     reconstruction = -log_likelihood.mean()
     divergence = kl.flatten(1).sum(1).mean()
@@ -41,9 +40,9 @@ def weighted_objective(
     kl_weight: float,
     ssim_weight: float,
 ) -> LossTerms:
-    """The negative ELBO with weights, and with what is missing to an SSIM of one: paper c's loss (section II).
+    """A weighted sum of the terms of the negative ELBO and of 1 - SSIM: paper c's loss (section II).
 
-    The terms are named and measured as those of ``negative_elbo``, unweighted; the total is no bound on anything.
+    The terms are reported without weights, as by ``negative_elbo``; the total is not a bound.
     """
     reconstruction = -log_likelihood.mean()
     divergence = kl.flatten(1).sum(1).mean()
@@ -59,5 +58,5 @@ def weighted_objective(
 
 
 def step_is_finite(loss: LossTerms) -> bool:
-    """Whether every term is a number (a device synchronisation on a GPU)."""
+    """Whether all terms are finite; on a GPU, this waits for the device."""
     return bool(torch.isfinite(torch.stack([loss.total.detach(), *loss.terms.values()])).all())

@@ -13,7 +13,7 @@ from textvae.priors import StandardNormal
 
 
 class OneHotDense(TextVAE):
-    """Image and one-hot label, concatenated, through one hidden layer to 20 latents; the same way back."""
+    """One hidden layer from image and one-hot label to the latents, and one from latents and label to the image."""
 
     @dataclass(frozen=True)
     class Config:
@@ -31,7 +31,7 @@ class OneHotDense(TextVAE):
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""
 
         def build(self) -> "OneHotDense":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return OneHotDense(self)
 
     def __init__(self, config: Config) -> None:

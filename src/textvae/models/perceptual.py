@@ -1,4 +1,4 @@
-"""How far apart two photographs look: a distance in the first layers of a network that knows photographs."""
+"""Perceptual distance of photographs: a distance of the features of an image network (LPIPS)."""
 
 import functools
 
@@ -11,14 +11,14 @@ from textvae.pretrained import efficientnet
 from textvae.utils.errors import UserError
 
 TAPS = (0, 2, 4)
-"""The blocks of EfficientNet-Lite0 whose outputs are compared: halved once, twice and three times."""
+"""Blocks of EfficientNet-Lite0 whose outputs are compared, at a half, a quarter and an eighth of the resolution."""
 
 
 def perceptual_distance(images: Float[Tensor, "n 3 h w"], others: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
-    """The squared distance of features of unit length, averaged over places and summed over layers (LPIPS).
+    """Squared distance of normalised features, averaged over positions and summed over layers (LPIPS).
 
-    Source: Zhang et al. 2018, section 3.2, with EfficientNet-Lite0 for a backbone and all channels weighed alike. The
-    images are in [0, 1]; the gradient goes to ``others`` alone.
+    Source: Zhang et al. 2018, section 3.2, with EfficientNet-Lite0 as the network and equal weights of all channels.
+    The images are in [0, 1]; only ``others`` receive a gradient.
 
     Raises:
         UserError: the network's weights are not installed.
@@ -47,7 +47,7 @@ def _unit(features: Tensor) -> Tensor:
 
 @functools.cache
 def _network(device: torch.device) -> efficientnet.EfficientNetLite0:
-    """One for all models, and in none of them: its weights are neither trained nor kept."""
+    """The network, shared by all models; its weights are neither trained nor saved."""
     path = efficientnet.weights_path()
     if path is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""LatentFlow: a convolutional VAE whose latents keep their place in the image, made for a flow prior to draw from."""
+"""SpatialVAE: a convolutional VAE with a grid of latents, the first stage of a model with a flow prior."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,44 +17,44 @@ from textvae.utils.random import Draws
 
 
 class SpatialVAE(TextVAE):
-    """Stage one: what is seen becomes a small grid of latents, and comes back, whatever the words.
+    """Encodes an image as a small grid of latents and decodes it, independently of the condition.
 
-    The words decide in stage two, where a flow prior learns p(z|c); nothing is left for them to say to the decoder, as
-    each latent speaks of its own patch of the image (Rombach et al. 2022, section 3.1). By itself, with N(0, I) for a
-    prior, this model draws patches that do not belong together. Captions that have to be added up are learned here all
-    the same, by a reader with lessons of its own: a flow teaches it too little.
+    The condition is used in the second stage, where a flow prior learns p(z|c) (latent diffusion, Rombach et al. 2022,
+    section 3.1). Sampled from N(0, I), the latents are independent and the parts of an image do not fit together.
+    An encoder of captions of arithmetic can be trained here by an auxiliary loss, which works better than training it
+    with the flow.
     """
 
     @dataclass(frozen=True)
     class Config:
-        """Sizes of a SpatialVAE's first stage."""
+        """Sizes and loss weights of a SpatialVAE."""
 
         image_shape: tuple[int, int, int] = (1, 28, 28)
-        """Channels, height, width; the sides are multiples of two to the number of ``channels``."""
+        """Channels, height, width. Height and width are multiples of two to the power of the number of ``channels``."""
         channels: tuple[int, ...] = (32, 64)
         """Channels after each stride-2 convolution; the decoder mirrors them."""
         latent_channels: int = 4
-        """Latents at each place of the smallest grid."""
+        """Latents at each position of the smallest grid."""
         blocks: int = 1
-        """Residual blocks at the smallest grid, in encoder and decoder each."""
+        """Residual blocks at the smallest grid, in the encoder and in the decoder."""
         finest: int = 8
-        """Channels of the decoder's last grid, of the image's own size."""
+        """Channels of the decoder at the resolution of the image."""
         finest_blocks: int = 0
-        """Residual blocks on it."""
+        """Residual blocks of the decoder at that resolution."""
         num_tokens: int = 0
-        """Rows of the embedding table of a reader of sums (``AngleSumEncoder``) trained here, for the flow to use; 0
-        has none."""
+        """Size of the vocabulary of a caption encoder (``AngleSumEncoder``) that is trained here for the flow to use; 0
+        for none."""
         beta: float = 1.0
-        """Weight of the KL. With the learned noise scale, 1 is the bound itself; less keeps more detail."""
+        """Weight of the KL. With 1, the loss is the negative ELBO; less keeps more detail."""
         contrast: float = 4.0
-        """On the decoder's last layer: half of the pixels of drawings are black or white, which a sigmoid is slow to
-        learn otherwise; photographs begin with black and white alone at 4, and as photographs at 0.5."""
+        """Factor on the decoder's output before the sigmoid. High values suit drawings, half of whose pixels are black
+        or white; photographs need less, such as 0.5."""
         perceptual: float = 0.0
         """Weight in nats of the ``perceptual_distance`` of reconstructions, for photographs; 0 leaves it out. It is
         computed on a random half of the images, because it costs more than the rest of the step."""
 
         def build(self) -> "LatentFlow":
-            """The model with fresh weights."""
+            """The model with initial weights."""
             return SpatialVAE(self)
 
     def __init__(self, config: Config) -> None:
@@ -74,7 +74,7 @@ class SpatialVAE(TextVAE):
             before = after
         encoder += [Residual(deepest) for _ in range(config.blocks)]
         self.encoder = nn.Sequential(*encoder, nn.Conv2d(deepest, 2 * config.latent_channels, 1))
-        # Past all of it, a linear map from patch to latents and back: what a first hundred steps can learn.
+        # A parallel linear map from each patch to its latents and back, which is learned in the first hundred steps.
         self.encode_patch = nn.Conv2d(colours, 2 * config.latent_channels, shrink, stride=shrink)
         self.decode_patch = nn.Sequential(
             nn.Conv2d(config.latent_channels, colours * shrink**2, 1), nn.PixelShuffle(shrink)
@@ -84,7 +84,7 @@ class SpatialVAE(TextVAE):
         for after in reversed(config.channels[:-1]):
             decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1), Residual(after)]
             before = after
-        # The last doubling rearranges channels: most of the work is done on a quarter of the pixels.
+        # The last doubling is a pixel shuffle, so that most of the work is done on a quarter of the pixels.
         decoder += [nn.Conv2d(before, 4 * config.finest, 3, padding=1), nn.PixelShuffle(2)]
         decoder += [Residual(config.finest) for _ in range(config.finest_blocks)]
         self.decoder = nn.Sequential(*decoder, nn.SiLU(), nn.Conv2d(config.finest, colours, 3, padding=1))
@@ -95,7 +95,7 @@ class SpatialVAE(TextVAE):
         self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
         for name, parameter in self.named_parameters():
             if parameter.dim() == 4:
-                # torch's default shrinks the signal at every layer.
+                # torch's default initialisation shrinks the signal at every layer.
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
             elif name.endswith("bias") and not name.startswith("reader"):
                 nn.init.zeros_(parameter)
@@ -140,7 +140,7 @@ class SpatialVAE(TextVAE):
 
 
 class Residual(nn.Module):
-    """x + convolutions of x, the identity at first."""
+    """A residual block of two convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -149,5 +149,5 @@ class Residual(nn.Module):
         self.activation = nn.SiLU()
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Of the same shape."""
+        """The output, of the same shape."""
         return x + cast(Tensor, self.second(self.activation(self.first(self.activation(x)))))

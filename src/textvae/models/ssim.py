@@ -1,4 +1,4 @@
-"""Structural similarity: what ``evaluation`` measures, and a term of paper c's objective."""
+"""Structural similarity (SSIM): a metric of the evaluation, and a term of paper c's objective."""
 
 import torch
 from jaxtyping import Float
@@ -13,8 +13,8 @@ def structural_similarity(images: Float[Tensor, "n c h w"], reference: Float[Ten
     """SSIM of Wang et al. 2004, section III-B, for pixels in [0, 1]; at most 1, averaged over pixels and channels.
 
     Gaussian window of 11 pixels and σ = 1.5, constants 0.01² and 0.03², variances weighted and not corrected; only
-    windows that lie wholly inside the image count. Differentiable, computed in the precision of its arguments even
-    under autocast: a variance is a small difference of large numbers.
+    windows inside the image are used. Differentiable; computed in the precision of its arguments even under autocast,
+    since a variance is a small difference of large numbers.
     """
     with torch.autocast(images.device.type, enabled=False):
         down, across = (_window(side, images) for side in images.shape[-2:])
@@ -32,7 +32,7 @@ def structural_similarity(images: Float[Tensor, "n c h w"], reference: Float[Ten
 
 
 def _window(side: int, like: Tensor) -> Float[Tensor, "valid side"]:
-    """One axis of the Gaussian window as a banded matrix: at these sizes two products beat a convolution."""
+    """One axis of the Gaussian window as a banded matrix; two products are faster than a convolution at these sizes."""
     offset = torch.arange(WINDOW, dtype=like.dtype, device=like.device) - WINDOW // 2
     weights = (-0.5 * (offset / SIGMA).square()).exp()
     band = torch.zeros(side - WINDOW + 1, side, dtype=like.dtype, device=like.device)

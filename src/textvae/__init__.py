@@ -8,7 +8,8 @@ Examples:
     >>> textvae.evaluate(run)                                  # metrics, with the protocol
 
 Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
-Training: train, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, choose_execution.
+Training: train, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, Draws,
+    choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
 Everything a user can put right is raised as a UserError, with its cause and its cure.
 """
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from textvae.training.loop import Step, Training
     from textvae.utils.device import choose_execution
     from textvae.utils.errors import UserError
+    from textvae.utils.random import Draws
 
 _SOURCES = {
     "CaptionedImages": "data.captioned_images",
@@ -79,6 +81,7 @@ _SOURCES = {
     **dict.fromkeys(("Step", "Training"), "training.loop"),
     "choose_execution": "utils.device",
     "UserError": "utils.errors",
+    "Draws": "utils.random",
 }
 """The module of each public name, imported at its first use: importing torch takes more than a second, which
 ``textvae --help`` must not."""
@@ -87,6 +90,7 @@ __all__ = [
     "Callback",
     "CaptionWords",
     "CaptionedImages",
+    "Draws",
     "Edit",
     "FlowStage",
     "LabelText",

@@ -84,7 +84,7 @@ def test_ctrl_c_and_a_termination_finish_the_step_and_end_in_the_same_bits(tmp_p
     for number, at in ((signal.SIGINT, 1), (signal.SIGTERM, 6)):
         code, out, err = stopped(cut, EARLY, number, at)
         assert code == 130, err
-        assert out == f"{cut}: interrupted, resumable\n"
+        assert out.startswith(f"{cut}: interrupted")
         assert "the same command resumes there" in err
         assert "Traceback" not in err
         assert not read_state(cut)["complete"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textvae import cli
+from textvae import cli, library
 from textvae import data as textvae_data
 from textvae import pipeline as generator
 from textvae.data import describe
@@ -79,6 +79,7 @@ def test_commands_are_understood(
 ) -> None:
     monkeypatch.setattr(experiment, "train_recipe", understood)
     monkeypatch.setattr(evaluate, "evaluate_run", understood)
+    monkeypatch.setattr(library, "evaluate_run", understood)
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)
     monkeypatch.setattr(card, "ship", understood)
     monkeypatch.setattr(sweep, "sweep_setting", understood)

@@ -8,6 +8,7 @@ import tyro
 
 from textvae.cli.output import output_file
 from textvae.cli.shared import Device, Model, Output, Precision, Recipe, in_range, open_model, read_lines
+from textvae.utils.errors import UserError
 
 HEADLINE = 5
 """Numbers that are shown before the whole table."""
@@ -43,26 +44,41 @@ def evaluate(
     in_range("--importance-samples", importance_samples, 1, 100_000)
     in_range("--seed", seed, 0, 2**62)
     target = None if out is None else output_file(out, "metrics.json", suffixes=(".json",))
-    from textvae.evaluation.evaluate import evaluate_run
-    from textvae.runs.card import write_card
+    from textvae.library import evaluate
     from textvae.runs.metrics import SHOWN, numbers, table
     from textvae.runs.run import METRICS, is_shipped, open_run
     from textvae.utils.device import choose_execution
 
     run = open_run(model, recipe)
+    if target is None and num_samples is not None and not is_shipped(run):
+        _keep_larger(run.path / METRICS, num_samples)
     execution = choose_execution(device, precision)
-    found = evaluate_run(
-        run, execution.device, num_samples, importance_samples, seed, clip=clip, precision=execution.precision
+    found = evaluate(
+        run, num_samples, importance_samples, seed, target, clip, str(execution.device), execution.precision
     )
-    if target is not None or not is_shipped(run):
-        found.write(target or run.path / METRICS)
-        if target is None:
-            write_card(run)
     metrics = found.to_dict()
     shown = list(numbers(metrics, (*SHOWN, "classification.accuracy")).items())[:HEADLINE]
     return Output(
         metrics, "\n".join([*(f"{name:<46}{value:.4g}" for name, value in shown), "", _rendered(table(found))])
     )
+
+
+def _keep_larger(file: Path, num_samples: int) -> None:
+    """Checks that metrics of more images are not replaced by those of fewer.
+
+    Raises:
+        UserError: the file holds such metrics.
+    """
+    from textvae.runs.metrics import Metrics
+
+    if not file.exists():
+        return
+    stored = Metrics.read(file).protocol.get("num_samples")
+    if isinstance(stored, int) and stored > num_samples:
+        raise UserError(
+            f"{file} was measured with {stored} samples and would be replaced by metrics of {num_samples}",
+            "write them to another file: --out FILE.json",
+        )
 
 
 def _rendered(table: Any) -> str:

@@ -318,3 +318,15 @@ def test_many_at_once_get_their_own_images_in_few_batches(served, http, models) 
 def _batches(http: httpx.Client) -> float:
     line = next(line for line in http.get("/metrics").text.splitlines() if line.startswith("textvae_batches_total"))
     return float(line.split()[1])
+
+
+def test_serves_a_page_without_a_token(models, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<title>page</title>")
+    (tmp_path.parent / "secret").write_text("secret")
+    served = Served(create_app({"fashion": models["fashion"]}, token=TOKEN, page=tmp_path))
+    try:
+        assert "page" in httpx.get(f"{served.url}/").text
+        assert httpx.get(f"{served.url}/%2e%2e/secret").status_code == 404
+        assert httpx.get(f"{served.url}/v1/models").status_code == 401
+    finally:
+        served.close()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, recipes, reproduce, train
+from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, recipes, reproduce, serve, train
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
 
@@ -27,6 +27,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "info": generate.info,
     "export": export.export,
     "page": export.page,
+    "serve": serve.serve,
     "data": data.ACTIONS,
     "sweep": train.sweep,
     "reproduce": reproduce.reproduce,

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -14,7 +15,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive
 
 from textvae.editing import edit, flow_of, inpaint
@@ -57,7 +59,7 @@ def create_app(
     models: Mapping[str, TextToImage],
     limits: Limits | None = None,
     token: str | None = None,
-    routes: Sequence[Route] = (),
+    page: Path | None = None,
 ) -> ASGIApp:
     """The application.
 
@@ -65,7 +67,7 @@ def create_app(
         models: by the names that requests use; the first is the default.
         limits: bounds of requests.
         token: bearer token that the routes under /v1/ and /metrics require; None requires none.
-        routes: further routes, which need no token.
+        page: folder of a static page, served at / without a token.
     """
     if not models:
         raise ValueError("there are no models to serve")
@@ -83,7 +85,7 @@ def create_app(
             await asyncio.to_thread(batcher.close)
             codec.shutdown()
 
-    own = [
+    routes: list[BaseRoute] = [
         Route("/v1/images/generations", _generations, methods=["POST"]),
         Route("/v1/images/edits", _edits, methods=["POST"]),
         Route("/v1/models", _models, methods=["GET"]),
@@ -91,8 +93,10 @@ def create_app(
         Route("/health", _health, methods=["GET"]),
         Route("/metrics", _metrics, methods=["GET"]),
     ]
+    if page is not None:
+        routes.append(Mount("/", StaticFiles(directory=page, html=True)))
     app = Starlette(
-        routes=[*own, *routes],
+        routes=routes,
         lifespan=lifespan,
         exception_handlers={
             APIError: _api_error,

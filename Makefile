@@ -77,6 +77,7 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/frechet_speed.py
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/sampling_speed.py
+	$(BIN)/python benchmarks/serve_load.py
 	$(BIN)/python benchmarks/coco_scale.py
 	$(BIN)/python benchmarks/prepare_speed.py
 

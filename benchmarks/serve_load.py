@@ -4,8 +4,8 @@
     python benchmarks/serve_load.py --model flowers --requests 200
 
 Each repeat draws the same images twice: by ``TextToImage.draw`` in this process while the server is idle, and by
-requests to a server in a process of its own. Every image of every answer is compared with the directly drawn one. Needs Linux, which tells a process's
-memory and time.
+requests to a server in a process of its own. Every image of every answer is compared with the directly drawn one.
+Needs Linux, which tells the memory and time of a process.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def test_the_options_of_a_recipe_give_the_recipe_back(name):
 def test_docstrings_of_fields():
     docs = field_docs(TrainerConfig)
     assert set(docs) == {field.name for field in dataclasses.fields(TrainerConfig)}
-    assert docs["epochs"].startswith("Passes")
+    assert "passes" in docs["epochs"]
     made = dataclasses.make_dataclass("Made", [("size", int, 3)])
     assert field_docs(made) == {}
 

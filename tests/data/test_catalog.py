@@ -42,7 +42,7 @@ def test_one_entry_is_all_that_a_set_needs(tmp_path, monkeypatch, capsys) -> Non
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("textvae.evaluation.evaluate.PHOTOGRAPH_NETS", ())
     photos.coco_folder(tmp_path / "data" / "blocks", 24, 8)
-    assert "blocks" in run(capsys, "data", "--help")
+    assert "blocks" in run(capsys, "data", "list")
     run(capsys, "data", "prepare", "blocks", "--size", 64, "--text", "words", "--workers", 1)
     facts = json.loads(run(capsys, "data", "describe", "blocks-64-words", "--out", tmp_path / "sheet.png", "--json"))
     assert (facts["home"], facts["terms"]) == (BLOCKS.home, BLOCKS.terms)

@@ -15,7 +15,7 @@ from textvae.pretrained import feature_nets
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.priors import StandardNormal
 from textvae.runs.run import Run, open_run
-from textvae.utils import random
+from textvae.utils import philox
 from textvae.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_every_section_with_its_protocol_and_the_same_twice(small_nets, shipped_
         "device": "cpu",
     }
     assert protocol["fingerprints"] == {"data": data.load("fashion-mnist", "test").fingerprint()}
-    assert protocol["noise"] == random.NOISE
+    assert protocol["noise"] == philox.NOISE
     assert protocol["importance_samples"] == 3
     assert protocol["likelihood_of"] == "8-bit images"
     assert set(protocol["feature_nets"]) == {"judge", "blocks"}

@@ -19,6 +19,7 @@ from textvae.runs.run import open_run
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
+from textvae.utils.random import Draws
 
 __all__ = ["toys"]
 
@@ -47,7 +48,7 @@ def test_images_are_told_by_their_own_embedding(cpu):
     assert (ranges[:, 1] - ranges[:, 0]).unique().tolist() == [1]
     training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
     chosen = torch.tensor([5, 0, 17])
-    pixels, told = training._gather(chosen)
+    pixels, told = training._gather(chosen, Draws(0, 1, chosen))
     assert told.equal(images.image_conditions[chosen])
     assert pixels.equal(images.images[chosen] / 255)
 
@@ -57,7 +58,8 @@ def test_captions_are_drawn_where_text_is_told(cpu):
     conditions, ranges = training_conditions(images, toy())
     training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
     own = images.conditions.view(TRAIN, 2, D)
-    drawn = torch.stack([training._gather(torch.arange(TRAIN))[1] for _ in range(20)])
+    every = torch.arange(TRAIN)
+    drawn = torch.stack([training._gather(every, Draws(0, step, every))[1] for step in range(20)])
     which = (drawn[:, :, None] == own).all(3)
     assert which.any(2).all()
     assert which.any(0).all()

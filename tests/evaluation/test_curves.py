@@ -1,17 +1,10 @@
-import dataclasses
-
 import pytest
 import torch
-from torch import nn
+from helpers.flows import untrained_flow_run
 
 from textvae.evaluation import curves as module
 from textvae.evaluation.curves import sampling_curves
-from textvae.models.spatial_vae import SpatialVAE
-from textvae.models.with_flow import FlowConfig, WithFlow
-from textvae.priors import FlowPrior
-from textvae.recipes.recipe import FlowStage
-from textvae.recipes.resolve import resolve
-from textvae.runs.run import open_run, write_config, write_weights
+from textvae.runs.run import open_run
 
 CPU = torch.device("cpu")
 
@@ -19,18 +12,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def run(tmp_path, tiny_data):
     """A run folder of a small latent-flow-fashion with random weights and few-step sampling."""
-    named = resolve("latent-flow-fashion")
-    small = FlowStage(FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, steps=2)), named.flow.trainer)
-    named = dataclasses.replace(named, model=SpatialVAE.Config(channels=(4, 8), latent_channels=2), flow=small)
-    torch.manual_seed(0)
-    vae = named.model.build()
-    prior = small.model.build(vae)
-    prior.strides.fill_(True)
-    for parameter in prior.velocity.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    write_config(tmp_path / "run", named, "0", {})
-    write_weights(tmp_path / "run", WithFlow(vae, prior).state_dict())
-    return open_run(tmp_path / "run")
+    return untrained_flow_run(tmp_path / "run")
 
 
 @pytest.mark.slow

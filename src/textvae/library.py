@@ -88,7 +88,7 @@ def evaluate(
     seed: int = 0,
     out: str | Path | None = None,
     clip: str = "",
-    device: str = "cpu",
+    device: str = "auto",
     precision: Precision = "fp32",
 ) -> Metrics:
     """Measures a model on the test images of its data set, and writes metrics.json and the model card.

@@ -40,7 +40,7 @@ class TextToImage:
     """
 
     def __init__(
-        self, model: TextVAE, text: TextEncoder, device: str | torch.device = "cpu", precision: Precision = "fp32"
+        self, model: TextVAE, text: TextEncoder, device: str | torch.device = "auto", precision: Precision = "fp32"
     ) -> None:
         """Moves the model to the device and puts it into evaluation mode.
 
@@ -62,12 +62,12 @@ class TextToImage:
 
     @classmethod
     def load(
-        cls, model: str | Path | Run, device: str | torch.device = "cpu", precision: Precision = "fp32"
+        cls, model: str | Path | Run, device: str | torch.device = "auto", precision: Precision = "fp32"
     ) -> "TextToImage":
         """Loads a trained model.
 
         Examples:
-            >>> TextToImage.load("runs/label-conv", device="auto")
+            >>> TextToImage.load("runs/label-conv")
 
         Args:
             model: a run folder, the name of a model that ships with textvae, or an open ``Run`` (which a recipe of your

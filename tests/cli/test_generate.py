@@ -1,9 +1,12 @@
 import json
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from textvae.cli.made import command_of
 from textvae.utils.images import read_metadata
 
 
@@ -15,7 +18,8 @@ def test_a_grid_has_a_row_for_each_prompt_and_says_how_it_was_made(textvae, tiny
     found = json.loads(out)
     assert found == {"out": str(png), "files": [str(png)], "prompts": ["a dress", "none"], "num_images": 3, "seed": 0,
                      "model": "toy"}  # fmt: skip
-    made = {"prompt": "a dress | none", "seed": "0", "num_images": "3", "model": "toy", "recipe": "label-conv"}
+    made = {"prompt": "a dress | none", "prompts": '["a dress", "none"]', "seed": "0", "num_images": "3",
+            "model": "toy", "recipe": "label-conv"}  # fmt: skip
     assert read_metadata(png) == made
     first = png.read_bytes()
     code, _, err = textvae(*words)
@@ -80,19 +84,63 @@ def test_prompts_from_a_file(textvae, tiny_run, tmp_path):
     assert json.loads(out)["prompts"] == ["a dress", "a coat", "a bag"]
 
 
-def test_info_shows_the_command_that_makes_an_image_again(textvae, tiny_run, tmp_path):
-    png, again = tmp_path / "a.png", tmp_path / "again.png"
-    assert textvae("generate", tiny_run, "a dress", "a coat", "--num-images", "2", "--seed", "5", "--out", png)[0] == 0
-    code, out, _ = textvae("info", png, "--json")
+def again(textvae, file: Path, out: Path) -> None:
+    """Runs the command that ``info`` prints, to another file."""
+    code, text, _ = textvae("info", file, "--json")
     assert code == 0
-    found = json.loads(out)
-    assert (found["prompt"], found["seed"], found["model"]) == ("a dress | a coat", "5", "toy")
-    program, verb, model, *rest = shlex.split(found["command"])
-    assert (program, verb, model) == ("textvae", "generate", "toy")
-    assert textvae("generate", tiny_run, *rest, "--out", again)[0] == 0
-    assert again.read_bytes() == png.read_bytes()
+    program, *words = shlex.split(json.loads(text)["command"])
+    assert program == "textvae"
+    assert textvae(*words, "--out", out)[0] == 0
+
+
+def test_info_shows_the_command_that_makes_an_image_again(textvae, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_run.parent)
+    png, copy = tmp_path / "a.png", tmp_path / "copy.png"
+    words = ("a | b dress", "a coat", "--num-images", "2", "--seed", "5", "--scale", "3")
+    assert textvae("generate", tiny_run, *words, "--out", png)[0] == 0
+    again(textvae, png, copy)
+    assert copy.read_bytes() == png.read_bytes()
+    found = json.loads(textvae("info", png, "--json")[1])
+    assert (found["prompt"], found["seed"], found["model"]) == ("a | b dress | a coat", "5", "toy")
     Image.new("L", (4, 4)).save(tmp_path / "other.png")
     assert textvae("info", tmp_path / "other.png")[0] == 2
+
+
+def test_info_knows_the_commands_that_start_from_images_or_two_prompts(
+    textvae, tiny_run, tiny_data, tmp_path, monkeypatch
+):
+    shutil.copytree(tiny_run, tmp_path / "runs" / "toy")
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(tiny_data.images[0, 0].numpy()).save("boot.png")
+    for words in (
+        ("interpolate", "runs/toy", "a dress", "a coat", "--frames", "3", "--seed", "2"),
+        ("reconstruct", "runs/toy", "boot.png", "--prompt", "a coat"),
+    ):
+        png, copy = tmp_path / f"{words[0]}.png", tmp_path / f"{words[0]}-again.png"
+        assert textvae(*words, "--out", png)[0] == 0
+        assert read_metadata(png)["model"] == "runs/toy"
+        again(textvae, png, copy)
+        assert copy.read_bytes() == png.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"model": "--recipe=evil.py:run", "prompt": "a dress"},
+        {"model": "fashion", "prompt": "--recipe=evil.py:run"},
+        {"model": "fashion", "prompt": "x", "prompts": "[1]"},
+        {"model": "fashion", "verb": "train", "prompt": "x"},
+        {"model": "fashion", "verb": "interpolate", "prompt": "x"},
+    ],
+)
+def test_a_strangers_image_gives_no_command_that_it_should_not(facts):
+    assert command_of({"seed": "0", "num_images": "1", **facts}) is None
+
+
+def test_what_a_stranger_wrote_is_quoted():
+    command = command_of({"model": "fashion", "prompt": "a; rm -rf ~ $(ls) `ls`", "seed": "0", "num_images": "1"})
+    assert shlex.split(command) == ["textvae", "generate", "fashion", "a; rm -rf ~ $(ls) `ls`", "--num-images", "1",
+                                    "--seed", "0"]  # fmt: skip
 
 
 def test_reconstruct_measures_each_file(textvae, tiny_run, tiny_data, tmp_path):

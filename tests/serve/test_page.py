@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from textvae import TextToImage
+from textvae.cli.made import command_of
 from textvae.serve.static_page import ONNX_RUNTIME, write_page
 from textvae.utils.errors import UserError
+from textvae.utils.images import read_metadata
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -94,6 +96,21 @@ def test_it_draws_the_pictures_that_python_draws(page) -> None:
     expected = np.stack([np.asarray(one) for one in TextToImage.load(OLD)("a dress", num_images=5, seed=7)]).astype(int)
     assert np.abs(pixels(page) - expected).max() <= 1
     assert "dress" in page.inner_text("#notice")
+
+
+def test_a_downloaded_picture_says_how_it_was_made(page, tmp_path) -> None:
+    page.fill("#prompt", "a dress")
+    page.uncheck("#random")
+    page.fill("#seed", "7")
+    page.fill("#count", "2")
+    page.click("#draw")
+    wait_for(page, 2)
+    with page.expect_download() as download:
+        page.click("figure:nth-of-type(2) button:text-is('save')")
+    file = tmp_path / "saved.png"
+    download.value.save_as(file)
+    command = "textvae generate small 'a dress' --num-images 1 --seed 8 --guidance 1.5 --steps 8"
+    assert command_of(read_metadata(file)) == command
 
 
 def test_it_can_be_used_by_keyboard_alone(page) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, recipes, reproduce, serve, train
+from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, made, recipes, reproduce, serve, train
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
 
@@ -24,7 +24,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "inpaint": edit.inpaint,
     "evaluate": evaluate.evaluate,
     "caption": evaluate.caption,
-    "info": generate.info,
+    "info": made.info,
     "export": export.export,
     "page": export.page,
     "serve": serve.serve,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from textvae.cli.made import made_by
 from textvae.cli.output import check_folder
 from textvae.cli.shared import Device, Model, Output, Precision, Recipe, Seed, in_range, open_model
 
@@ -34,6 +35,6 @@ def chat(
     from textvae.cli.conversation import converse
 
     run, generator = open_model(model, device, precision, recipe)
-    done = converse(generator, out, num_images, seed, {"model": run.name, "recipe": run.recipe.name})
+    done = converse(generator, out, num_images, seed, made_by("generate", run, recipe=run.recipe.name))
     data = {"files": [str(file) for file in done.files], "errors": done.errors}
     return Output(data, f"{len(done.files)} files written, {done.errors} lines not understood")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from textvae.cli.made import made_by
 from textvae.cli.output import IMAGE_SUFFIXES, output_file
 from textvae.cli.shared import Device, Guidance, Model, Output, Precision, Recipe, Scale, Seed, in_range, open_model
 from textvae.utils.errors import UserError
@@ -47,7 +48,7 @@ def reconstruct(
     originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
     condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
     decoded = generator.reconstruct_tensors(originals, condition)
-    metadata = {"prompt": prompt, "model": run.name, "recipe": run.recipe.name}
+    metadata = made_by("reconstruct", run, recipe=run.recipe.name, prompt=prompt, images=[path.name for path in images])
     save_image(grid([to_pil(originals), to_pil(decoded)], ["original", "reconstructed"]), target, metadata)
     errors = ((originals.double() - decoded.double()) / 255).square().flatten(1).sum(1).tolist()
     mse_sum = dict(zip(map(str, images), errors, strict=True))
@@ -92,7 +93,8 @@ def interpolate(
     if target.suffix.lower() == ".gif":
         save_gif(images, target, scale)
     else:
-        metadata = {"prompt": f"{first} | {second}", "seed": str(seed), "model": run.name}
+        facts = {"from": first, "to": second, "frames": frames, "seed": seed, "guidance": guidance, "scale": scale}
+        metadata = made_by("interpolate", run, **facts)
         save_image(grid([images], None, scale), target, metadata)
     data = {"out": str(target), "first": first, "second": second, "frames": frames, "seed": seed, "model": run.name}
     return Output(data, f"{target}: {frames} images")
@@ -131,7 +133,8 @@ def edit(
 
     run, generator = open_model(model, device, precision, recipe)
     made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
-    metadata = {"prompt": f"{before} | {after}", "model": run.name}
+    facts = {"image": image.name, "from": before, "to": after, "guidance": guidance, "scale": scale}
+    metadata = made_by("edit", run, **facts)
     save_image(grid([[made.before, made.after]], None, scale), target, metadata)
     data = {"out": str(target), "change": made.change, "fresh_change": made.fresh_change, "kept": made.kept}
     return Output(data, f"{target}: changed by {made.change:.3f}, kept {made.kept:.0%}")
@@ -177,7 +180,8 @@ def inpaint(
     given, hole = read_picture(image, shape), read_picture(mask, (1, *shape[1:]))[0] > 127
     images = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
     shown = to_pil(given.masked_fill(hole, 127)[None])
-    metadata = {"prompt": prompt, "seed": str(seed), "model": run.name}
+    facts = {"prompt": prompt, "num_images": num_images, "seed": seed, "guidance": guidance, "scale": scale}
+    metadata = made_by("inpaint", run, image=image.name, mask=mask.name, **facts)
     save_image(grid([[*shown, *images]], None, scale), target, metadata)
     filled = float(hole.float().mean())
     data = {"out": str(target), "prompt": prompt, "num_images": num_images, "filled": filled}

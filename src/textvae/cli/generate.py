@@ -1,12 +1,12 @@
-"""Images from text: ``generate``, and ``info``, which reads how an image was made."""
+"""``generate``: images from text."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from textvae.cli.made import made_by, prompt_facts
 from textvae.cli.output import check_folder, file_stem, numbered, output_file
 from textvae.cli.shared import (
     Device,
@@ -25,6 +25,8 @@ from textvae.utils.errors import UserError
 
 COLUMNS = 8
 """Images in a row of the grid."""
+SCALE = 2
+"""Default enlargement of each pixel."""
 
 
 def generate(
@@ -39,7 +41,7 @@ def generate(
     negative: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: none)")] = None,
     steps: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the model's)")] = None,
     out: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: generated.png)")] = None,
-    scale: Scale = 2,
+    scale: Scale = SCALE,
     label: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="LABEL [LABEL ...]", help_behavior_hint="(default: none)")
     ] = (),
@@ -82,11 +84,10 @@ def generate(
     run, generator = open_model(model, device, precision, recipe)
     texts += [_literal_label(run.recipe.text, name) for name in label]
     images = generator(texts, num_images, seed, guidance, steps, negative)
-    settings = {"guidance": guidance, "steps": steps, "negative": negative}
-    metadata = {"model": run.name, "recipe": run.recipe.name}
-    metadata |= {key: str(value) for key, value in settings.items() if value is not None}
-    if generator.precision != "fp32":
-        metadata["precision"] = generator.precision
+    facts = {"recipe": run.recipe.name, "guidance": guidance, "steps": steps, "negative": negative}
+    facts["precision"] = None if generator.precision == "fp32" else generator.precision
+    facts["scale"] = None if scale == SCALE else scale
+    metadata = made_by("generate", run, **facts)
     rows = [images[i : i + num_images] for i in range(0, len(images), num_images)]
     if folder is not None:
         files = _save_each(rows, texts, seed, folder, scale, metadata)
@@ -121,7 +122,7 @@ def _save_grid(
     shown = [(prompts[r] if i == 0 else "", row[i : i + COLUMNS]) for r, row in enumerate(rows)
              for i in range(0, len(row), COLUMNS)]  # fmt: skip
     sheet = grid([row for _, row in shown], [name for name, _ in shown], scale)
-    save_image(sheet, file, {"prompt": " | ".join(prompts), **metadata})
+    save_image(sheet, file, {**prompt_facts(prompts), **metadata})
 
 
 def _save_each(
@@ -141,30 +142,6 @@ def _save_each(
         for i, image in enumerate(row):
             file = numbered(folder / f"{file_stem(prompt)}-seed{seed + i}.png")
             enlarged = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-            save_image(enlarged, file, {"prompt": prompt, **metadata, "seed": str(seed + i), "num_images": "1"})
+            save_image(enlarged, file, {**prompt_facts([prompt]), **metadata, "seed": str(seed + i), "num_images": "1"})
             files.append(file)
     return files
-
-
-def info(image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")], /) -> Output:
-    """Show how an image was made, and the command that makes it again.
-
-    Args:
-        image: Image file that textvae wrote.
-
-    Examples:
-        textvae info generated.png
-    """
-    from textvae.utils.images import read_metadata
-
-    metadata = read_metadata(image)
-    if not metadata:
-        raise UserError(f"{image} does not say how it was made", "name an image file that textvae wrote")
-    data: dict[str, Any] = dict(metadata)
-    if {"prompt", "model", "seed", "num_images"} <= metadata.keys():
-        words = ["textvae", "generate", metadata["model"], *metadata["prompt"].split(" | ")]
-        for key in ("num_images", "seed", "guidance", "steps", "negative", "precision"):
-            if key in metadata:
-                words += [f"--{key.replace('_', '-')}", metadata[key]]
-        data["command"] = shlex.join(words)
-    return Output(data, "\n".join(f"{key:<12}{value}" for key, value in data.items()))

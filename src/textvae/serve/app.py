@@ -157,7 +157,8 @@ async def _edits(request: Request) -> Response:
         task = await _in_codec(state, lambda: _edit_task(model, common, image_file, mask_file, before, limits))
     drawn = await _finished(request, state.batcher.run(task, len(common.seeds)))
     seeds = common.seeds if mask_file is not None else (None,)
-    return await _answer(state, common, drawn, seeds, {} if before is None else {"from": before})
+    settings = {"verb": "inpaint"} if before is None else {"verb": "edit", "from": before}
+    return await _answer(state, common, drawn, seeds, settings)
 
 
 def _edit_task(

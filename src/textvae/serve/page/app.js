@@ -78,8 +78,9 @@ function figure({ seed, pixels }, facts) {
 
 async function save(pixels, facts) {
   const [, height, width] = spec.image;
-  const texts = Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined).map(([key, value]) => [key, String(value)]));
-  const blob = await png(pixels, width, height, { ...texts, software: "textvae" }, Math.max(1, Math.round(224 / width)));
+  const known = Object.entries({ ...facts, num_images: 1 }).filter(([, value]) => value !== undefined);
+  const texts = Object.fromEntries(known.map(([key, value]) => [`textvae:${key}`, String(value)]));
+  const blob = await png(pixels, width, height, texts, Math.max(1, Math.round(224 / width)));
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `${facts.model}-${facts.seed}.png` });
   link.click();
   URL.revokeObjectURL(link.href);
@@ -94,7 +95,7 @@ function settings() {
     steps: isFlow ? Number(get("steps").value) : undefined,
     negative: (isFlow && get("negative").value.trim()) || undefined,
     second: get("second").value.trim() || undefined,
-    weight: Number(get("weight").value),
+    weight: get("second").value.trim() ? Number(get("weight").value) : undefined,
   };
 }
 
@@ -110,7 +111,7 @@ async function draw({ live = false } = {}) {
   get("draw").disabled = !live;
   if (!live && get("random").checked) get("seed").value = Math.floor(Math.random() * 1e6);
   const request = settings();
-  const facts = { ...request, model: spec.name };
+  const facts = { ...request, model: spec.name, verb: request.second ? "interpolate" : undefined };
   const first = Number(get("seed").value), count = Number(get("count").value);
   const shown = [];
   try {
@@ -192,7 +193,7 @@ function paint(event) {
 async function run(verb, request) {
   const shown = [];
   get("edited").replaceChildren();
-  const facts = { prompt: request.to ?? request.prompt, model: spec.name };
+  const facts = { verb, prompt: request.to ?? request.prompt, model: spec.name };
   try {
     await ask(verb, { pixels: new Uint8ClampedArray(editing), ...request }, (picture) => {
       shown.push(figure(picture, facts));

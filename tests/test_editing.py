@@ -182,3 +182,7 @@ def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monke
     code, out, err = textvae("inpaint", "toy", given, "--mask", tmp_path / "mask.png", "--out", drawn)
     assert code == 0, err
     assert "50%" in out
+    save_image(to_pil(mask[..., :14])[0], tmp_path / "narrow.png", {})
+    code, _, err = textvae("inpaint", "toy", given, "--mask", tmp_path / "narrow.png", "--out", drawn)
+    assert code == 2
+    assert "14 x 28" in err

@@ -1,6 +1,7 @@
 """Editing with a trained model: interpolation between prompts, edits by prompt, inpainting."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +222,7 @@ def inpaint(
     """
     flow, vae = flow_of(model), model.model
     pixels = model.pixels(image)
-    hole = _hole(mask, vae.image_shape)
+    hole = hole_of(mask, image, vae.image_shape)
     if len(flow.latent_shape) != 3:
         raise UserError("this model's latents have no position in the image", "choose a model with spatial latents")
     # A latent is known where all of its patch is.
@@ -244,9 +245,23 @@ def inpaint(
     return to_pil(torch.where(hole, filled, pixels))
 
 
-def _hole(mask: Image.Image | Bool[Tensor, "rows columns"], shape: tuple[int, int, int]) -> Bool[Tensor, "h w"]:
-    """Where the mask asks for filling in, in the model's size."""
+def hole_of(
+    mask: Image.Image | Bool[Tensor, "rows columns"], image: Picture, shape: tuple[int, int, int]
+) -> Bool[Tensor, "h w"]:
+    """Where the mask asks for filling in, in the size of the model.
+
+    Raises:
+        UserError: the mask is of another type than these, or not of the image's shape.
+    """
     if isinstance(mask, Image.Image):
+        # A mask of other proportions would be cropped in another way than the image.
+        if isinstance(image, Image.Image) and not math.isclose(
+            mask.width * image.height, mask.height * image.width, rel_tol=0.02
+        ):
+            raise UserError(
+                f"the mask has {mask.width} x {mask.height} pixels, the image {image.width} x {image.height}",
+                "make the mask as large as the image",
+            )
         return fit_image(mask, (1, *shape[1:]))[0] > 127
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         kind = str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__

@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -10,8 +13,9 @@ import pytest
 from helpers.photos import encoded, picture
 from PIL import Image, ImageOps
 
-from textvae.preparation.decode import Place, Unreadable, decode
+from textvae.preparation.decode import Place, decode
 from textvae.utils.images import read_picture
+from textvae.utils.pictures import Unreadable
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -121,14 +125,15 @@ JPEG = encoded(picture(0, (200, 200)))
     ("content", "why"),
     [
         (b"", "empty file"),
-        (b"no image at all", "no image format"),
+        (b"no image at all", "no image of a known format"),
         (JPEG[: len(JPEG) // 2], "broken"),
-        (JPEG[:30], "broken|no image format"),
+        (JPEG[:30], "broken|no image of a known format"),
         (encoded(Image.new("RGB", (1, 1))), "tiny: 1x1"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n", "no image of a known format"),
         (bomb(12_000), "too large"),
         (bomb(60_000), "too large"),
     ],
-    ids=["empty", "text", "truncated", "header only", "tiny", "large bomb", "larger bomb"],
+    ids=["empty", "text", "truncated", "header only", "tiny", "postscript", "large bomb", "larger bomb"],
 )
 def test_what_gives_no_picture_says_why(content, why) -> None:
     with pytest.raises(Unreadable, match=why):
@@ -153,3 +158,28 @@ def test_places_give_their_stretch_or_say_that_they_are_not_there(tmp_path) -> N
     assert Place(str(tmp_path / "x")).read() == b"abcdef"
     with pytest.raises(Unreadable, match="no such file"):
         Place(str(tmp_path / "y")).read()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unreadable, match="no regular file"):
+        Place(str(tmp_path / "pipe")).read()
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 42)
+    for place in (Place(str(tmp_path / "large")), Place(str(tmp_path / "x"), 0, 1 << 42)):
+        with pytest.raises(Unreadable, match="too large"):
+            place.read()
+
+
+def test_a_long_and_narrow_picture_is_scaled_before_it_is_padded(tmp_path) -> None:
+    Image.new("RGB", (20_000, 1), BLUE).save(tmp_path / "line.png")
+    # In a process of its own, whose memory tells what decoding took.
+    program = (
+        "import re, sys; from pathlib import Path; from textvae.preparation.decode import decode;"
+        "print(decode(Path(sys.argv[1]).read_bytes(), 64, 'pad').pixels.shape,"
+        "re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
+    )
+    told = subprocess.check_output(
+        [sys.executable, "-c", program, str(tmp_path / "line.png")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    assert told.startswith("(64, 64, 3)")
+    assert int(told.split()[-1]) < 300_000

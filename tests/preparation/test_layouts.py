@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from textvae.preparation.layouts.webdataset import Shards, read_shard
 from textvae.preparation.record import Record, clean
 from textvae.preparation.subset import Subset, splits_of
 from textvae.utils.errors import UserError
+from textvae.utils.pictures import Unreadable
 
 
 def told(records: list[Record]) -> list[tuple[list[str], bytes]]:
@@ -201,3 +203,57 @@ def _places(name: str) -> list[Path]:
 
     assert name in PHOTOGRAPHS
     return data_folders(name)
+
+
+def _tar(path: Path, *members: tuple[str, int | bytes, bytes]) -> Path:
+    """A tar of (name, what its header says of its size, content)."""
+    blocks = b""
+    for name, size, content in members:
+        header = tarfile.TarInfo(name)
+        header.size = len(content)
+        block = bytearray(header.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape"))
+        if isinstance(size, int) and size != len(content):
+            block[124:136] = (size % (1 << 96)).to_bytes(12, "big")  # base 256, in which negative sizes can be written
+            block[124] |= 0x80
+        block[148:156] = b"        "
+        block[148:156] = f"{sum(block):06o}\0 ".encode()
+        blocks += bytes(block) + content + b"\0" * (-len(content) % 512)
+    path.write_bytes(blocks + b"\0" * 1024)
+    return path
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("size", [-512, -1024, 1 << 42, 1600])
+def test_a_shard_with_a_wrong_size_ends_there(tmp_path, size) -> None:
+    image = photos.encoded(photos.picture(0))
+    path = _tar(tmp_path / "a.tar", ("a.jpg", len(image), image), ("a.txt", 5, b"a dog"), ("b.txt", size, b"x" * 512))
+    records = list(read_shard(path))
+    assert (records[0].captions, records[0].problem) == (("a dog",), "")
+    assert "cannot be read to its end" in records[-1].problem
+
+
+def test_a_shard_with_a_damaged_header_says_so(tmp_path) -> None:
+    path = _tar(tmp_path / "a.tar", ("a.txt", 5, b"a dog"), ("b.txt", 5, b"a cat"))
+    content = bytearray(path.read_bytes())
+    content[1024 + 150] ^= 1
+    path.write_bytes(bytes(content))
+    assert "header at byte 1,024 is damaged" in list(read_shard(path))[-1].problem
+
+
+def test_latin_1_names_and_captions_are_told(tmp_path) -> None:
+    image = photos.encoded(photos.picture(0))
+    name = "caf\udce9"
+    path = _tar(tmp_path / "a.tar", (f"{name}.jpg", len(image), image), (f"{name}.txt", 4, b"caf\xe9"))
+    (record,) = read_shard(path)
+    assert (record.key, record.captions, record.problem) == ("a/caf\\udce9", (), "its caption is not UTF-8")
+    path = _tar(path, ("a.jpg", len(image), image), ("a.txt", 1 << 17, b"x" * (1 << 17)))
+    assert "131,072 bytes" in next(read_shard(path)).problem
+    (tmp_path / "metadata.jsonl").write_bytes(
+        b'{"file_name": "a\\ud800\\u001b.jpg", "text": "\\ud800 a dog"}\n{"file_name": "b.jpg", "text": "caf\xe9"}\n'
+        b'{"file_name": "c.jpg", "text": {"a": 1}}\n'
+    )
+    first, *others = ImageFolder(tmp_path).splits()["train"]
+    assert (first.key, first.problem) == ("a\\ud800\\x1b.jpg", "")
+    assert [record.key for record in others if record.problem] == ["line 2", "line 3"]
+    with pytest.raises(Unreadable, match="no such file"):
+        first.image.read()

@@ -88,7 +88,7 @@ def test_what_cant_be_used_is_skipped_and_all_of_it_is_told(tmp_path) -> None:
     photos.shard(folder / "a-train-0.tar", bad)
     photos.shard(folder / "a-test-0.tar", {"x": (good, "x")})
     made = prepared(folder)
-    assert made["skipped"] == {"no caption": 2, "broken": 1, "no image format that Pillow knows": 1, "tiny": 1} | {
+    assert made["skipped"] == {"no caption": 2, "broken": 1, "no image of a known format": 1, "tiny": 1} | {
         "no image of this name in the shard": 1
     }
     assert made["handled"] == {"converted from grey": 1}

@@ -76,3 +76,12 @@ def test_pictures_are_read_as_the_model_sees_them(tmp_path):
     for broken in (tmp_path / "broken.png", tmp_path / "missing.png", tmp_path):
         with pytest.raises(UserError, match="can't be read as a picture"):
             read_picture(broken, (1, 28, 28))
+
+
+def test_a_transparent_picture_is_set_on_white_and_a_tiny_one_is_refused(tmp_path):
+    Image.new("RGBA", (28, 28), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_picture(tmp_path / "clear.png", (3, 28, 28)).min() == 255
+    assert read_picture(tmp_path / "clear.png", (1, 28, 28)).min() == 255
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    with pytest.raises(UserError, match="tiny"):
+        read_picture(tmp_path / "dot.png", (1, 28, 28))

@@ -161,7 +161,7 @@ def inpaint(
 
     Args:
         image: Image file, scaled to the model's size.
-        mask: Image file, scaled alike: white is filled in, black is kept.
+        mask: Image file of the same shape, scaled alike: white is filled in, black is kept.
         prompt: What the image shows; "none" is unconditional.
         num_images: Images to make.
         out: Image file to write (.png, .jpg or .webp).
@@ -172,12 +172,12 @@ def inpaint(
     in_range("--num-images", num_images, 1, 1000)
     in_range("--scale", scale, 1, 16)
     target = output_file(out, "inpainted.png", [image, mask])
-    from textvae.editing import inpaint
-    from textvae.utils.images import grid, read_picture, save_image, to_pil
+    from textvae.editing import hole_of, inpaint
+    from textvae.utils.images import grid, load_picture, save_image, to_pil
 
+    picture, white = load_picture(image), load_picture(mask)
     run, generator = open_model(model, device, precision, recipe)
-    shape = generator.model.image_shape
-    given, hole = read_picture(image, shape), read_picture(mask, (1, *shape[1:]))[0] > 127
+    given, hole = generator.pixels(picture)[0], hole_of(white, picture, generator.model.image_shape)
     images = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
     shown = to_pil(given.masked_fill(hole, 127)[None])
     facts = {"prompt": prompt, "num_images": num_images, "seed": seed, "guidance": guidance, "scale": scale}

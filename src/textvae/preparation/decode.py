@@ -1,25 +1,26 @@
 """Decodes image files to squares of RGB pixels. Imports no torch, so that worker processes start quickly."""
 
-import warnings
+import os
+import stat
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 
 from textvae.utils.files import written_whole
+from textvae.utils.pictures import Unreadable, check_large_enough, open_picture, plain_rgb
 
 Fit = Literal["crop", "pad"]
 """How a picture becomes square: its central square is cut out, or it is padded with white."""
 
-MAX_ENLARGEMENT = 4
-"""Pictures that would have to be enlarged by more than this factor are skipped."""
+PADDED = 8
+"""Pictures that are padded are first scaled down to this many times the target size, if they are larger."""
 
-
-class Unreadable(Exception):
-    """The file cannot be decoded; the message gives the reason in a few words."""
+MOST_BYTES = 1 << 28
+"""Larger image files are not read."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,19 @@ class Place:
             Unreadable: the file cannot be read.
         """
         try:
-            with Path(self.path).open("rb") as file:
+            # Opening a pipe without O_NONBLOCK would wait for a writer.
+            with open(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                about = os.fstat(file.fileno())
+                if not stat.S_ISREG(about.st_mode):
+                    raise Unreadable("cannot be read: it is no regular file")
+                size = about.st_size - self.start if self.size is None else self.size
+                if size > MOST_BYTES:
+                    raise Unreadable(f"too large: a file of {size:,} bytes")
                 file.seek(self.start)
-                return file.read(-1 if self.size is None else self.size)
-        except OSError as error:
-            raise Unreadable(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+                return file.read(size)
+        except (OSError, ValueError) as error:  # ValueError: the name has characters that no file name has
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise Unreadable(f"cannot be read: {(reason or 'no such file').lower()}") from None
 
 
 @dataclass(frozen=True)
@@ -63,27 +72,12 @@ def decode(content: bytes, side: int, fit: Fit = "crop") -> Decoded:
     reduced size if at least twice the target size is left.
 
     Raises:
-        Unreadable: the file is no image, is broken or truncated, or the picture is tiny or has more than 89 million
-            pixels (Pillow's limit).
+        Unreadable: see ``open_picture``; or the picture is tiny.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Pillow warns from its limit on, and refuses from twice that; both are refused here.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content)) as opened:
-                return _square(opened, side, fit)
-    except Unreadable:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Unreadable("too large: more pixels than Pillow's limit, a decompression bomb perhaps") from None
-    except UnidentifiedImageError:
-        raise Unreadable("empty file" if not content else "no image format that Pillow knows") from None
-    except Exception as error:
-        # For broken files Pillow's readers raise whatever their parsing runs into: OSError, SyntaxError, struct.error,
-        # IndexError and more. One bad file among many must not end the preparation.
-        line = " ".join(str(error).split()) or type(error).__name__
-        raise Unreadable(f"broken: {line[:120]}") from None
+    if not content:
+        raise Unreadable("empty file")
+    with open_picture(BytesIO(content)) as opened:
+        return _square(opened, side, fit)
 
 
 def _square(opened: ImageFile.ImageFile, side: int, fit: Fit) -> Decoded:
@@ -91,29 +85,17 @@ def _square(opened: ImageFile.ImageFile, side: int, fit: Fit) -> Decoded:
     width, height = opened.size
     if getattr(opened, "n_frames", 1) > 1:
         notes.append("animated: first frame taken")
+    relevant = min(width, height) if fit == "crop" else max(width, height)
+    check_large_enough((width, height), relevant, side)
     if opened.format == "JPEG":
         # Pillow keeps both sides at least as long as asked for.
         opened.draft("RGB", (2 * side, 2 * side))
-    picture: Image.Image = ImageOps.exif_transpose(opened)
-    if picture is not opened and opened.getexif().get(0x0112, 1) != 1:
-        notes.append("rotated by its EXIF orientation")
-    relevant = min(width, height) if fit == "crop" else max(width, height)
-    if relevant * MAX_ENLARGEMENT < side:
-        raise Unreadable(f"tiny: {width}x{height} pixels for {side}")
-    if relevant < side:
-        notes.append(f"enlarged from {width}x{height}")
-    if picture.mode.startswith("I"):
-        # Sixteen bits of grey; Pillow's own conversion would clip them to white.
-        notes.append("sixteen bits scaled to eight")
-        picture = Image.fromarray((np.asarray(picture, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        notes.append("transparent: set on white")
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    elif picture.mode not in ("RGB", "P"):
-        notes.append(f"converted from {'grey' if picture.mode in ('L', '1') else picture.mode}")
-    picture = picture.convert("RGB")
+    picture, unusual = plain_rgb(opened)
+    notes += [*unusual, *([f"enlarged from {width}x{height}"] if relevant < side else [])]
     if fit == "pad":
+        if max(picture.size) > PADDED * side:
+            # The padded square of a long and narrow picture could be thousands of times as large as the picture.
+            picture = ImageOps.contain(picture, (PADDED * side, PADDED * side), Image.Resampling.LANCZOS)
         longest = max(picture.size)
         picture = ImageOps.pad(picture, (longest, longest), color="white")
     # Cut and scaled in one pass, as ImageOps.fit does: a prepared picture is what ``read_picture`` gives.

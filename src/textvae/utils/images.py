@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
+from textvae.utils.pictures import Unreadable, check_large_enough, open_picture, plain_rgb
 
 PAPER = (255, 255, 255)
 INK = (34, 34, 34)
@@ -123,36 +125,58 @@ def read_metadata(path: Path) -> dict[str, str]:
         UserError: the file is missing or not an image.
     """
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             text = dict(getattr(picture, "text", {}))
             if not text:
-                text = json.loads(picture.getexif().get(_DESCRIPTION, "{}"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+                text = _described(picture.getexif().get(_DESCRIPTION))
+    except Unreadable as error:
         raise _unreadable(path, error) from None
-    except ValueError:
-        return {}  # a description that another program wrote
-    if not isinstance(text, dict):
-        return {}
     return {key.removeprefix("textvae:"): str(value) for key, value in text.items() if key.startswith("textvae:")}
+
+
+def _described(description: Any) -> dict[str, Any]:
+    """The metadata in an EXIF description; empty where another program wrote it."""
+    try:
+        values = json.loads(description)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def load_picture(path: Path) -> Image.Image:
+    """An image file as RGB, upright, set on white where it is transparent.
+
+    Raises:
+        UserError: the file is missing, not an image, or damaged.
+    """
+    try:
+        with open_picture(path) as opened:
+            return plain_rgb(opened)[0]
+    except Unreadable as error:
+        raise _unreadable(path, error) from None
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
     """An image file as a model of that shape (channels, height, width) sees it: cropped to its middle, then scaled.
 
     Raises:
-        UserError: the file is missing, not an image, or damaged.
+        UserError: the file is missing, not an image, damaged, or tiny.
     """
-    try:
-        with Image.open(path) as opened:
-            return fit_image(opened, shape)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from None
+    return fit_image(load_picture(path), shape)
 
 
 def fit_image(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
-    """A PIL image as a tensor of that shape (channels, height, width), cropped to its middle and scaled."""
+    """A PIL image as a tensor of that shape (channels, height, width), cropped to its middle and scaled.
+
+    Raises:
+        UserError: the image is tiny.
+    """
     channels, height, width = shape
-    upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+    try:
+        check_large_enough(image.size, min(image.size), min(width, height))
+    except Unreadable as error:
+        raise UserError(f"a picture is {error}", "give a larger picture") from None
+    upright = plain_rgb(image)[0].convert("L" if channels == 1 else "RGB")
     fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).view(height, width, channels).permute(2, 0, 1)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from textvae.preparation.record import Record, inside
 from textvae.utils.errors import UserError
+from textvae.utils.printable import printable
 
 ANNOTATIONS = re.compile(r"captions_(train|val)(\d{4})\.json")
 
@@ -77,7 +78,7 @@ def read_captions(annotations: Path, folder: Path) -> Iterator[Record]:
         named = [(image["id"], str(image["file_name"])) for image in images]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{annotations} cannot be read as COCO captions: {type(error).__name__} {error}",
+            f"{annotations} cannot be read as COCO captions: {type(error).__name__} {printable(str(error))}",
             "It needs images (id, file_name) and annotations (image_id, caption), as COCO publishes them",
         ) from None
     # The parsed file takes several times the memory of what is needed of it.
@@ -86,10 +87,15 @@ def read_captions(annotations: Path, folder: Path) -> Iterator[Record]:
         # An image may be listed twice; all captions of an id belong to its first appearance.
         own = captions.pop(number, None)
         if own is None:
-            yield Record(str(number), None, (), "this image id is listed twice")
+            yield Record(printable(str(number)), None, (), "this image id is listed twice")
         elif (place := inside(folder, file_name)) is None:
-            yield Record(str(number), None, tuple(own), f"its file name leads out of the folder: {file_name[:80]!r}")
+            yield Record(
+                printable(str(number)),
+                None,
+                tuple(own),
+                f"its file name leads out of the folder: {printable(file_name[:80])}",
+            )
         else:
-            yield Record(str(number), place, tuple(own))
+            yield Record(printable(str(number)), place, tuple(own))
     if orphans:
         yield Record("annotations", None, (), f"{orphans} captions belong to no image of this file")

@@ -8,8 +8,12 @@ from typing import ClassVar
 
 from textvae.preparation.record import Record, inside
 from textvae.utils.errors import UserError
+from textvae.utils.printable import printable
 
 METADATA = "metadata.jsonl"
+
+MOST_LINE_BYTES = 1 << 20
+"""Longer lines are not understood."""
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 """The split of each folder name."""
@@ -65,25 +69,31 @@ def read_metadata(folder: Path) -> Iterator[Record]:
     captions: dict[str, list[str]] = {}
     problems = []
     try:
-        with (folder / METADATA).open(encoding="utf-8-sig", errors="replace") as lines:
-            for number, line in enumerate(lines, start=1):
+        with (folder / METADATA).open("rb") as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(MOST_LINE_BYTES), b""), start=1):
                 if not line.strip():
                     continue
                 try:
-                    entry = json.loads(line)
+                    if len(line) == MOST_LINE_BYTES:
+                        raise ValueError(f"a line of more than {MOST_LINE_BYTES:,} bytes")
+                    entry = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
                     file_name, text = entry["file_name"], entry["text"]
                     texts = [text] if isinstance(text, str) else text
-                    if not isinstance(file_name, str) or not all(isinstance(text, str) for text in texts):
+                    if not isinstance(file_name, str) or not (
+                        isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+                    ):
                         raise TypeError("file_name and text must be strings")
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     why = f"no {error}" if isinstance(error, KeyError) else str(error)
-                    problems.append(Record(f"line {number}", None, (), f"{METADATA} is not understood: {why}"))
+                    problems.append(
+                        Record(f"line {number}", None, (), f"{METADATA} is not understood: {printable(why)}")
+                    )
                 else:
                     captions.setdefault(file_name, []).extend(texts)
     except OSError as error:
         raise UserError(f"{folder / METADATA} cannot be read: {error.strerror}", "Check its permissions") from None
     for file_name, texts in captions.items():
         place = inside(folder, file_name)
-        problem = "" if place else f"its file name leads out of the folder: {file_name[:80]!r}"
-        yield Record(file_name, place, tuple(texts), problem)
+        problem = "" if place else f"its file name leads out of the folder: {printable(file_name[:80])}"
+        yield Record(printable(file_name), place, tuple(texts), problem)
     yield from problems

@@ -34,11 +34,15 @@ def train(
     limit: int | None = None,
     sample_every: int = 5,
     callbacks: Sequence[Callback] = (),
+    keep_epochs: Sequence[int] = (),
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 0,
 ) -> Run:
     """Trains a recipe into a run folder. The same call again resumes, or finds the training complete.
+
+    A call with more epochs goes on from there as if they had been asked for from the start, where the learning rate is
+    constant and no early stopping ended the training.
 
     Examples:
         >>> run = textvae.train("label-conv", out="runs/garments", trainer={"epochs": 5})
@@ -58,6 +62,8 @@ def train(
         limit: train on this many images only, from the start of the training set.
         sample_every: epochs between two updates of samples.png.
         callbacks: called after each step, epoch and checkpoint; see ``Callback``.
+        keep_epochs: epochs whose weights are kept, in RUN/epochs/N, which opens like any run; of a recipe with a flow
+            prior, epochs of the flow.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
@@ -76,7 +82,7 @@ def train(
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
-    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks):
+    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs):
         raise KeyboardInterrupt
     return open_run(folder, chosen)
 

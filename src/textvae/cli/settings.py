@@ -115,6 +115,9 @@ def options_of(recipe: Any) -> type:
             groups.append(_group(part, doc, rest))
     expert: list[tuple[str, Any, Any]] = [
         ("sample_every", Annotated[int, tyro.conf.arg(help="Epochs between two updates of samples.png.")], 5),
+        ("keep_epochs", Annotated[str, tyro.conf.arg(
+            metavar="N[,N...]", help="Keep the weights after these epochs (of the flow, where there is one) as run "
+            "folders RUN/epochs/N, such as 50,100.", help_behavior_hint="(default: none)")], ""),
         ("limit", Annotated[int | None, tyro.conf.arg(
             help="Train on this many images only, from the start of the set.",
             help_behavior_hint="(default: all)")], None),

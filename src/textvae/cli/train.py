@@ -59,11 +59,12 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     from textvae.utils.device import choose_execution
     from textvae.utils.progress import duration, say
 
+    keep = _epochs("--keep-epochs", asked.run.keep_epochs)
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)
     settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
-    complete = train_recipe(settings, asked.out, execution, asked.run.sample_every, asked.run.limit)
+    complete = train_recipe(settings, asked.out, execution, asked.run.sample_every, asked.run.limit, keep_epochs=keep)
     history = read_history(asked.out)
     last = history[-1] if history else {}
     result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}
@@ -71,6 +72,14 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
         return Output(result, f"{asked.out}: interrupted; the same command resumes", 130)
     losses = "  ".join(f"{term} {value:.2f}" for term, value in last["loss"].items())
     return Output(result, f"{asked.out}: trained in {duration(last['seconds'])}  {losses}")
+
+
+def _epochs(option: str, words: str) -> list[int]:
+    """The epochs that an option lists, separated by commas."""
+    try:
+        return sorted({int(word) for word in words.split(",")}) if words else []
+    except ValueError:
+        raise UserError(f"{option} {words}: not a list of epochs", f"write it as in {option} 50,100") from None
 
 
 def _help(recipes: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import torch
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.early_stopping import EarlyStopping
-from textvae.experiment.stages import MODEL_STAGE, Stage
+from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, stages_of, trainer_of
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import FILES, LOCK, not_a_checkpoint, recover
 from textvae.runs.run import CONFIG, check_history, open_run, write_config
+from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
@@ -39,21 +40,28 @@ class Position:
     """Whether the stage is complete."""
 
     @classmethod
-    def read(cls, out: Path, stages: Sequence[str]) -> tuple["Position", list[str]]:
+    def read(cls, out: Path, recipe: Recipe) -> tuple["Position", list[str]]:
         """The position saved in a run folder, and the names of the stages that are not complete yet.
+
+        A stage that is asked for more epochs than it was trained for is not complete.
 
         Raises:
             UserError: the checkpoint cannot be read.
         """
-        state = recover(out)
+        state, stages = recover(out), stages_of(recipe)
         if not state:
-            return cls(), list(stages)
+            return cls(), stages
         try:
             position = cls(**state)
             position._check_types()
-            return position, list(stages)[stages.index(position.stage) + position.complete :]
+            position.complete = position.complete and not position._prolonged(trainer_of(recipe, position.stage))
+            return position, stages[stages.index(position.stage) + position.complete :]
         except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise not_a_checkpoint(out, error) from None
+
+    def _prolonged(self, trainer: TrainerConfig) -> bool:
+        """Whether the stage was complete with fewer epochs than it has now; early stopping ends it for good."""
+        return trainer.patience == 0 and self.history[-1]["epoch"] < trainer.epochs
 
     def _check_types(self) -> None:
         for name, kind in (("training", dict), ("history", list), ("best", dict), ("complete", bool)):
@@ -132,11 +140,14 @@ def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, executi
 
 def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:
     run = open_run(out, recipe)
+    if run.snapshot is not None:
+        raise UserError(f"{out} is a snapshot of a training, after epoch {run.snapshot}", "choose another --out")
     # Both sides go through the recipe's types, so that a setting added since then has its default in both.
     before = _identity(run.recipe, run.config.get("data", {}).get("fingerprint", ""))
     now = _identity(recipe, fingerprint)
     if before["flow"] is None:
         del now["flow"]  # A finished run may get a flow prior afterwards.
+    longer = _with_more_epochs(before, now)
     difference = _first_difference(before, now)
     if difference:
         raise UserError(
@@ -153,8 +164,52 @@ def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Exe
         )
     if environment["threads"] != execution.threads:
         say(f"{environment['threads']} threads before, {execution.threads} now: results may differ in the last bits")
-    if run.recipe.flow is None and recipe.flow is not None:
+    for stage in longer:
+        _check_can_go_on(out, recipe, stage)
+        say(
+            f"{out}: {trainer_of(run.recipe, stage).epochs} epochs before, {trainer_of(recipe, stage).epochs} now "
+            f"(stage {stage})"
+        )
+    if longer or (run.recipe.flow is None and recipe.flow is not None):
         write_config(out, recipe, fingerprint, environment)
+
+
+def _with_more_epochs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The stages that are asked for more epochs than before, which ``before`` then has too."""
+    longer = []
+    for stage, part, was in (
+        (MODEL_STAGE, now["trainer"], before["trainer"]),
+        (FLOW_STAGE, (now.get("flow") or {}).get("trainer"), (before["flow"] or {}).get("trainer")),
+    ):
+        if part and was and part["epochs"] > was["epochs"]:
+            was["epochs"] = part["epochs"]
+            longer.append(stage)
+    return longer
+
+
+def _check_can_go_on(out: Path, recipe: Recipe, stage: str) -> None:
+    """Checks that more epochs of a stage end as if they had been asked for from the start.
+
+    Raises:
+        UserError: they do not.
+    """
+    trainer = trainer_of(recipe, stage)
+    where = "trainer" if stage == MODEL_STAGE else "flow.trainer"
+    if trainer.schedule != "constant":
+        raise UserError(
+            f"{out} cannot get more epochs: its {trainer.schedule} schedule depends on their total",
+            f"choose another --out to train from the start; with --{where}.schedule constant, epochs can be added",
+        )
+    if trainer.patience:
+        raise UserError(
+            f"{out} cannot get more epochs: it went back to the weights of its best epoch", "choose another --out"
+        )
+    reached = (recover(out) or {}).get("stage", MODEL_STAGE)
+    if reached != stage and reached in (names := stages_of(recipe))[names.index(stage) :]:
+        raise UserError(
+            f"{out} cannot get more epochs of the stage {stage}: the next stage was trained on its result",
+            "choose another --out",
+        )
 
 
 def _identity(recipe: Recipe, fingerprint: str) -> dict[str, Any]:

@@ -78,6 +78,28 @@ def stages_of(recipe: Recipe) -> list[str]:
     return names
 
 
+def kept_stage(recipe: Recipe) -> str:
+    """The stage whose epochs can be kept as snapshots: the flow's, if there is one."""
+    return MODEL_STAGE if recipe.flow is None else FLOW_STAGE
+
+
+def trainer_of(recipe: Recipe, stage: str) -> TrainerConfig:
+    """The settings of a stage's training.
+
+    Raises:
+        ValueError: the recipe has no such stage.
+    """
+    if stage == MODEL_STAGE:
+        return recipe.trainer
+    if recipe.flow is None or stage not in (FLOW_STAGE, FEW_STEP_STAGE):
+        raise ValueError(f"{recipe.name} has no stage {stage!r}")
+    trainer = recipe.flow.trainer
+    if stage == FLOW_STAGE:
+        return trainer
+    rate = FEW_STEP_RATE * trainer.learning_rate
+    return dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
+
+
 def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     """Checks before training that the sizes of the flow, the latents and the conditions fit, by one forward pass.
 
@@ -130,7 +152,7 @@ def start_stage(
     # Encoding takes a second or two, so the latents are not kept in a file.
     # Loading a model builds it first, with random weights, so torch is seeded here.
     torch.manual_seed(recipe.trainer.seed)
-    trainer, flow = recipe.flow.trainer, recipe.flow.model.build(vae)
+    trainer, flow = trainer_of(recipe, name), recipe.flow.model.build(vae)
     trained = images.first(len(images) - recipe.trainer.validation_images)
     latents = _latents(vae, trained, conditions, execution, trainer.flip)
     if name == FLOW_STAGE:
@@ -142,8 +164,6 @@ def start_stage(
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(True)
-        rate = FEW_STEP_RATE * trainer.learning_rate
-        trainer = dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
     training = Training(FlowMatching(flow, name == FEW_STEP_STAGE), latents, known, trainer, execution)
     return Stage(name, recipe, training, vae)
 

@@ -15,14 +15,16 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.resume import Position, claim_run_folder, locked
-from textvae.experiment.stages import Stage, check_flow, stages_of, start_stage
+from textvae.experiment.stages import Stage, check_flow, kept_stage, start_stage, trainer_of
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
 from textvae.runs.run import CARD, SAMPLES, open_run
+from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_image
 from textvae.utils.progress import ProgressLine, say
 
@@ -38,6 +40,7 @@ def train_recipe(
     sample_every: int = 5,
     limit: int | None = None,
     callbacks: Sequence[Callback] = (),
+    keep_epochs: Sequence[int] = (),
 ) -> bool:
     """Trains a recipe into a run folder. The same call again resumes where the last one was interrupted.
 
@@ -48,13 +51,19 @@ def train_recipe(
         sample_every: epochs between two updates of samples.png.
         limit: train on this many images only, from the start of the training set; for tests and first tries.
         callbacks: called after each step, epoch and checkpoint.
+        keep_epochs: epochs whose weights are kept as RUN/epochs/N, a run folder that opens like any other; of a
+            recipe with a flow, epochs of the flow.
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
 
     Raises:
-        UserError: the folder holds something else, another process trains there, or the training diverged.
+        UserError: the folder holds something else, another process trains there, the training diverged, or it does not
+            reach an epoch to keep.
     """
+    last = trainer_of(recipe, kept_stage(recipe)).epochs
+    if unreached := [epoch for epoch in keep_epochs if not 1 <= epoch <= last]:
+        raise UserError(f"epoch {unreached[0]} cannot be kept", f"choose from 1 to {last}, the epochs of this training")
     images = data.load(recipe.data, "train")
     if limit is not None:
         images = images.first(limit)
@@ -68,7 +77,7 @@ def train_recipe(
         check_flow(recipe, recipe.flow.model)
     with locked(out):
         claim_run_folder(out, recipe, images, execution)
-        return _train_stages(recipe, images, out, execution, sample_every, callbacks)
+        return _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs)
 
 
 def _train_stages(
@@ -78,11 +87,13 @@ def _train_stages(
     execution: Execution,
     sample_every: int,
     callbacks: Sequence[Callback],
+    keep_epochs: Sequence[int],
 ) -> bool:
     """Trains the stages that are not complete; returns False where training was stopped before the end."""
     conditions = training_conditions(images, recipe)
-    position, names = Position.read(out, stages_of(recipe))
+    position, names = Position.read(out, recipe)
     if not names:
+        _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
         say(f"{out} is trained already: {position.training['step']} steps")
         if not (out / CARD).exists():  # killed just before it was written
             write_card(open_run(out, recipe))
@@ -94,7 +105,8 @@ def _train_stages(
             say(f"{out}: resuming at step {stage.training.step} of {stage.training.total_steps}")
         else:
             position = Position(name, history=position.history, seconds=position.seconds)
-        if not _train_stage(stage, position, out, sample_every, callbacks):
+        kept = keep_epochs if name == kept_stage(recipe) else ()
+        if not _train_stage(stage, position, out, sample_every, callbacks, kept):
             training = stage.training
             say(f"stopped at step {training.step} of {training.total_steps}; the same command resumes there")
             return False
@@ -102,7 +114,21 @@ def _train_stages(
     return True
 
 
-def _train_stage(stage: Stage, position: Position, out: Path, sample_every: int, callbacks: Sequence[Callback]) -> bool:
+def _report_missed(out: Path, keep_epochs: Sequence[int], done: int) -> None:
+    """Says which of the epochs to keep an earlier process trained without keeping them."""
+    for epoch in keep_epochs:
+        if epoch <= done and not has_snapshot(out, epoch):
+            say(f"epoch {epoch} was trained without being kept: train into another --out to keep it")
+
+
+def _train_stage(
+    stage: Stage,
+    position: Position,
+    out: Path,
+    sample_every: int,
+    callbacks: Sequence[Callback],
+    keep_epochs: Sequence[int],
+) -> bool:
     """Trains a stage from a position to its end; returns False where it was stopped before."""
     training, config, recipe = stage.training, stage.config, stage.recipe
     best = EarlyStopping(**position.best)
@@ -112,6 +138,7 @@ def _train_stage(stage: Stage, position: Position, out: Path, sample_every: int,
         position.seconds, position.complete = seconds, complete
         write_checkpoint(out, stage.weights(best.weights or training.averaged.state_dict()), vars(position))
 
+    _report_missed(out, keep_epochs, training.step // training.steps_per_epoch)
     history, seconds = position.history, position.seconds
     means = _Means()
     started, last_checkpoint = time.perf_counter() - seconds, time.perf_counter()
@@ -132,6 +159,10 @@ def _train_stage(stage: Stage, position: Position, out: Path, sample_every: int,
                 if config.validation_images:
                     history[-1]["validation"] = training.validate()
                     complete = best.update(training, history[-1]["validation"]) or complete
+                if step.epoch in keep_epochs:
+                    # Before any checkpoint of this epoch or a later one: a resumed training has kept all up to it.
+                    write_snapshot(out, step.epoch, stage.weights(training.averaged.state_dict()), history)
+                    say(f"epoch {step.epoch} is kept: {snapshot_folder(out, step.epoch)}")
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
                 if complete or step.epoch % sample_every == 0:

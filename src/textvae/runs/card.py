@@ -23,7 +23,7 @@ from textvae.runs.quantize import SCALE, half_precision, quantized
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import to_dict
-from textvae.utils.files import write_text
+from textvae.utils.files import sha256_of, write_text
 
 LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
 SCORING_LIMITS = "The model is valid only for data like its training data."
@@ -77,7 +77,7 @@ def card_of(run: Run) -> str:
     """
     recipe, data = run.recipe, _data_of(run)
     draws = not isinstance(recipe.model, Classifier.Config | DualEncoder.Config)
-    metrics = Metrics.read(run.path / METRICS).to_dict() if (run.path / METRICS).exists() else {}
+    metrics = _metrics_of(run)
     found = numbers(metrics, LISTED)
     lines = [
         *_front_matter(run, data, metrics.get("protocol", {}), found),
@@ -122,6 +122,15 @@ def card_of(run: Run) -> str:
     return "\n".join([*lines, LIMITS if draws else SCORING_LIMITS, ""])
 
 
+def _metrics_of(run: Run) -> dict[str, Any]:
+    """What was measured of a run's present weights; empty where they were trained further since."""
+    if not (run.path / METRICS).exists():
+        return {}
+    metrics = Metrics.read(run.path / METRICS).to_dict()
+    measured = metrics["protocol"].get("weights")
+    return metrics if measured in (None, sha256_of(run.path / MODEL)[:16]) else {}
+
+
 def training_command(run: Run) -> str:
     """Returns the command that trains such a run, with all options that differ from the recipe's defaults."""
     trained = run.recipe
@@ -132,6 +141,8 @@ def training_command(run: Run) -> str:
         options = [_options(run, preset) for preset in (None, *trained.presets)]
         shortest: list[str] = min(options, key=len)
         words += shortest
+    if run.snapshot is not None:
+        words.append(f"--keep-epochs {run.snapshot}")
     if precision := run.config.get("execution", {}).get("precision"):
         words.append(f"--precision {precision}")
     return " ".join(words)

@@ -7,6 +7,7 @@ history.jsonl       loss terms over time
 metrics.json        what ``textvae evaluate`` measured, with its protocol
 samples.png         a row of samples for each of the recipe's prompts
 README.md           the model card, written from the others
+epochs/50/          of a training with ``--keep-epochs 50``: a run folder with the weights after that epoch
 reconstructions.png of photographs: test images reconstructed by ``textvae reproduce``; stored nowhere else
 """
 
@@ -46,6 +47,10 @@ CHECKSUM = "sha256"
 VAE = "vae"
 """Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
+EPOCHS = "epochs"
+"""The folder of a run that holds its snapshots."""
+SNAPSHOT = "snapshot"
+"""Key of config.json, in a snapshot: the epoch after which the training had these weights."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,15 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
+        """The folder's name; of a snapshot, that of its training, with the epoch."""
+        if self.snapshot is None:
+            return self.path.name
+        return f"{self.path.absolute().parent.parent.name}-epoch-{self.snapshot}"
+
+    @property
+    def snapshot(self) -> int | None:
+        """The epoch after which the training had these weights; None where they are those of its end."""
+        return self.config.get(SNAPSHOT)
 
     def load_model(self) -> Trainable:
         """The trained model, on the CPU, in evaluation mode.
@@ -217,6 +229,8 @@ def read_config(path: Path) -> dict[str, Any]:
             config.get("data", {}).get("name", ""), str
         ):
             raise ValueError("its model_class or its data's name is no text")
+        if type(config.get(SNAPSHOT, 1)) is not int:
+            raise ValueError(f"its {SNAPSHOT} is no epoch")
         if not isinstance(config.get("flow"), dict | None):
             raise ValueError("its flow is no object")
     except (OSError, ValueError, KeyError) as error:

@@ -38,6 +38,7 @@ def train(
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 0,
+    clip: str | None = None,
 ) -> Run:
     """Trains a recipe into a run folder. The same call again resumes, or finds the training complete.
 
@@ -67,6 +68,7 @@ def train(
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
+        clip: where the weights of CLIP are, for a data set that was prepared with it; default: where they were then.
 
     Returns:
         The run, complete.
@@ -77,7 +79,7 @@ def train(
     """
     parts = {"model": model, "trainer": trainer, "flow": flow}
     overrides = {part: settings for part, settings in parts.items() if settings is not None}
-    chosen = resolve(recipe, preset, data, overrides, prior)
+    chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
@@ -108,7 +110,8 @@ def evaluate(
         importance_samples: posterior draws an image for the importance-weighted bound on the likelihood.
         seed: seed of the first drawn picture and of the posterior draws.
         out: file to write the metrics to; default: metrics.json in the run folder, nothing for a shipped model.
-        clip: the CLIP model that scores photographs: its name on the hub, or a folder.
+        clip: the CLIP model that scores photographs: its name on the hub, or a folder; default: see ``clip_judge``.
+            With the weights that conditioned the model, it reads its captions, too.
         device: as in ``train``.
         precision: arithmetic of drawing.
 

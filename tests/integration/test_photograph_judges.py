@@ -152,20 +152,27 @@ def test_clip_scores_where_it_is(coco_toys, clip, tmp_path, monkeypatch):
         "weights": text.identity,
         "prefix": "A photo depicts ",
         "scale": 1.0,
+        "conditioned_the_model": False,
     }
     test = data.load("coco-mini-32-sentence", "test").first(6)
     chosen = test.draw_captions(torch.arange(6), torch.rand(6, generator=torch.Generator().manual_seed(0)))
-    told = text.embed([f"A photo depicts {test.captions[number]}" for number in chosen.tolist()])
     seen = images.embed(test.images)
+    for name, prefix in (("clip_score", ""), ("clip_score_prefixed", "A photo depicts ")):
+        told = text.embed([f"{prefix}{test.captions[number]}" for number in chosen.tolist()])
+        scores = found["generation"][name]
+        assert scores["real"] == pytest.approx(float(F.cosine_similarity(seen, told).clamp_min(0).mean()), abs=1e-5)
+        assert scores["real"] > 0
+        assert scores["samples"] != scores["shuffled"]
     scores = found["generation"]["clip_score"]
-    assert scores["real"] == pytest.approx(float(F.cosine_similarity(seen, told).clamp_min(0).mean()), abs=1e-5)
-    assert scores["real"] > 0
-    assert scores["samples"] != scores["shuffled"]
     columns = [line.split(" | ") for line in section("a", {"clip-grid-toy": found}).splitlines()]
     titles, row = (next(line for line in columns if line[0] == first) for first in ("| model", "| `clip-grid-toy`"))
     assert row[titles.index("CLIP score")].endswith(f"{scores['samples']:.3f}")
-    told_by_clip = dataclasses.replace(open_run(coco_toys / "run").recipe, text=text)
-    assert "conditioned the model" in clip_judge(told_by_clip).reason
+    assert "†" not in " ".join(row)
+    # It also scores what it conditioned, which is then marked.
+    told_by_clip = dataclasses.replace(open_run(coco_toys / "run").recipe, text=ClipText(clip, length="raw"))
+    found["protocol"]["clip_score"] = clip_judge(told_by_clip).protocol
+    assert found["protocol"]["clip_score"]["conditioned_the_model"] is True
+    assert f"{scores['samples']:.3f}†" in section("a", {"clip-grid-toy": found})
     assert clip_score(torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[2.0, 0], [-1, 0]])) == 0.5
 
 

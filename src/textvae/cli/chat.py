@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textvae.cli.made import made_by
 from textvae.cli.output import check_folder
-from textvae.cli.shared import Device, Model, Output, Precision, Recipe, Seed, in_range, open_model
+from textvae.cli.shared import Clip, Device, Model, Output, Precision, Recipe, Seed, in_range, open_model
 
 
 def chat(
@@ -16,6 +16,7 @@ def chat(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Type prompts and get images, in the terminal and as files.
 
@@ -34,7 +35,7 @@ def chat(
     check_folder(out)
     from textvae.cli.conversation import converse
 
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     done = converse(generator, out, num_images, seed, made_by("generate", run, recipe=run.recipe.name))
     data = {"files": [str(file) for file in done.files], "errors": done.errors}
     return Output(data, f"{len(done.files)} files written, {done.errors} lines not understood")

@@ -100,8 +100,13 @@ def prepare(
         Path | None,
         tyro.conf.arg(help_behavior_hint="(default: SOURCE-SIZE-TEXT, where textvae keeps its data)"),
     ] = None,
-    clip: str = "openai/clip-vit-base-patch32",
+    clip: Annotated[
+        str, tyro.conf.arg(help_behavior_hint="(default: $TEXTVAE_DATA/clip, or openai/clip-vit-base-patch32)")
+    ] = "",
     pair: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: none)")] = None,
+    embedding_length: Annotated[
+        Literal["unit", "raw", "sqrt"] | None, tyro.conf.arg(help_behavior_hint="(default: raw for clip, else unit)")
+    ] = None,
     workers: int = 0,
 ) -> Output:
     """Prepare captioned photographs for training; the same command resumes.
@@ -117,8 +122,10 @@ def prepare(
         theme: Take only images with one of these words in a caption, such as cow,sheep,mountain.
         seed: Random seed of --fraction.
         out: Folder to write.
-        clip: CLIP model: its name on the Hugging Face hub, or a folder.
+        clip: CLIP model: a folder, or NAME or NAME@REVISION on the Hugging Face hub.
         pair: Run folder of a dual encoder, for the encoder "pair".
+        embedding_length: Length of pooled embeddings as vectors. "raw" is the encoder's own; "sqrt" is the square root
+            of the number of dimensions, which conditions a model more strongly than 1 ("unit").
         workers: Processes; 0 uses the cores that this process may use.
 
     Examples:
@@ -131,7 +138,9 @@ def prepare(
     from textvae.preparation.subset import Subset
 
     words = tuple(word.strip() for word in theme.split(",") if word.strip())
-    result = prepare(source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers)
+    result = prepare(
+        source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers, embedding_length
+    )
     lines = [f"{result['name']}: in {result['folder']}"]
     lines += [
         f"{split}: {facts['images'][0]:,} images, {facts['captions']:,} captions"

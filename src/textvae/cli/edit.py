@@ -7,7 +7,19 @@ import tyro
 
 from textvae.cli.made import made_by
 from textvae.cli.output import IMAGE_SUFFIXES, output_file
-from textvae.cli.shared import Device, Guidance, Model, Output, Precision, Recipe, Scale, Seed, in_range, open_model
+from textvae.cli.shared import (
+    Clip,
+    Device,
+    Guidance,
+    Model,
+    Output,
+    Precision,
+    Recipe,
+    Scale,
+    Seed,
+    in_range,
+    open_model,
+)
 from textvae.utils.errors import UserError
 
 Image = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
@@ -26,6 +38,7 @@ def reconstruct(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Encode and decode images: originals above, reconstructions below.
 
@@ -44,7 +57,7 @@ def reconstruct(
 
     from textvae.utils.images import grid, read_picture, save_image, to_pil
 
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
     condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
     decoded = generator.reconstruct_tensors(originals, condition)
@@ -69,6 +82,7 @@ def interpolate(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Interpolate between two prompts: a strip or an animation.
 
@@ -88,7 +102,7 @@ def interpolate(
     from textvae.editing import interpolate, save_gif
     from textvae.utils.images import grid, save_image
 
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     images = interpolate(generator, first, second, frames, seed, guidance)
     if target.suffix.lower() == ".gif":
         save_gif(images, target, scale)
@@ -112,6 +126,7 @@ def edit(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Edit an image by changing its prompt (models with a flow prior).
 
@@ -131,7 +146,7 @@ def edit(
     from textvae.editing import edit
     from textvae.utils.images import grid, read_picture, save_image
 
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
     facts = {"image": image.name, "from": before, "to": after, "guidance": guidance, "scale": scale}
     metadata = made_by("edit", run, **facts)
@@ -154,6 +169,7 @@ def inpaint(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Inpaint the masked part of an image (models with a flow prior).
 
@@ -176,7 +192,7 @@ def inpaint(
     from textvae.utils.images import grid, load_picture, save_image, to_pil
 
     picture, white = load_picture(image), load_picture(mask)
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     given, hole = generator.pixels(picture)[0], hole_of(white, picture, generator.model.image_shape)
     images = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
     shown = to_pil(given.masked_fill(hole, 127)[None])

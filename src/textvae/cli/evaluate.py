@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from textvae.cli.output import output_file
-from textvae.cli.shared import Device, Model, Output, Precision, Recipe, in_range, open_model, read_lines
+from textvae.cli.shared import Clip, Device, Model, Output, Precision, Recipe, in_range, open_model, read_lines
 from textvae.utils.errors import UserError
 
 HEADLINE = 5
@@ -101,6 +101,7 @@ def caption(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Rank captions for an image by the model's likelihood.
 
@@ -119,7 +120,7 @@ def caption(
     from textvae.evaluation.captioning import rank_captions
     from textvae.utils.images import read_picture
 
-    _, generator = open_model(model, device, precision, recipe)
+    _, generator = open_model(model, device, precision, recipe, clip)
     pixels = read_picture(image, generator.model.image_shape)
     rows: list[dict[str, Any]] = [
         dataclasses.asdict(ranked) for ranked in rank_captions(generator, pixels, captions, samples, seed)

@@ -9,6 +9,7 @@ import tyro
 from textvae.cli.made import made_by, prompt_facts
 from textvae.cli.output import check_folder, file_stem, numbered, output_file
 from textvae.cli.shared import (
+    Clip,
     Device,
     Guidance,
     Model,
@@ -49,6 +50,7 @@ def generate(
     device: Device = "auto",
     precision: Precision = "fp32",
     recipe: Recipe = None,
+    clip: Clip = None,
 ) -> Output:
     """Generate images from text prompts.
 
@@ -81,7 +83,7 @@ def generate(
     else:
         target = output_file(None if out is None else Path(out), "generated.png")
 
-    run, generator = open_model(model, device, precision, recipe)
+    run, generator = open_model(model, device, precision, recipe, clip)
     texts += [_literal_label(run.recipe.text, name) for name in label]
     images = generator(texts, num_images, seed, guidance, steps, negative)
     facts = {"recipe": run.recipe.name, "guidance": guidance, "steps": steps, "negative": negative}

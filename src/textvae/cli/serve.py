@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from textvae.cli.shared import Device, Output, Precision, in_range, open_model
+from textvae.cli.shared import Clip, Device, Output, Precision, in_range, open_model
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
@@ -28,6 +28,7 @@ def serve(
     max_images: int = 16,
     device: Device = "auto",
     precision: Precision = "fp32",
+    clip: Clip = None,
 ) -> Output:
     """Serve models over HTTP, by the routes of OpenAI's image API.
 
@@ -66,7 +67,7 @@ def serve(
     with listening(host, port) as bound:
         served = {}
         for name in names:
-            opened, model = open_model(name, device, precision, None)
+            opened, model = open_model(name, device, precision, None, clip)
             if opened.name in served:
                 raise UserError(f"two models have the name {opened.name!r}", "rename one of the run folders")
             served[opened.name] = model

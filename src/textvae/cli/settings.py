@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 
-from textvae.cli.shared import Device
+from textvae.cli.shared import Clip, Device
 
 FIRST = (
     "trainer.epochs", "trainer.batch_size", "trainer.learning_rate", "trainer.seed",
@@ -123,6 +123,7 @@ def options_of(recipe: Any) -> type:
             help_behavior_hint="(default: all)")], None),
         ("threads", Annotated[int, tyro.conf.arg(
             help="CPU threads; 0 uses the cores that this process may use.")], 0),
+        ("clip", Clip, None),
     ]  # fmt: skip
     groups.append(_group("run", "Settings of the run.", expert))
     return dataclasses.make_dataclass("TrainOptions", [*first, *groups])

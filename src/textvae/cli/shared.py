@@ -45,6 +45,14 @@ Recipe = Annotated[
         help_behavior_hint="(default: the recipe of textvae that the run names)",
     ),
 ]
+Clip = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="CLIP",
+        help="For models conditioned by CLIP: where its weights are now, a folder or a model of the Hugging Face hub.",
+        help_behavior_hint="(default: where they were when the data set was prepared)",
+    ),
+]
 Seed = Annotated[int, tyro.conf.arg(help="Random seed of the first image; image i uses SEED + i.")]
 Guidance = Annotated[
     float | None,
@@ -158,7 +166,9 @@ def read_lines(file: Path, what: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def open_model(model: str, device: str, precision: Literal["auto", "fp32", "bf16"], recipe: str | None) -> Any:
+def open_model(
+    model: str, device: str, precision: Literal["auto", "fp32", "bf16"], recipe: str | None, clip: str | None = None
+) -> Any:
     """The run of a model, and its ``TextToImage``.
 
     Raises:
@@ -168,6 +178,6 @@ def open_model(model: str, device: str, precision: Literal["auto", "fp32", "bf16
     from textvae.runs.run import open_run
     from textvae.utils.device import choose_execution
 
-    run = open_run(model, recipe)
+    run = open_run(model, recipe, clip)
     execution = choose_execution(device, precision)
     return run, TextToImage.load(run, execution.device, execution.precision)

@@ -33,11 +33,14 @@ def train(arguments: Sequence[str]) -> Output:
         raise UserError("textvae train needs a recipe first", "textvae recipes lists them")
     name, *words = arguments
 
-    # The defaults of the other options depend on these three.
+    # The defaults of the other options depend on these.
     def choice(
-        preset: str | None = None, data: str | None = None, prior: Literal["own", "flow"] | None = None
+        preset: str | None = None,
+        data: str | None = None,
+        prior: Literal["own", "flow"] | None = None,
+        clip: str | None = None,
     ) -> dict[str, Any]:
-        return {"preset": preset, "data": data, "prior": prior}
+        return {"preset": preset, "data": data, "prior": prior, "clip": clip}
 
     words_of_choice = [word for word in words if word not in ("-h", "--help")]
     chosen = parse(f"train {name}", choice, words_of_choice, others=True)()

@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from textvae.data.manifest import ImageName, SetContents, TextName
+from textvae.data.manifest import TEXT_KINDS, ImageName, SetContents, TextName
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained import efficientnet
 from textvae.pretrained.base import FrozenImages
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.text.base import FrozenText, TextEncoder
-from textvae.text.clip import VIT_B_32, ClipImages, ClipText
+from textvae.text.clip import ClipImages, ClipText, clip_place
+from textvae.text.embedding_length import EmbeddingLength, of_length
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
 
@@ -51,11 +52,13 @@ class DualEncoderText:
     run: str
     """The run folder."""
     name: str = "pair"
+    length: EmbeddingLength = "unit"
+    """Of the vectors: "unit" or "sqrt"."""
 
     @property
     def identity(self) -> str:
-        """Name and version of the weights."""
-        return f"pair {_loaded(self.run).version}"
+        """Name, version of the weights and length."""
+        return _pair_identity(self.run, self.length)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +66,7 @@ class DualEncoderText:
         return (_loaded(self.run).config.width,)
 
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n width"]:
-        """Rows of length one; ``NONE`` gives zeros.
+        """One vector a caption; ``NONE`` gives zeros.
 
         Raises:
             UserError: the package with MiniLM is not installed, or the folder holds no dual encoder.
@@ -80,7 +83,7 @@ class DualEncoderText:
 
     @torch.no_grad()
     def _projected(self, vectors: Tensor) -> Tensor:
-        return _loaded(self.run).embed_text(vectors) * vectors.any(1, keepdim=True)
+        return of_length(_loaded(self.run).embed_text(vectors) * vectors.any(1, keepdim=True), self.length)
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,26 @@ class DualEncoderImages:
     name: str = "pair"
     side: None = None
     base: EfficientNetImages = EfficientNetImages()
+    length: EmbeddingLength = "unit"
+    """See ``DualEncoderText.length``."""
 
     @property
     def identity(self) -> str:
-        """Name and version of the weights."""
-        return f"pair {_loaded(self.run).version}"
+        """Name, version of the weights and length."""
+        return _pair_identity(self.run, self.length)
 
     def embed(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n width"]:
-        """Rows of length one."""
+        """One vector an image."""
         return self.project(self.base.embed(images))
 
     @torch.no_grad()
     def project(self, features: Float[Tensor, "n 1280"]) -> Float[Tensor, "n width"]:
         """``embed`` for features that have been computed before."""
-        return _loaded(self.run).embed_image(features)
+        return of_length(_loaded(self.run).embed_image(features), self.length)
+
+
+def _pair_identity(run: str, length: EmbeddingLength) -> str:
+    return f"pair {_loaded(run).version}{'' if length == 'unit' else f' {length}'}"
 
 
 @lru_cache(maxsize=1)
@@ -121,31 +130,47 @@ def _loaded(folder: str) -> DualEncoder:
     return DualEncoder.load(Path(folder))
 
 
-def text_encoder(name: TextName, clip: str = VIT_B_32, pair: Path | None = None) -> FrozenText | None:
+def text_encoder(
+    name: TextName, clip: str = "", pair: Path | None = None, length: EmbeddingLength | None = None
+) -> FrozenText | None:
     """The encoder of that name; None for "words", which models learn to read by themselves.
 
     Args:
         name: as on the command line.
-        clip: a CLIP model of the Hugging Face hub, or a folder.
+        clip: a CLIP model of the Hugging Face hub, or a folder; empty: see ``clip_place``.
         pair: the run folder of a trained dual encoder.
+        length: of pooled embeddings; None: see ``default_length``.
 
     Raises:
-        UserError: "pair" without a run folder.
+        UserError: "pair" without a run folder or with raw embeddings; a length for an encoder without pooled ones.
     """
+    if length is not None and TEXT_KINDS[name] != "pooled":
+        raise UserError(f"--text {name} stores no pooled embeddings, whose length could be chosen", "leave it out")
+    length = length or default_length(name)
     if name == "words":
         return None
     if name == "pair":
-        return DualEncoderText(_needed(pair))
+        return DualEncoderText(_needed(pair, length), length=length)
     if name in ("clip", "clip-tokens"):
-        return ClipText(clip, tokens=name == "clip-tokens")
-    return SentenceText(TOKENS if name == "sentence-tokens" else 0)
+        return ClipText(clip_place(clip), name == "clip-tokens", length)
+    return SentenceText(TOKENS, "unit") if name == "sentence-tokens" else SentenceText(0, length)
 
 
-def image_encoder(name: ImageName, clip: str = VIT_B_32, pair: Path | None = None) -> FrozenImages:
-    """The encoder of that name; see ``text_encoder``."""
+def default_length(name: TextName) -> EmbeddingLength:
+    """The length of pooled embeddings if none is chosen: CLIP's are raw, as the papers use them; others of length 1."""
+    return "raw" if name == "clip" else "unit"
+
+
+def image_encoder(
+    name: ImageName, clip: str = "", pair: Path | None = None, length: EmbeddingLength | None = None
+) -> FrozenImages:
+    """The encoder of that name; see ``text_encoder``. EfficientNet's features have no other length than their own."""
+    if name == "efficientnet":
+        return EfficientNetImages()
+    length = length or default_length(name)
     if name == "pair":
-        return DualEncoderImages(_needed(pair))
-    return ClipImages(clip) if name == "clip" else EfficientNetImages()
+        return DualEncoderImages(_needed(pair, length), length=length)
+    return ClipImages(clip_place(clip), length=length)
 
 
 def weights_of(encoder: FrozenText) -> str:
@@ -153,6 +178,11 @@ def weights_of(encoder: FrozenText) -> str:
     if isinstance(encoder, DualEncoderText):
         return encoder.run
     return encoder.model if isinstance(encoder, ClipText) else ""
+
+
+def length_of(encoder: FrozenText) -> EmbeddingLength:
+    """The length of an encoder's pooled embeddings; "unit" of those that have none."""
+    return encoder.length if isinstance(encoder, SentenceText | ClipText | DualEncoderText) else "unit"
 
 
 def encoder_of(contents: SetContents) -> TextEncoder:
@@ -167,18 +197,21 @@ def encoder_of(contents: SetContents) -> TextEncoder:
     text = contents.text
     if text.name == "pair":
         declared = Path(text.weights) if text.weights else None
-        return DualEncoderText(str(declared if declared and declared.is_dir() else f"runs/pair-{contents.source}"))
+        run = str(declared if declared and declared.is_dir() else f"runs/pair-{contents.source}")
+        return DualEncoderText(run, length=text.length)
     if text.name in ("clip", "clip-tokens"):
-        return ClipText(text.weights or VIT_B_32, tokens=text.kind == "tokens")
+        return ClipText(clip_place(text.weights), text.kind == "tokens", text.length, text.identity)
     if text.name in ("sentence", "sentence-tokens"):
-        return SentenceText(text.shape[0] if text.kind == "tokens" else 0)
+        return SentenceText(text.shape[0] if text.kind == "tokens" else 0, text.length)
     raise UserError(
         f"the captions of {contents.name} were not embedded by an encoder that is known here",
         "prepare the set with --text sentence, sentence-tokens, clip, clip-tokens or pair",
     )
 
 
-def _needed(pair: Path | None) -> str:
+def _needed(pair: Path | None, length: EmbeddingLength) -> str:
+    if length == "raw":
+        raise UserError("a pair is trained on embeddings of length one: it has no raw ones", "choose unit or sqrt")
     if pair is None:
         raise UserError("a pair is trained before it can encode", "textvae train pair-coco-mini, then --pair RUN")
     return str(pair)

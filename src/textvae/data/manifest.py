@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -40,6 +41,8 @@ class TextContents:
     """Of one condition: (width,) or (tokens, width); empty for "words"."""
     weights: str = ""
     """Where the encoder's weights were read from, if that was a choice: a CLIP model, or the run folder of a pair."""
+    length: EmbeddingLength = "unit"
+    """Of pooled embeddings."""
 
     @property
     def width(self) -> int:
@@ -142,7 +145,11 @@ def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
     sizes = tuple(_typed(int, size) for size in shape)
     if len(sizes) != {"words": 0, "pooled": 1, "tokens": 2}[kind]:
         raise ValueError(f"conditions of shape {list(sizes)} are not {kind}")
-    return TextContents(name, _typed(str, values["identity"]), kind, sizes, _typed(str, values.get("weights", "")))
+    length: Any = values.get("length", "unit")  # of all sets that were prepared before there was a choice
+    if length not in get_args(EmbeddingLength):
+        raise ValueError(f"{length!r} is no length of embeddings")
+    weights = _typed(str, values.get("weights", ""))
+    return TextContents(name, _typed(str, values["identity"]), kind, sizes, weights, length)
 
 
 def _image(values: Mapping[str, Any], width: Any) -> ImageContents:

@@ -35,6 +35,7 @@ from textvae.data.manifest import (
     read_manifest,
 )
 from textvae.data.mirrors import RemoteFile, Say
+from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
 from textvae.utils.paths import prepared_root
 
@@ -160,14 +161,18 @@ def prepared_names() -> list[str]:
     return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
 
 
+_CONVENTIONAL = re.compile(rf"(.+)-(\d+)-({'|'.join(get_args(TextName))})(?:-({'|'.join(get_args(EmbeddingLength))}))?")
+
+
 def conventional_contents(name: str) -> SetContents | None:
-    """What a set called SOURCE-SIZE-ENCODER would hold, going by its name alone; None for other names.
+    """What a set called SOURCE-SIZE-ENCODER or SOURCE-SIZE-ENCODER-LENGTH would hold, going by its name alone; None for
+    other names.
 
     A set that is there is never read by its name. This serves sets that are not: the message that says how to prepare
     one, and run folders written before ``config.json`` declared what they were trained on.
     """
     whole = name.removesuffix(FEATURES)
-    named = re.fullmatch(rf"(.+)-(\d+)-({'|'.join(get_args(TextName))})", whole)
+    named = _CONVENTIONAL.fullmatch(whole)
     if named is None:
         return None
     part, side, encoder = named[1], int(named[2]), named[3]
@@ -178,7 +183,8 @@ def conventional_contents(name: str) -> SetContents | None:
     # The longest match: coco-mini is no subset of coco.
     sources = [source for source in PHOTOGRAPHS if part == source or part.startswith(f"{source}-")]
     image = ImageContents(encoder, "", shape[0]) if encoder in ("clip", "pair") else None
-    text = TextContents(encoder, "", TEXT_KINDS[encoder], shape)
+    length: Any = named[4] or "unit"
+    text = TextContents(encoder, "", TEXT_KINDS[encoder], shape, length=length)
     return SetContents(name, max(sources, key=len, default=part), side, text, image, name != whole)
 
 
@@ -195,7 +201,10 @@ def not_prepared(name: str) -> UserError | None:
     how = f"textvae data prepare {wanted.source} --size {wanted.side} --text {wanted.text.name}"
     if wanted.features:
         how += " --image-encoder efficientnet"
-    subset = name.removesuffix(FEATURES).removesuffix(f"-{wanted.side}-{wanted.text.name}").removeprefix(wanted.source)
+    named = _CONVENTIONAL.fullmatch(name.removesuffix(FEATURES))
+    assert named is not None
+    how += f" --embedding-length {named[4]}" if named[4] else ""
+    subset = named[1].removeprefix(wanted.source)
     if subset:
         how += f", with the --fraction or --theme that {subset.lstrip('-')!r} stands for"
     return UserError(f"{name} has not been prepared", f"Prepare it: {how}")

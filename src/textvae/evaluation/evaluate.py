@@ -15,6 +15,7 @@ from textvae.evaluation.evaluators.reconstruction import reconstruction
 from textvae.evaluation.evaluators.reference import reference
 from textvae.evaluation.evaluators.retrieval import dual_encoder
 from textvae.evaluation.evaluators.speed import speed
+from textvae.evaluation.judges import read_by
 from textvae.evaluation.measurement import Measurement, merged
 from textvae.models.base import TextVAE
 from textvae.models.classifier import Classifier
@@ -72,6 +73,7 @@ def evaluate_run(
     Raises:
         UserError: the test set has fewer images than asked for, or the model is of an unknown kind.
     """
+    run = read_by(run, clip)
     images = _test_images(run, num_samples)
     model = run.load_model()
     protocol: dict[str, Any] = {

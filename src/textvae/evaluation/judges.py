@@ -1,9 +1,11 @@
 """The networks that judge generated images: classifiers, dual encoders and CLIP.
 
-A judge never judges a model that it conditioned. Where there is no judge, there is a reason.
+A judge never judges a model that it conditioned, except CLIP, whose score is then marked as such. Where there is no
+judge, there is a reason.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,15 +22,13 @@ from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import CONFIG, MODEL, Run, open_run, shipped_models
-from textvae.text.clip import ClipImages, ClipText
+from textvae.text.clip import FOLDER, WEIGHTS, ClipImages, ClipText, clip_place, installed_clip
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
-from textvae.utils.paths import data_folders
 
-CLIP_FOLDER, CLIP_WEIGHTS = "clip", "model.safetensors"
 CLIP_PREFIX = "A photo depicts "
-"""Put before each caption (Hessel et al., "CLIPScore", 2021, section 3)."""
+"""Put before each caption by Hessel et al., "CLIPScore", 2021, section 3; paper a scores captions as they are."""
 
 
 class ClassifierJudge:
@@ -132,18 +132,25 @@ def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
 class ClipJudge:
     """A CLIP model."""
 
-    def __init__(self, model: str) -> None:
-        """Loads a model of the Hugging Face hub, or from a folder.
+    def __init__(self, model: str, recipe: Recipe) -> None:
+        """Loads a model of the Hugging Face hub, or from a folder, to judge the images of a recipe.
 
         Raises:
             UserError: transformers is not installed, or the model can't be loaded.
         """
         self.text, self.images = ClipText(model), ClipImages(model)
-        self.protocol = {"model": model, "weights": self.text.identity, "prefix": CLIP_PREFIX, "scale": SCALE}
+        self.protocol = {
+            "model": model,
+            "weights": self.text.identity,
+            "prefix": CLIP_PREFIX,
+            "scale": SCALE,
+            # A model can be good at what it was conditioned by without being good.
+            "conditioned_the_model": isinstance(recipe.text, ClipText) and recipe.text.same_weights(model),
+        }
 
-    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n d"]:
-        """The captions behind the prefix, cut to the length that CLIP reads."""
-        return self.text.embed([f"{CLIP_PREFIX}{caption}" for caption in captions])
+    def embed_captions(self, captions: Sequence[str], prefix: str = "") -> Float[Tensor, "n d"]:
+        """The captions behind a prefix, cut to the length that CLIP reads."""
+        return self.text.embed([f"{prefix}{caption}" for caption in captions])
 
     def embed_images(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Rows of length one."""
@@ -155,18 +162,22 @@ def clip_judge(recipe: Recipe, model: str = "") -> ClipJudge | Unavailable:
 
     Args:
         recipe: of the model to judge.
-        model: name on the hub, or a folder; empty: $TEXTVAE_DATA/clip, if it holds weights. Nothing is downloaded
-            unless a model of the hub is named.
+        model: name on the hub, or a folder; empty: the CLIP that conditioned the model, else $TEXTVAE_DATA/clip, if it
+            holds weights. Nothing is downloaded unless a model of the hub is named or conditioned the model.
 
     Raises:
         UserError: transformers is not installed, or the named model can't be loaded.
     """
-    folder = next((folder for folder in data_folders(CLIP_FOLDER) if (folder / CLIP_WEIGHTS).is_file()), None)
-    if not model and folder is None:
-        return Unavailable(
-            f"{CLIP_WEIGHTS} is not in $TEXTVAE_DATA/{CLIP_FOLDER}; evaluate --clip names a folder or a model"
-        )
-    judge = ClipJudge(model or str(folder))
-    if isinstance(recipe.text, ClipText) and recipe.text.identity == judge.text.identity:
-        return Unavailable(f"{judge.text.identity} conditioned the model, so it cannot judge it; --clip names another")
-    return judge
+    if not model:
+        model = recipe.text.model if isinstance(recipe.text, ClipText) else installed_clip()
+    if not model:
+        return Unavailable(f"{WEIGHTS} is not in $TEXTVAE_DATA/{FOLDER}; evaluate --clip names a folder or a model")
+    return ClipJudge(clip_place(model), recipe)
+
+
+def read_by(run: Run, clip: str) -> Run:
+    """The run with its captions read by the CLIP at a place, if that has the weights that conditioned its model."""
+    text = run.recipe.text
+    if not clip or not isinstance(text, ClipText) or not text.same_weights(clip):
+        return run
+    return replace(run, recipe=replace(run.recipe, text=text.at(clip)))

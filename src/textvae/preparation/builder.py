@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.frozen_encoders import DualEncoderImages, weights_of
+from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
 from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
 from textvae.data.prepared import REPORT, PreparedSet
 from textvae.preparation.decode import DecodeTask, Place, decode_chunk
@@ -246,6 +246,7 @@ class Preparation:
             "kind": kind,
             "shape": list(encoder.shape),
             "weights": weights_of(encoder),
+            "length": length_of(encoder),
         }
 
     def _facts(self, split: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from textvae.preparation.record import Record, digest
 from textvae.preparation.subset import Subset, splits_of
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
-from textvae.text.clip import VIT_B_32
+from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
@@ -28,9 +28,10 @@ def prepare(
     images: ImageName | None = None,
     subset: Subset | None = None,
     out: Path | None = None,
-    clip: str = VIT_B_32,
+    clip: str = "",
     pair: Path | None = None,
     workers: int = 0,
+    length: EmbeddingLength | None = None,
 ) -> dict[str, Any]:
     """Prepares photographs as a data set that ``data.load`` opens by its name. The same call again resumes.
 
@@ -40,10 +41,12 @@ def prepare(
         text: the encoder whose embeddings of the captions are stored; "words" stores none.
         images: the encoder whose embeddings of the images are stored; None stores none.
         subset: which part of the set; default: all of it.
-        out: the folder to write; default: SOURCE-SIZE-TEXT (with the subset), where textvae keeps prepared sets.
-        clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder.
+        out: the folder to write; default: SOURCE-SIZE-TEXT (with the subset, and the length if one is chosen), where
+            textvae keeps prepared sets.
+        clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder; see ``clip_place``.
         pair: the run folder of the dual encoder of "pair".
         workers: processes; 0 takes as many as this process may use cores.
+        length: of pooled embeddings; None: see ``default_length``.
 
     Returns:
         "name", "folder", "splits" with their counts, and how many images were "skipped" and "handled", by reason.
@@ -56,10 +59,10 @@ def prepare(
         raise UserError(f"{side} pixels a side is out of range", "choose --size from 8 to 1024")
     subset = subset or Subset()
     chosen = find_photographs(source)
-    name = f"{chosen.about.name}{subset.suffix}-{side}-{text}"
+    name = f"{chosen.about.name}{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"
     folder = out or prepared_root() / name
-    caption_encoder = text_encoder(text, clip, pair)
-    picture_encoder = image_encoder(images, clip, pair) if images else None
+    caption_encoder = text_encoder(text, clip, pair, length)
+    picture_encoder = image_encoder(images, clip, pair, length) if images else None
     splits = splits_of(chosen, subset)
     plan = _plan(chosen, side, subset, splits, text, caption_encoder, picture_encoder)
     try:
@@ -75,6 +78,8 @@ def prepare(
                 say(f"{folder} is already prepared")
             else:
                 command = _command(source, side, text, images, subset, out)
+                command += f" --embedding-length {length}" if length else ""
+                command += f" --clip {clip}" if clip else ""
                 made = Preparation(
                     chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores()
                 ).build(command)

@@ -37,6 +37,7 @@ def resolve(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     prior: Literal["own", "flow"] | None = None,
     where: str = "",
+    clip: str | None = None,
 ) -> Recipe:
     """What is trained, complete: text encoder, prompts and the width of conditions follow from the data set.
 
@@ -51,6 +52,7 @@ def resolve(
         prior: "own", without a second stage; "flow", with one, which is made to fit if the recipe has none; default:
             the recipe's choice.
         where: put before the names of settings in errors, such as a file's name.
+        clip: where the weights of CLIP are, for a data set that was prepared with it; default: where they were then.
 
     Raises:
         UserError: there is no such recipe, preset, data set or setting, or they do not fit each other.
@@ -65,6 +67,10 @@ def resolve(
     contents = _contents_of(recipe, data)
     if contents is not None:
         recipe = _on(recipe, contents)
+    if clip is not None:
+        if not isinstance(recipe.text, ClipText):
+            raise UserError(f"{recipe.name} on {recipe.data} reads no captions with CLIP", "leave out --clip")
+        recipe = replace(recipe, text=recipe.text.at(clip))
     settings = dict(overrides or {})
     flow = settings.pop("flow", {})
     for part, values in settings.items():
@@ -163,7 +169,8 @@ def _with_one_vector(recipe: Recipe, contents: SetContents) -> Recipe:
             f"which {contents.name} does not have",
             "prepare it with --text pair --image-encoder pair, or with clip for both",
         )
-    same = getattr(recipe.text, "name", "") == text.name and not isinstance(recipe.text, ClipText | DualEncoderText)
+    frozen = isinstance(recipe.text, SentenceText | ClipText | DualEncoderText)
+    same = getattr(recipe.text, "name", "") == text.name and not frozen
     encoder = recipe.text if same else encoder_of(contents)
     return replace(recipe, text=encoder, model=replace(recipe.model, condition_dim=text.width))
 

@@ -16,7 +16,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,7 @@ from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import RecipeLike, resolve
 from textvae.runs.quantize import dequantized
 from textvae.text.caption_words import CaptionWords
+from textvae.text.clip import ClipText
 from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, write_text, written_whole
@@ -120,7 +121,7 @@ def is_shipped(run: Run) -> bool:
     return run.path in shipped_models().values()
 
 
-def open_run(model: str | Path, recipe: RecipeLike | None = None) -> Run:
+def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | None = None) -> Run:
     """A run folder, or a model that ships with textvae, by name.
 
     No file that config.json names is ever imported: a run of a recipe of one's own opens only with ``recipe``.
@@ -129,9 +130,12 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None) -> Run:
         model: the run folder, or the name of a shipped model.
         recipe: the recipe that trained it: a recipe, a function that returns one, or ``FILE.py:FUNCTION``. Only needed
             for a run whose recipe is not one of textvae's.
+        clip: of a model conditioned by CLIP, where the weights of CLIP are now; default: where they were when its data
+            set was prepared. See ``ClipText.model``.
 
     Raises:
-        UserError: there is no such run, its config.json cannot be read, or its recipe is unknown or another one.
+        UserError: there is no such run, its config.json cannot be read, its recipe is unknown or another one, or
+            ``clip`` is given for a model that CLIP does not condition.
     """
     path = Path(model)
     if not (path / CONFIG).is_file():
@@ -149,7 +153,7 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None) -> Run:
     if "flow" in config:
         prior = "own" if config["flow"] is None else "flow"
         settings |= {"flow": config["flow"]} if config["flow"] else {}
-    trained = resolve(named, data=stored, overrides=settings, prior=prior, where=f"{path / CONFIG}: ")
+    trained = resolve(named, data=stored, overrides=settings, prior=prior, where=f"{path / CONFIG}: ", clip=clip)
     if (expected := config.get("model_class")) not in (None, trained.model_class):
         raise UserError(
             f"{path} holds a {expected}, the recipe {named.name} builds a {trained.model_class}",
@@ -243,6 +247,8 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
     from textvae import __version__
 
     held = contents(recipe.data)
+    if held is not None and isinstance(recipe.text, ClipText):
+        held = replace(held, text=replace(held.text, weights=recipe.text.model))
     data = {"name": recipe.data, "fingerprint": data_fingerprint}
     write_json(
         path / CONFIG,

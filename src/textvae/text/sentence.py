@@ -5,25 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from textvae.text import minilm
 from textvae.text.base import NONE
+from textvae.text.embedding_length import EmbeddingLength, of_length
 
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class SentenceText:
-    """Encodes captions by all-MiniLM-L6-v2 as one unit-length vector, or as one vector for each of the first tokens.
+    """Encodes captions by all-MiniLM-L6-v2 as one vector, or as one vector for each of the first tokens.
 
     Unlike CLIP it was trained on text alone, so results with it are not reported as CLIP results.
     """
 
     tokens: int = 0
     """0 for the pooled vector; n for the vectors of the first n tokens, zero-padded."""
+    length: EmbeddingLength = "unit"
+    """Of pooled vectors. "raw" leaves out the normalisation that is the model's last layer."""
 
     @property
     def name(self) -> str:
@@ -33,7 +35,8 @@ class SentenceText:
     @property
     def identity(self) -> str:
         """Name, output form and version of the weights; embeddings of different identities must not be mixed."""
-        return f"{self.name}{self.tokens or ''} {minilm.SHA256[:8]}"
+        how = "" if self.tokens or self.length == "unit" else f" {self.length}"
+        return f"{self.name}{self.tokens or ''} {minilm.SHA256[:8]}{how}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,7 +44,7 @@ class SentenceText:
         return (self.tokens, minilm.WIDTH) if self.tokens else (minilm.WIDTH,)
 
     def encode(self, captions: Sequence[str]) -> Float[Tensor, "n *condition"]:
-        """Encodes captions: (n, 384) with unit-length rows, or (n, tokens, 384). ``NONE`` gives zeros.
+        """Encodes captions: (n, 384), or (n, tokens, 384). ``NONE`` gives zeros.
 
         Truncated captions are reported on stderr; ``remarks`` returns the notice for each caption.
 
@@ -88,7 +91,7 @@ class SentenceText:
                 rows[batch, :kept] = (vectors * there)[:, :kept]
             else:
                 # Mean over tokens, then unit length (modules.json of the model: Pooling, Normalize).
-                rows[batch] = F.normalize((vectors * there).sum(1) / there.sum(1), dim=1)
+                rows[batch] = of_length((vectors * there).sum(1) / there.sum(1), self.length)
         if NONE in numbers:
             rows[numbers[NONE]] = 0
         return rows[[numbers[caption] for caption in captions]]

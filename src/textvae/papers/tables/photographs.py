@@ -9,7 +9,9 @@ from textvae.papers.stored import SEEDED, Stored, getter, images_of
 from textvae.papers.tables.table import number, pair, picture, protocol, table
 from textvae.recipes import RECIPES
 
-CLIP_SCORE = "generation.clip_score.samples"
+CLIP_SCORE, PREFIXED = "generation.clip_score.samples", "generation.clip_score_prefixed.samples"
+CONDITIONED = "protocol.clip_score.conditioned_the_model"
+FID_RECONSTRUCTED, FID_SAMPLED = "reconstruction.frechet.inception", "generation.frechet.inception"
 
 
 def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, title: str, *preface: str) -> str:
@@ -30,12 +32,15 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
     validated = any(getter(stored[name])("training.best_validation_loss") is not None for name in names)
     scored = any(getter(stored[name])(CLIP_SCORE) is not None for name in names)
     timed = any(name.startswith("latent-flow-") for name in names)
+    fid = any(getter(stored[name])(FID_SAMPLED) is not None for name in names)
     inception = any(getter(stored[name])(INCEPTION) is not None for name in names)
     rows = []
     for name in names:
         get = getter(stored[name])
         published = RECIPES[name]().published if name in RECIPES else {}
-        fid = published.get("generation.frechet.inception", published.get("reconstruction.frechet.inception"))
+        distances = [pair(published.get(key), get(key)) for key in (FID_RECONSTRUCTED, FID_SAMPLED)]
+        if not fid:
+            distances = [number(published.get(FID_SAMPLED, published.get(FID_RECONSTRUCTED)))]
         loss = pair(published.get("training.best_validation_loss"), get("training.best_validation_loss"))
         rows.append(
             [
@@ -43,12 +48,19 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
                 *([loss] if validated else []),
                 pair(published.get("reconstruction.mse_sum"), get("reconstruction.mse_sum")),
                 pair(published.get("reconstruction.ssim"), get("reconstruction.ssim")),
-                number(fid),
+                *distances,
                 number(get("reconstruction.frechet.efficientnet-lite0")),
                 number(get("generation.frechet.efficientnet-lite0")),
                 *([number(get(INCEPTION))] if inception else []),
                 number(get("generation.retrieval_precision.samples")),
-                *([pair(published.get(CLIP_SCORE), get(CLIP_SCORE))] if scored else []),
+                *(
+                    [
+                        pair(published.get(CLIP_SCORE), get(CLIP_SCORE)) + ("†" if get(CONDITIONED) else ""),
+                        number(get(PREFIXED)),
+                    ]
+                    if scored
+                    else []
+                ),
                 f"{number(get('generation.word_sensitivity.right_sign'))}, "
                 f"{number(get('generation.word_sensitivity.strength'))}",
                 f"{number(get('generation.colour.accuracy'))} of {number(get('generation.colour.real'))}",
@@ -64,14 +76,18 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
         distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
         retrieved = number(get("generation.retrieval_precision.real"))
         other = [number(get("reference.real_train.frechet.inception-768"))] if inception else []
-        before = ["-"] * (5 if validated else 4)
-        score = [number(get("generation.clip_score.real"))] if scored else []
+        first = ["-"] * (3 if validated else 2)
+        first += ["-", number(get("reference.real_train.frechet.inception")), "-"] if fid else ["-", "-"]
+        score = [number(get(f"generation.{name}.real")) for name in ("clip_score", "clip_score_prefixed")]
         after = ["-"] * (6 if timed else 5)
-        rows.append([f"*real images of {images}*", *before, distance, *other, retrieved, *score, *after])
-    titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM", "FID published"]
+        rows.append(
+            [f"*real images of {images}*", *first, distance, *other, retrieved, *(score if scored else []), *after]
+        )
+    titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM"]
+    titles += ["FID, reconstructions", "FID, samples"] if fid else ["FID published"]
     titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples"]
     titles += [*(["Fréchet (inception-768), samples"] if inception else []), "retrieval precision"]
-    titles += [*(["CLIP score"] if scored else []), "words: right sign, strength"]
+    titles += [*(["CLIP score", "with prefix"] if scored else []), "words: right sign, strength"]
     titles += ["named colour recognised, of real", "own caption by the bound"]
     titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]
     return "\n".join(
@@ -114,6 +130,8 @@ def _columns(stored: Stored, names: Sequence[str]) -> str:
             f"Judge: {', '.join(judges)}. Real images are in the last rows. With shuffled captions, samples score "
             f"{number(min(chance))} to {number(max(chance))}."
         )
+    if any(getter(stored[name])(CONDITIONED) for name in names):
+        lines.append("†: the CLIP that scores the samples also conditioned the model, as in papers a, b and c.")
     choices = getter(stored[names[0]])("likelihood.retrieval_choices")
     lines += [
         "*Words*: fraction of frequent words that change samples in the direction in which real images with the word "

@@ -19,6 +19,19 @@ from textvae.utils.device import Execution
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the attack campaigns unless ``-m`` names them.
+
+    This is not ``-m "not robust"`` in pyproject.toml, because any ``-m`` of the command line would replace it.
+    """
+    if "robust" in config.option.markexpr:
+        return
+    robust = [item for item in items if item.get_closest_marker("robust")]
+    if robust:
+        config.hook.pytest_deselected(items=robust)
+        items[:] = [item for item in items if item not in robust]
+
+
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory) -> Path:
     """A cache folder that holds the tiny data, written once."""

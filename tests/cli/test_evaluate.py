@@ -1,6 +1,9 @@
+import pytest
+
 from textvae.runs.metrics import Metrics
 
 
+@pytest.mark.slow
 def test_metrics_of_fewer_samples_do_not_replace_others(textvae, tiny_run):
     file = tiny_run / "metrics.json"
     Metrics({"model": "label-conv", "data": "fashion-mnist", "num_samples": 64}, {"speed": {"rate": 1.0}}).write(file)

@@ -32,6 +32,7 @@ def levels(images: list) -> np.ndarray:
     return np.stack([np.asarray(image) for image in images]).astype(int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

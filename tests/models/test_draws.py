@@ -63,6 +63,10 @@ def distance_of_pixels(monkeypatch):
     monkeypatch.setattr(spatial_vae, "perceptual_distance", lambda a, b: (a - b).square().flatten(1).mean(1))
 
 
+# The full-size networks of paper c take seconds a step.
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "clip_dual" else name for name in FAMILIES]
+
+
 def given(name: str) -> tuple[Trainable, torch.Tensor, torch.Tensor]:
     """A family in training, its batch normalisation by the running statistics, and a batch."""
     build, shape, conditions = FAMILIES[name]
@@ -74,7 +78,7 @@ def given(name: str) -> tuple[Trainable, torch.Tensor, torch.Tensor]:
     return model, torch.rand(N, *shape), conditions
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_loss_of_a_batch_is_that_of_its_parts(name):
     model, images, conditions = given(name)
     index = torch.arange(100, 100 + N)
@@ -97,7 +101,7 @@ def test_the_loss_of_a_batch_is_that_of_its_parts(name):
     assert not whole["loss"].equal(later["loss"])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_training_step_takes_nothing_from_torch_s_generator(name, cpu):
     build, shape, conditions = FAMILIES[name]
     torch.manual_seed(0)

@@ -25,6 +25,7 @@ def curve(judge: str) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_of_all_rows_that_have_them(tmp_path):
     stored = {
         "latent-flow-fashion": {"curves": curve("frechet_judge")},

@@ -290,6 +290,7 @@ def test_counts(http) -> None:
     assert after["textvae_queue_images"] == 0
 
 
+@pytest.mark.slow
 def test_many_at_once_get_their_own_images_in_few_batches(served, http, models) -> None:
     prompts = ["a dress", "a coat", "a bag", "an ankle boot", "a shirt", "none"]
     wanted = [(prompts[i % 6], 1000 * i, 1 + i % 4) for i in range(60)]

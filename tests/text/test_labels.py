@@ -56,6 +56,7 @@ def test_casing_punctuation_and_surroundings_make_no_difference(data):
     assert text.read(before + spoken + after) == number
 
 
+@pytest.mark.slow
 @texts
 @quick
 @given(phrase=st.text(max_size=60))

@@ -35,6 +35,7 @@ def train(
     sample_every: int = 5,
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),
+    minutes: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 0,
@@ -65,6 +66,8 @@ def train(
         callbacks: called after each step, epoch and checkpoint; see ``Callback``.
         keep_epochs: epochs whose weights are kept, in RUN/epochs/N, which opens like any run; of a recipe with a flow
             prior, epochs of the flow.
+        minutes: in place of a number of epochs: as many in each stage as fit into this time, by the speed measured
+            beforehand. They are recorded in the run, so that an interruption does not change the result.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
@@ -84,7 +87,7 @@ def train(
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
-    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs):
+    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes):
         raise KeyboardInterrupt
     return open_run(folder, chosen)
 

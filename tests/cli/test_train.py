@@ -18,8 +18,8 @@ BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")
 def test_help_starts_with_what_most_people_need(textvae):
     _, out, _ = textvae("train", "latent-flow-flowers", "--help")
     options = [line.split()[0].rstrip(",") for line in out.splitlines() if re.match(r"  --[a-z]", line)]
-    first = ["--out", "--data", "--prior", "--trainer.epochs", "--trainer.batch-size", "--trainer.learning-rate",
-             "--trainer.seed"]  # fmt: skip
+    first = ["--out", "--data", "--prior", "--minutes", "--trainer.epochs", "--trainer.batch-size",
+             "--trainer.learning-rate", "--trainer.seed"]  # fmt: skip
     assert options[: len(first)] == first
     assert {"--device", "--precision"} <= set(options[:12])
     assert len(options) == len(set(options))

@@ -103,6 +103,9 @@ def options_of(recipe: Any) -> type:
             "run that was finished without one; it has the options --flow.*.")],
          "own" if recipe.flow is None else "flow"),
         *presets,
+        ("minutes", Annotated[float | None, tyro.conf.arg(
+            metavar="M", help="Choose the epochs of all stages so that training takes this long on this machine.",
+            help_behavior_hint="(default: the epochs below)")], None),
         *(by_path[path].field for path in FIRST if path in by_path),
         ("device", Device, "auto"),
         ("precision", Annotated[Literal["auto", "fp32", "bf16"], tyro.conf.arg(
@@ -114,7 +117,8 @@ def options_of(recipe: Any) -> type:
         if rest:
             groups.append(_group(part, doc, rest))
     expert: list[tuple[str, Any, Any]] = [
-        ("sample_every", Annotated[int, tyro.conf.arg(help="Epochs between two updates of samples.png.")], 5),
+        ("sample_every", Annotated[int, tyro.conf.arg(
+            help="Epochs between two updates of samples.png; at most 20 updates a stage.")], 5),
         ("keep_epochs", Annotated[str, tyro.conf.arg(
             metavar="N[,N...]", help="Keep the weights after these epochs (of the flow, where there is one) as run "
             "folders RUN/epochs/N, such as 50,100.", help_behavior_hint="(default: none)")], ""),
@@ -159,6 +163,7 @@ def common_options() -> Mapping[str, str]:
         "--data NAME": "Data set (default: the recipe's).",
         "--prior own|flow": "The model's own prior, or a flow prior trained on its latents.",
         "--preset NAME": "Other defaults that a recipe has under a name.",
+        "--minutes M": "Train for this long, in place of a number of epochs.",
         "--trainer.epochs N": docs["epochs"],
         "--trainer.batch-size N": docs["batch_size"],
         "--trainer.learning-rate X": docs["learning_rate"],

@@ -63,11 +63,15 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     from textvae.utils.progress import duration, say
 
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
+    settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
+    if asked.minutes is not None and _epochs_of(settings) != _epochs_of(recipe):
+        raise UserError("--minutes chooses the epochs", "leave out --minutes, or the options for epochs")
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)
-    settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
-    complete = train_recipe(settings, asked.out, execution, asked.run.sample_every, asked.run.limit, keep_epochs=keep)
+    complete = train_recipe(
+        settings, asked.out, execution, asked.run.sample_every, asked.run.limit, (), keep, asked.minutes
+    )
     history = read_history(asked.out)
     last = history[-1] if history else {}
     result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}
@@ -75,6 +79,11 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
         return Output(result, f"{asked.out}: interrupted; the same command resumes", 130)
     losses = "  ".join(f"{term} {value:.2f}" for term, value in last["loss"].items())
     return Output(result, f"{asked.out}: trained in {duration(last['seconds'])}  {losses}")
+
+
+def _epochs_of(recipe: Any) -> tuple[int, ...]:
+    flow = recipe.flow
+    return (recipe.trainer.epochs, *(() if flow is None else (flow.trainer.epochs, flow.stride_epochs)))
 
 
 def _epochs(option: str, words: str) -> list[int]:

@@ -115,8 +115,12 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution) -> None:
+def claim_run_folder(
+    out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float | None = None
+) -> None:
     """Makes an empty folder a run folder, or checks that an existing one was made with the same settings and data.
+
+    ``minutes`` is the time that the recipe's epochs were chosen for, if they were.
 
     A folder that holds nothing but what a killed training left before it wrote config.json counts as empty.
 
@@ -135,7 +139,7 @@ def claim_run_folder(out: Path, recipe: Recipe, images: CaptionedImages, executi
         "threads": execution.threads,
         "torch": torch.__version__,
     }
-    write_config(out, recipe, fingerprint, environment)
+    write_config(out, recipe, fingerprint, environment, minutes)
 
 
 def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:

@@ -14,6 +14,7 @@ from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
+from textvae.experiment.minutes import within_minutes
 from textvae.experiment.resume import Position, claim_run_folder, locked
 from textvae.experiment.stages import Stage, check_flow, kept_stage, start_stage, trainer_of
 from textvae.recipes.conditions import training_conditions, with_captions
@@ -31,6 +32,7 @@ from textvae.utils.progress import ProgressLine, say
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100
 SAMPLES_PER_PROMPT = 8
+MOST_SAMPLES = 20
 
 
 def train_recipe(
@@ -41,6 +43,7 @@ def train_recipe(
     limit: int | None = None,
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),
+    minutes: float | None = None,
 ) -> bool:
     """Trains a recipe into a run folder. The same call again resumes where the last one was interrupted.
 
@@ -48,11 +51,12 @@ def train_recipe(
         recipe: what to train, with the settings to use.
         out: the run folder.
         execution: device, precision and threads.
-        sample_every: epochs between two updates of samples.png.
+        sample_every: epochs between two updates of samples.png, of which a stage gets at most ``MOST_SAMPLES``.
         limit: train on this many images only, from the start of the training set; for tests and first tries.
         callbacks: called after each step, epoch and checkpoint.
         keep_epochs: epochs whose weights are kept as RUN/epochs/N, a run folder that opens like any other; of a
             recipe with a flow, epochs of the flow.
+        minutes: in place of the recipe's epochs, as many as fit into this time, by the speed measured beforehand.
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
@@ -61,9 +65,6 @@ def train_recipe(
         UserError: the folder holds something else, another process trains there, the training diverged, or it does not
             reach an epoch to keep.
     """
-    last = trainer_of(recipe, kept_stage(recipe)).epochs
-    if unreached := [epoch for epoch in keep_epochs if not 1 <= epoch <= last]:
-        raise UserError(f"epoch {unreached[0]} cannot be kept", f"choose from 1 to {last}, the epochs of this training")
     images = data.load(recipe.data, "train")
     if limit is not None:
         images = images.first(limit)
@@ -76,8 +77,17 @@ def train_recipe(
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
     with locked(out):
-        claim_run_folder(out, recipe, images, execution)
+        if minutes is not None:
+            recipe = within_minutes(recipe, images, execution, minutes, out)
+        _check_reached(recipe, keep_epochs)
+        claim_run_folder(out, recipe, images, execution, minutes)
         return _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs)
+
+
+def _check_reached(recipe: Recipe, keep_epochs: Sequence[int]) -> None:
+    last = trainer_of(recipe, kept_stage(recipe)).epochs
+    if unreached := [epoch for epoch in keep_epochs if not 1 <= epoch <= last]:
+        raise UserError(f"epoch {unreached[0]} cannot be kept", f"choose from 1 to {last}, the epochs of this training")
 
 
 def _train_stages(
@@ -165,7 +175,7 @@ def _train_stage(
                     say(f"epoch {step.epoch} is kept: {snapshot_folder(out, step.epoch)}")
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
-                if complete or step.epoch % sample_every == 0:
+                if complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES) == 0:
                     draw_samples(stage, out)
             paused = time.perf_counter()
             for callback in callbacks:

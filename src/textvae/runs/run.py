@@ -48,6 +48,8 @@ CHECKSUM = "sha256"
 VAE = "vae"
 """Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
+MINUTES = "minutes"
+"""Key of config.json: the time that the epochs were chosen for."""
 EPOCHS = "epochs"
 """The folder of a run that holds its snapshots."""
 SNAPSHOT = "snapshot"
@@ -242,8 +244,10 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: Mapping[str, Any]) -> None:
-    """Writes config.json."""
+def write_config(
+    path: Path, recipe: Recipe, data_fingerprint: str, execution: Mapping[str, Any], minutes: float | None = None
+) -> None:
+    """Writes config.json; ``minutes`` is the time that the recipe's epochs were chosen for, if they were."""
     from textvae import __version__
 
     held = contents(recipe.data)
@@ -260,6 +264,7 @@ def write_config(path: Path, recipe: Recipe, data_fingerprint: str, execution: M
             "model": to_dict(recipe.model),
             "trainer": to_dict(recipe.trainer),
             "flow": None if recipe.flow is None else to_dict(recipe.flow),
+            **({} if minutes is None else {MINUTES: minutes}),
             "data": data | ({"contents": held.to_dict()} if held else {}),
             "execution": dict(execution),
         },

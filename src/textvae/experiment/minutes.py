@@ -1,0 +1,127 @@
+"""How many passes over the data fit into a number of minutes, by the speed that is measured before the training."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from textvae.data.captioned_images import CaptionedImages
+from textvae.experiment.stages import FEW_STEP_STAGE, FLOW_STAGE, MODEL_STAGE, stages_of, start_stage, trainer_of
+from textvae.recipes.conditions import training_conditions
+from textvae.recipes.recipe import Recipe
+from textvae.runs.run import CONFIG, MINUTES, open_run, read_config, write_config, write_weights
+from textvae.training.loop import Training
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
+from textvae.utils.progress import duration, say
+
+MEASURED_S = 4.0
+"""How long each stage is measured; the first step, which is slower, is left out."""
+MEASURED = 256
+"""Images that it is measured on; at least one batch of each stage, at most all of them."""
+
+
+def within_minutes(recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float, out: Path) -> Recipe:
+    """The recipe with as many epochs in each stage as fit into ``minutes`` of training.
+
+    The stages share the time as they do with the recipe's own epochs. A run folder that was begun with the same minutes
+    keeps the epochs that were chosen then, so that an interruption does not change the result.
+
+    Args:
+        recipe: what to train; its epochs set how the stages share the time.
+        images: training images, followed by those to hold out for validation.
+        execution: device, precision and threads.
+        minutes: time for all stages together.
+        out: the run folder.
+
+    Raises:
+        UserError: ``minutes`` is not positive, or the run folder was trained in another time.
+    """
+    if not 0 < minutes < 1e7:
+        raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
+    if (out / CONFIG).exists():
+        return _recorded(recipe, minutes, out)
+    seconds, encoding = _measured(recipe, images, execution)
+    left = max(60 * minutes - encoding, 0.0)
+    wanted = {name: trainer_of(recipe, name).epochs * seconds[name] for name in seconds}
+    epochs = {}
+    for name in seconds:
+        share = wanted.pop(name)
+        epochs[name] = max(1, round(left * share / (share + sum(wanted.values())) / seconds[name]))
+        left = max(left - epochs[name] * seconds[name], 0.0)
+        say(f"{name}: {epochs[name]:,} epochs, {seconds[name]:.2g} s each, in {minutes:g} minutes for all")
+    needed = encoding + sum(epochs[name] * seconds[name] for name in seconds)
+    if needed > 1.2 * 60 * minutes:
+        say(f"one epoch of each stage takes {duration(needed)}, which is more than {minutes:g} minutes")
+    return _with_epochs(recipe, epochs)
+
+
+def _recorded(recipe: Recipe, minutes: float, out: Path) -> Recipe:
+    """The recipe with the epochs that were chosen when the run was begun."""
+    before = read_config(out).get(MINUTES)
+    if before != minutes:
+        was = "without --minutes" if before is None else f"with --minutes {before:g}"
+        raise UserError(f"{out} was begun {was}", "resume it as it was begun, or choose another --out")
+    trained = open_run(out, recipe).recipe
+    if stages_of(trained) != stages_of(recipe):
+        raise UserError(
+            f"{out} was begun with other stages: {', '.join(stages_of(trained))}",
+            "leave out --minutes to add a stage, with its --flow.trainer.epochs",
+        )
+    return _with_epochs(recipe, {name: trainer_of(trained, name).epochs for name in stages_of(trained)})
+
+
+def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
+    flow = recipe.flow
+    if flow is not None:
+        trainer = dataclasses.replace(flow.trainer, epochs=epochs[FLOW_STAGE])
+        flow = dataclasses.replace(flow, trainer=trainer, stride_epochs=epochs.get(FEW_STEP_STAGE, 0))
+    trainer = dataclasses.replace(recipe.trainer, epochs=epochs[MODEL_STAGE])
+    return dataclasses.replace(recipe, trainer=trainer, flow=flow)
+
+
+def _measured(recipe: Recipe, images: CaptionedImages, execution: Execution) -> tuple[dict[str, float], float]:
+    """Seconds of an epoch of each stage, and of encoding all images for the flow.
+
+    Measured on a few images, with models that are thrown away and whose epochs do not end.
+    """
+    endless = _with_epochs(recipe, dict.fromkeys(stages_of(recipe), 10**6))
+    endless = dataclasses.replace(endless, trainer=dataclasses.replace(endless.trainer, validation_images=0))
+    trained = len(images) - recipe.trainer.validation_images
+    count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
+    few = images.first(count)
+    conditions = training_conditions(few, endless)
+    seconds: dict[str, float] = {}
+    encoding = 0.0
+    state: Mapping[str, Any] = {}
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        write_config(out, endless, "", {})
+        for name in stages_of(recipe):
+            started = time.perf_counter()
+            stage = start_stage(name, endless, few, conditions, execution, out, state)
+            if name == FLOW_STAGE:
+                encoding = (time.perf_counter() - started) * trained / count
+            training = stage.training
+            steps = -(-training.num_training * trained // (count * training.config.batch_size))
+            seconds[name] = _seconds_a_step(training) * steps
+            state = training.state_dict()
+            write_weights(out, stage.weights(training.averaged.state_dict()))
+    return seconds, encoding
+
+
+def _seconds_a_step(training: Training) -> float:
+    """Mean time of a step after the first one."""
+    started, counted = 0.0, 0
+    for step in training.steps():
+        float(step.loss.total.detach())  # waits for the device
+        now = time.perf_counter()
+        if step.number == 1:
+            started = now
+            continue
+        counted += 1
+        if counted >= 2 and now - started > MEASURED_S:
+            return (now - started) / counted
+    raise AssertionError("the epochs of a measurement do not end")

@@ -419,7 +419,7 @@ def test_config_json_says_how_it_was_carried_out(tiny_run):
         ("model", {"channels": [4, 8]}, "channels"),
         ("model", {"likelihood": "poisson"}, "likelihood"),
         ("model", [], "model"),
-        ("trainer", {"epochs": 0}, "0 epochs"),
+        ("trainer", {"epochs": 0}, "epochs 0 is out of range"),
     ],
 )
 def test_a_config_json_that_makes_no_sense_is_refused(copied_run, part, value, said):

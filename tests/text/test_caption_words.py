@@ -54,7 +54,7 @@ def test_a_prompt_without_a_known_word_is_refused():
     assert "red white" in error.value.cure
     with pytest.raises(UserError):
         CaptionWords(("red", "red"))
-    with pytest.raises(UserError, match="words: not all entries are strings"):
+    with pytest.raises(UserError, match="words: 2 is a int"):
         updated(CaptionWords(), {"words": ["red", 2]})
 
 

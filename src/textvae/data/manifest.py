@@ -11,6 +11,9 @@ from textvae.utils.errors import UserError
 
 MANIFEST = "manifest.json"
 
+MOST_SIDE = 1024
+"""Pixels a side of the largest pictures that are prepared."""
+
 TextName = Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"]
 """What ``textvae data prepare --text`` takes. "words" stores captions only, for models that learn to read."""
 ImageName = Literal["efficientnet", "pair", "clip"]
@@ -97,7 +100,7 @@ class SetContents:
         return cls(
             name,
             _typed(str, values["source"]),
-            _typed(int, values["side"]),
+            _size(values["side"], MOST_SIDE),
             _text(values["text"], values["text"]["shape"]),
             None if image is None else _image(image, image["width"]),
             _typed(bool, values["features"]),
@@ -134,7 +137,9 @@ def contents_of(name: str, manifest: Mapping[str, Any], features: bool = False) 
     arrays: Mapping[str, Any] = next(iter(manifest["splits"].values()), {})
     shape = text.get("shape", arrays.get("text", [0])[1:])
     seen = None if image is None else _image(image, image.get("width") or arrays["image"][1])
-    return SetContents(name, str(manifest["source"]["name"]), manifest["side"], _text(text, shape), seen, features)
+    return SetContents(
+        name, str(manifest["source"]["name"]), _size(manifest["side"], MOST_SIDE), _text(text, shape), seen, features
+    )
 
 
 def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
@@ -142,7 +147,7 @@ def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
     kind: Any = values.get("kind") or TEXT_KINDS.get(name)
     if kind not in get_args(TextKind):
         raise ValueError(f"the text encoder {name!r} gives no known kind of conditions")
-    sizes = tuple(_typed(int, size) for size in shape)
+    sizes = tuple(_size(size) for size in shape)
     if len(sizes) != {"words": 0, "pooled": 1, "tokens": 2}[kind]:
         raise ValueError(f"conditions of shape {list(sizes)} are not {kind}")
     length: Any = values.get("length", "unit")  # of all sets that were prepared before there was a choice
@@ -153,7 +158,14 @@ def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
 
 
 def _image(values: Mapping[str, Any], width: Any) -> ImageContents:
-    return ImageContents(_typed(str, values["name"]), _typed(str, values["identity"]), _typed(int, width))
+    return ImageContents(_typed(str, values["name"]), _typed(str, values["identity"]), _size(width))
+
+
+def _size(value: Any, most: int = 1 << 16) -> int:
+    size: int = _typed(int, value)
+    if not 1 <= size <= most:
+        raise ValueError(f"the size {size} is out of range")
+    return size
 
 
 def _typed(kind: type[Any], value: Any) -> Any:

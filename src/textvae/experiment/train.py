@@ -74,6 +74,7 @@ def train_recipe(
         if "val" in splits:
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     recipe = with_captions(recipe, images)
+    recipe.outline(with_flow=True)
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
     with locked(out):

@@ -12,6 +12,7 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.models.losses import LossTerms
 from textvae.priors import LearnedGaussian
+from textvae.utils.config import Factor, Pixels, Size
 from textvae.utils.random import Draws
 
 
@@ -22,21 +23,21 @@ class CaptionPrior(TextVAE):
     class Config:
         """Sizes of a CaptionPrior."""
 
-        num_tokens: int = 32
+        num_tokens: Size = 32
         """Rows of the embedding table."""
-        image_size: int = 28
+        image_size: Pixels = 28
         """Side of the grey image in pixels, a multiple of 4."""
         reader: Reader = "gru"
         """Caption encoder. rnn, gru, lstm: the last state; dial: sums of angles (``AngleSumEncoder``)."""
-        embedding_dim: int = 32
+        embedding_dim: Size = 32
         """Dimensions of a word."""
-        hidden: int = 128
+        hidden: Size = 128
         """Width of the caption encoder."""
-        dial_noise: float = 0.2
+        dial_noise: Factor = 0.2
         """Standard deviation of the noise on the angle in training, in radians (reader dial)."""
-        channels: tuple[int, int] = (32, 64)
+        channels: tuple[Size, Size] = (32, 64)
         """Channels after each stride-2 convolution."""
-        latent_dim: int = 32
+        latent_dim: Size = 32
         """Dimensions of z."""
         likelihood: LikelihoodName = "bernoulli"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""

@@ -13,6 +13,7 @@ from textvae.models.caption_encoders import RecurrentEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.layers import PixelLikelihood
 from textvae.priors import SamplingOptions, StandardNormal
+from textvae.utils.config import Depth, Size
 from textvae.utils.random import Draws
 
 
@@ -27,25 +28,25 @@ class CaptionRNN(TextVAE):
     class Config:
         """Sizes of a CaptionRNN (paper d, section 3.2), and the options of its section 5."""
 
-        num_tokens: int = 32
+        num_tokens: Size = 32
         """Rows of the embedding table."""
-        embedding_dim: int = 5
+        embedding_dim: Size = 5
         """Dimensions of a word."""
         learned_embeddings: bool = False
         """Whether the word embeddings are trained; the paper fixes them."""
         cell: Literal["rnn", "gru", "lstm"] = "gru"
         """Kind of the recurrent network."""
-        hidden: int = 64
+        hidden: Size = 64
         """Width of the recurrent network."""
-        layers: int = 1
+        layers: Depth = 1
         """Number of its layers."""
         bidirectional: bool = False
         """Whether the network also reads the caption backwards."""
         attention: bool = False
         """Whether each Gaussian attends to the words with a query of its own, instead of using the last state."""
-        gaussians: int = 10
+        gaussians: Size = 10
         """Number of Gaussians."""
-        gaussian_dim: int = 10
+        gaussian_dim: Size = 10
         """Dimensions of each Gaussian."""
         correlated: bool = False
         """Whether each Gaussian has a full covariance (an option of the authors' program) or a diagonal one (paper)."""

@@ -13,6 +13,7 @@ from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood,
 from textvae.models.layers import dense
 from textvae.priors import SamplingOptions, StandardNormal
 from textvae.text.digit_grammar import DIGIT_WORDS
+from textvae.utils.config import Size
 
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081
 """Of MNIST's training images: the program standardises pixels by them."""
@@ -31,13 +32,13 @@ class CaptionRNNCode(TextVAE):
     class Config:
         """Sizes of a CaptionRNNCode; the defaults are the program's."""
 
-        num_tokens: int = 15
+        num_tokens: Size = 15
         """Words, and padding, start and end; the first ten words are the digits."""
-        hidden: int = 30
+        hidden: Size = 30
         """Width of the GRU."""
-        latent_dim: int = 100
+        latent_dim: Size = 100
         """Dimensions of the latent: ten Gaussians of ten."""
-        decoder_hidden: int = 500
+        decoder_hidden: Size = 500
         """Width of the decoder's hidden layer."""
 
         def build(self) -> "CaptionRNNCode":

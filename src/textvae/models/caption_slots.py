@@ -13,6 +13,7 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.losses import LossTerms
 from textvae.priors import LearnedGaussian
+from textvae.utils.config import Depth, Pixels, Size
 from textvae.utils.random import Draws
 
 BACKGROUND = -8.0
@@ -32,25 +33,25 @@ class CaptionSlots(TextVAE):
     class Config:
         """Sizes of a CaptionSlots."""
 
-        num_tokens: int = 32
+        num_tokens: Size = 32
         """Rows of the embedding table."""
-        image_size: int = 60
+        image_size: Pixels = 60
         """Side of the grey image in pixels, a multiple of 4."""
-        patch_size: int = 32
+        patch_size: Pixels = 32
         """Side of the patch of an object in pixels."""
-        slots: int = 2
+        slots: Depth = 2
         """Number of objects in a scene."""
-        looks: int = 2
+        looks: Depth = 2
         """Number of words that each slot attends to: a digit and a position."""
-        embedding_dim: int = 32
+        embedding_dim: Size = 32
         """Dimensions of a word."""
-        hidden: int = 128
+        hidden: Size = 128
         """Width of the caption encoder."""
-        channels: tuple[int, int] = (16, 32)
+        channels: tuple[Size, Size] = (16, 32)
         """Channels after each stride-2 convolution over the whole image."""
-        width: int = 384
+        width: Size = 384
         """Width of the dense layers."""
-        shape_dim: int = 24
+        shape_dim: Size = 24
         """Dimensions of a shape; a position has two."""
 
         def build(self) -> "CaptionSlots":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from textvae.models.base import Trainable
 from textvae.models.layers import Dropout
 from textvae.models.losses import LossTerms
+from textvae.utils.config import Count, Share, Size
 from textvae.utils.random import Draws
 
 
@@ -21,17 +22,17 @@ class Classifier(Trainable):
     class Config:
         """Sizes of a Classifier, and the regularisation of its training."""
 
-        num_classes: int = 10
+        num_classes: Size = 10
         """Number of classes."""
-        channels: tuple[int, int, int] = (32, 64, 128)
+        channels: tuple[Size, Size, Size] = (32, 64, 128)
         """Channels of the three stages (28 -> 14 -> 7 pixels)."""
-        features: int = 128
+        features: Size = 128
         """Width of the last hidden layer: the features of the Fréchet distance "judge"."""
-        shift: int = 2
+        shift: Count = 2
         """Training images are shifted by up to this many pixels along each axis."""
-        dropout: float = 0.3
+        dropout: Share = 0.3
         """Dropout rate of the features in training."""
-        label_smoothing: float = 0.05
+        label_smoothing: Share = 0.05
         """Share of the target probability that is spread over all classes."""
 
         def build(self) -> "Classifier":

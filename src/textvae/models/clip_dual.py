@@ -15,6 +15,7 @@ from textvae.models.layers import Dropout, GaussianHead, PixelLikelihood, RowBat
 from textvae.models.losses import LossTerms, weighted_objective
 from textvae.models.ssim import structural_similarity
 from textvae.priors import StandardNormal
+from textvae.utils.config import Factor, Share, Size
 from textvae.utils.random import Draws
 
 _SLOPE = 0.3
@@ -50,17 +51,17 @@ class ClipDual(TextVAE):
 
         image_size: Literal[64, 128] = 64
         """Side of the colour image in pixels."""
-        condition_dim: int = 512
+        condition_dim: Size = 512
         """Length of the embedding (CLIP ViT-B/32: 512)."""
-        latent_dim: int = 128
+        latent_dim: Size = 128
         """Dimensions of z."""
-        dropout: float = 0.0
+        dropout: Share = 0.0
         """Dropout rate of z in training (figure 2 shows models with and without)."""
-        kl_weight: float = 0.5
+        kl_weight: Factor = 0.5
         """Weight of the KL in nats."""
-        ssim_weight: float = 0.1
+        ssim_weight: Factor = 0.1
         """Weight of 1 - SSIM."""
-        condition_noise: float = 0.0
+        condition_noise: Factor = 0.0
         """Length of the Gaussian noise that is added to a condition in training, relative to the condition's, which is
         then restored. Image embeddings differ from text embeddings; noise may make that matter less."""
 

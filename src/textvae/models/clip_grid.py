@@ -12,6 +12,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, GridAttention, LikelihoodName, PixelLikelihood, TiledConv2d
 from textvae.priors import StandardNormal
+from textvae.utils.config import Count, Pixels, Size
 from textvae.utils.errors import UserError
 
 CHANNELS = (32, 64, 128, 256, 512)
@@ -31,15 +32,15 @@ class ClipGrid(TextVAE):
     class Config:
         """Sizes of a ClipGrid; the defaults are tables 1 and 2."""
 
-        image_size: int = 224
+        image_size: Pixels = 224
         """Side of the colour image in pixels, a multiple of 32, since five convolutions halve it."""
-        condition_dim: int = 512
+        condition_dim: Size = 512
         """Length of the embedding (CLIP ViT-B/32: 512)."""
-        latent_dim: int = 128
+        latent_dim: Size = 128
         """Dimensions of z; table 4 compares 128, 256, 512 and 1024."""
         enters: Literal["input", "middle"] = "input"
         """Where the condition enters the encoder: tiled at the input, or added after the second convolution."""
-        extra_convolutions: int = 0
+        extra_convolutions: Count = 0
         """Number of convolutions of stride 1 after each of the five."""
         attention: bool = False
         """Whether the encoder has self-attention before its last convolution (14x14 positions at 224 pixels)."""

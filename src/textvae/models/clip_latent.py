@@ -12,6 +12,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.priors import StandardNormal
+from textvae.utils.config import Size
 
 _CONVOLUTIONS = {64: (3, 3), 128: (4, 4), 256: (4, 5)}
 """Number of convolutions of the encoder and of the decoder for each image size."""
@@ -38,13 +39,13 @@ class ClipLatent(TextVAE):
 
         image_size: Literal[64, 128, 256] = 64
         """Side of the colour image in pixels, which determines the number of layers."""
-        condition_dim: int = 512
+        condition_dim: Size = 512
         """Length of the embedding (CLIP ViT-B/32: 512)."""
         conditioning: Literal["add", "concat"] = "concat"
         """add: the condition is added to z through a linear layer; concat: it is concatenated."""
-        width: int = 32
+        width: Size = 32
         """Channels after the first convolution; each further one doubles them. The decoder mirrors the encoder."""
-        latent_dim: int = 128
+        latent_dim: Size = 128
         """Dimensions of z (section 5 states 128 for the 28-pixel model)."""
         likelihood: LikelihoodName = "gaussian"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""

@@ -1,8 +1,8 @@
 """A small dual encoder that embeds captions and images in one space, in the place of CLIP."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import safetensors
 import safetensors.torch
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from textvae.models.base import Trainable
 from textvae.models.layers import Dropout, SequentialWithDropout
 from textvae.models.losses import LossTerms
-from textvae.utils.config import updated
+from textvae.utils.config import Range, Share, Size, updated
 from textvae.utils.errors import UserError
-from textvae.utils.files import sha256_of
+from textvae.utils.files import read_json, sha256_of
 from textvae.utils.random import Draws
+from textvae.utils.weights import check_finite, check_fits, read_header
 
 
 class DualEncoder(Trainable):
@@ -34,15 +35,15 @@ class DualEncoder(Trainable):
     class Config:
         """Sizes of a ``DualEncoder``."""
 
-        text_features: int = 384
+        text_features: Size = 384
         """Dimensions of MiniLM's sentence vector."""
-        image_features: int = 1280
+        image_features: Size = 1280
         """Dimensions of EfficientNet-Lite0's pooled features."""
-        width: int = 128
+        width: Size = 128
         """Dimensions of the shared space."""
-        hidden: int = 0
+        hidden: Annotated[int, Range(0, 1 << 16)] = 0
         """Width of a hidden layer before each projection; 0 projects linearly, as CLIP does."""
-        dropout: float = 0.3
+        dropout: Share = 0.3
         """Share of the features dropped in training."""
 
         def build(self) -> "DualEncoder":
@@ -69,7 +70,7 @@ class DualEncoder(Trainable):
         config_file, weights_file = folder / "config.json", folder / "model.safetensors"
         cure = "textvae train pair-coco-mini makes one"
         try:
-            config = json.loads(config_file.read_text(encoding="utf-8"))
+            config = read_json(config_file, 1 << 24)
             settings = config["model"]
             if config.get("model_class", cls.__name__) != cls.__name__ or not isinstance(settings, dict):
                 raise UserError(f"{folder} holds a {config.get('model_class', 'model')}, no dual encoder", cure)
@@ -79,9 +80,14 @@ class DualEncoder(Trainable):
             raise UserError(f"{config_file} cannot be read: {error}", cure) from None
         if unknown := settings.keys() - vars(cls.Config()).keys():
             raise UserError(f"{folder} holds no dual encoder: its model has the setting {min(unknown)!r}", cure)
-        model = updated(cls.Config(), settings, f"{config_file}: model").build()
+        chosen = updated(cls.Config(), settings, f"{config_file}: model")
         try:
+            with torch.device("meta"):
+                outline = chosen.build()
+            check_fits(read_header(weights_file), outline)
+            model = chosen.build()
             model.load_state_dict(safetensors.torch.load_file(weights_file))
+            check_finite(model)
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(

@@ -10,6 +10,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.priors import StandardNormal
+from textvae.utils.config import Size
 
 
 class LabelConv(TextVAE):
@@ -19,13 +20,13 @@ class LabelConv(TextVAE):
     class Config:
         """Sizes of a LabelConv. The paper gives the number of layers only."""
 
-        num_classes: int = 10
+        num_classes: Size = 10
         """Length of the one-hot label that is embedded."""
-        channels: tuple[int, int, int] = (16, 32, 64)
+        channels: tuple[Size, Size, Size] = (16, 32, 64)
         """Channels after each stride-2 convolution (28 -> 14 -> 7 -> 4 pixels); the decoder mirrors them."""
-        embedding_dim: int = 32
+        embedding_dim: Size = 32
         """Dimensions of the embedded class at the decoder."""
-        latent_dim: int = 128
+        latent_dim: Size = 128
         """Dimensions of z (paper b, section 5: "a latent space of dimension 128")."""
         likelihood: LikelihoodName = "gaussian"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""

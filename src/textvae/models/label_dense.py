@@ -10,6 +10,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood, dense
 from textvae.priors import StandardNormal
+from textvae.utils.config import Pixels, Size
 
 
 class LabelDense(TextVAE):
@@ -19,15 +20,15 @@ class LabelDense(TextVAE):
     class Config:
         """Sizes of a LabelDense. The paper gives the number of layers only."""
 
-        image_size: int = 28
+        image_size: Pixels = 28
         """Side of the grey image, in pixels."""
-        num_classes: int = 10
+        num_classes: Size = 10
         """Length of the one-hot label that is embedded."""
-        hidden: tuple[int, int] = (512, 256)
+        hidden: tuple[Size, Size] = (512, 256)
         """Widths of the encoder's first and second layer; the decoder mirrors them."""
-        embedding_dim: int = 32
+        embedding_dim: Size = 32
         """Dimensions of the embedded class."""
-        latent_dim: int = 128
+        latent_dim: Size = 128
         """Dimensions of z (paper b, section 5: "a latent space of dimension 128")."""
         likelihood: LikelihoodName = "gaussian"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""

@@ -10,6 +10,7 @@ from textvae.models.base import TextVAE
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood, dense
 from textvae.priors import StandardNormal
+from textvae.utils.config import Pixels, Size
 
 
 class OneHotDense(TextVAE):
@@ -19,13 +20,13 @@ class OneHotDense(TextVAE):
     class Config:
         """Sizes of a OneHotDense."""
 
-        image_size: int = 28
+        image_size: Pixels = 28
         """Side of the grey image, in pixels."""
-        num_classes: int = 10
+        num_classes: Size = 10
         """Length of the one-hot label."""
-        hidden: int = 400
+        hidden: Size = 400
         """Width of the hidden layer, in the encoder and in the decoder."""
-        latent_dim: int = 20
+        latent_dim: Size = 20
         """Dimensions of z."""
         likelihood: LikelihoodName = "bernoulli"
         """bernoulli: binary cross-entropy; gaussian: squared error with one learned noise scale."""

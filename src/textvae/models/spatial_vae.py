@@ -1,7 +1,7 @@
 """SpatialVAE: a convolutional VAE with a grid of latents, the first stage of a model with a flow prior."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.losses import LossTerms, negative_elbo
 from textvae.models.perceptual import perceptual_distance
 from textvae.priors import StandardNormal
+from textvae.utils.config import Count, Factor, Pixels, Range, Size
 from textvae.utils.random import Draws
 
 
@@ -29,27 +30,27 @@ class SpatialVAE(TextVAE):
     class Config:
         """Sizes and loss weights of a SpatialVAE."""
 
-        image_shape: tuple[int, int, int] = (1, 28, 28)
+        image_shape: tuple[Annotated[int, Range(1, 3)], Pixels, Pixels] = (1, 28, 28)
         """Channels, height, width. Height and width are multiples of two to the power of the number of ``channels``."""
-        channels: tuple[int, ...] = (32, 64)
+        channels: tuple[Size, ...] = (32, 64)
         """Channels after each stride-2 convolution; the decoder mirrors them."""
-        latent_channels: int = 4
+        latent_channels: Size = 4
         """Latents at each position of the smallest grid."""
-        blocks: int = 1
+        blocks: Count = 1
         """Residual blocks at the smallest grid, in the encoder and in the decoder."""
-        finest: int = 8
+        finest: Size = 8
         """Channels of the decoder at the resolution of the image."""
-        finest_blocks: int = 0
+        finest_blocks: Count = 0
         """Residual blocks of the decoder at that resolution."""
-        num_tokens: int = 0
+        num_tokens: Annotated[int, Range(0, 1 << 16)] = 0
         """Size of the vocabulary of a caption encoder (``AngleSumEncoder``) that is trained here for the flow to use; 0
         for none."""
-        beta: float = 1.0
+        beta: Factor = 1.0
         """Weight of the KL. With 1, the loss is the negative ELBO; less keeps more detail."""
-        contrast: float = 4.0
+        contrast: Factor = 4.0
         """Factor on the decoder's output before the sigmoid. High values suit drawings, half of whose pixels are black
         or white; photographs need less, such as 0.5."""
-        perceptual: float = 0.0
+        perceptual: Factor = 0.0
         """Weight in nats of the ``perceptual_distance`` of reconstructions, for photographs; 0 leaves it out. It is
         computed on a random half of the images, because it costs more than the rest of the step."""
 

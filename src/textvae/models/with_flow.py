@@ -14,6 +14,7 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.losses import LossTerms
 from textvae.priors import FlowPrior
 from textvae.priors.flow.objectives import matching_errors, shortcut_errors
+from textvae.utils.config import Size
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
@@ -47,7 +48,7 @@ class FlowConfig:
     """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids, encoded
     by a transformer that is trained with the flow, with attention to each word; taught: token ids, encoded by the
     frozen encoder that the first stage trained by an auxiliary loss (``AuxiliaryEncoder``)."""
-    size: int = 10
+    size: Size = 10
     """Length of a condition (or of the vector of a word); for words, the size of the vocabulary."""
 
     def build(self, vae: TextVAE) -> FlowPrior:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.data.frozen_encoders import image_encoder, text_encoder
-from textvae.data.manifest import MANIFEST, ImageName, TextName, read_manifest
+from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
 from textvae.preparation.builder import Preparation, refuse_difference
 from textvae.preparation.layouts import Photographs, find_photographs
 from textvae.preparation.record import Record, digest
@@ -55,8 +55,8 @@ def prepare(
         UserError: the source cannot be read, an encoder is not available, the folder holds a set that was made with
             other settings, another process is preparing it, or the folder cannot be written.
     """
-    if not 8 <= side <= 1024:
-        raise UserError(f"{side} pixels a side is out of range", "choose --size from 8 to 1024")
+    if not 8 <= side <= MOST_SIDE:
+        raise UserError(f"{side} pixels a side is out of range", f"choose --size from 8 to {MOST_SIDE}")
     subset = subset or Subset()
     chosen = find_photographs(source)
     name = f"{chosen.about.name}{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"

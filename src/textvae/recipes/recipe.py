@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
 
-from textvae.models.base import Trainable
-from textvae.models.with_flow import FlowConfig
+from textvae.models.base import TextVAE, Trainable
+from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.text.base import TextEncoder
 from textvae.training.config import TrainerConfig
+from textvae.utils.config import Range
+from textvae.utils.errors import UserError
 
 
 @runtime_checkable
@@ -31,7 +33,7 @@ class FlowStage:
             epochs=10, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.999
         )
     )
-    stride_epochs: int = 0
+    stride_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that train few-step sampling (the shortcut loss); 0 leaves that out."""
 
 
@@ -70,5 +72,29 @@ class Recipe:
     @property
     def model_class(self) -> str:
         """The name of the class that the model's settings build."""
-        with torch.device("meta"):
-            return type(self.model.build()).__name__
+        return type(self.outline()).__name__
+
+    def outline(self, with_flow: bool = False) -> Trainable:
+        """The model on torch's meta device: names, shapes and types of its weights, in next to no memory.
+
+        Args:
+            with_flow: whether the model has the recipe's flow prior, if there is one.
+
+        Raises:
+            UserError: the settings build no model.
+        """
+        try:
+            with torch.device("meta"):
+                return self.build(with_flow)
+        except (ValueError, RuntimeError, ArithmeticError, AssertionError, IndexError) as error:
+            if self.origin:
+                raise  # a fault of the user's own program is shown where it is
+            line = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(f"{self.name} cannot be built with these settings: {line}", "choose others") from None
+
+    def build(self, with_flow: bool = False) -> Trainable:
+        """The model with initial weights; ``with_flow`` as for ``outline``."""
+        model: Trainable = self.model.build()
+        if not with_flow or self.flow is None or not isinstance(model, TextVAE):
+            return model
+        return WithFlow(model, self.flow.model.build(model))

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import torch
-
 from textvae import data as data_sets
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText, encoder_of
@@ -23,7 +21,7 @@ from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.text.sentence import SentenceText
-from textvae.utils.config import updated
+from textvae.utils.config import check_ranges, updated
 from textvae.utils.errors import UserError
 
 RecipeLike = str | Recipe | Callable[[], Recipe]
@@ -85,6 +83,9 @@ def resolve(
         if recipe.flow is None:
             raise UserError(f"{where}flow: {recipe.name} has no flow prior here", "add --prior flow")
         recipe = replace(recipe, flow=updated(recipe.flow, flow, f"{where}flow"))
+    for part in ("model", "trainer", "flow"):
+        if getattr(recipe, part) is not None:
+            check_ranges(getattr(recipe, part), f"{where}{part}")
     return recipe
 
 
@@ -208,8 +209,7 @@ def _dual_encoder_on(recipe: Recipe, contents: SetContents) -> Recipe:
 
 def _fitting_flow(recipe: Recipe, contents: SetContents | None) -> FlowStage:
     """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions."""
-    with torch.device("meta"):
-        model = recipe.model.build()
+    model = recipe.outline()
     if not isinstance(model, TextVAE):
         raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
     if contents is not None:  # one vector a caption, as every model takes that has no flow of its own

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from textvae.utils.errors import UserError
+from textvae.utils.weights import StoredTensor
 
 SCALE = "|scale"
 """Suffix of the name under which a matrix's scales are stored; it cannot occur in a module's name."""
@@ -55,6 +56,19 @@ def dequantized(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if (scale := stored.get(name + SCALE)) is not None:
             weight = weight.float() * scale.float().view(-1, *[1] * (weight.dim() - 1))
         weights[name] = weight.float() if weight.is_floating_point() else weight
+    return weights
+
+
+def dequantized_header(stored: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """What ``dequantized`` makes of the tensors of such a header."""
+    weights = {}
+    for name, tensor in stored.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
+            continue
+        scale = stored.get(name + SCALE)
+        if scale is not None and (tensor.kind, scale) == ("I8", StoredTensor("F16", tensor.shape[:1])):
+            tensor = StoredTensor("F32", tensor.shape)
+        weights[name] = tensor
     return weights
 
 

@@ -29,22 +29,24 @@ from torch import Tensor
 from textvae.data import contents
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
-from textvae.models.base import TextVAE, Trainable
-from textvae.models.with_flow import WithFlow
+from textvae.models.base import Trainable
 from textvae.recipes import RECIPES
 from textvae.recipes.from_file import is_spec
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import RecipeLike, resolve
-from textvae.runs.quantize import dequantized
+from textvae.runs.quantize import dequantized, dequantized_header
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
-from textvae.utils.files import write_json, write_text, written_whole
+from textvae.utils.files import read_json, write_json, write_text, written_whole
+from textvae.utils.weights import check_finite, check_fits, read_header
 
 MODEL, CONFIG = "model.safetensors", "config.json"
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of model.safetensors."""
+MOST_CONFIG_BYTES = 1 << 24
+"""A larger config.json is not read. The largest part of one is a vocabulary."""
 VAE = "vae"
 """Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
@@ -90,24 +92,23 @@ class Run:
                 f"train it: textvae train {self.recipe.name} --out {self.path}",
             )
         try:
+            header = dequantized_header(read_header(file))
+            # Until the flow's training has begun, a run holds its first stage alone.
+            with_flow = any(name.startswith(f"{VAE}.") for name in header)
+            # What config.json asks for takes memory only if the file has the weights for it.
+            check_fits(header, self.recipe.outline(with_flow))
             weights = safetensors.torch.load_file(file)
             if stored_checksum(self.path) not in (None, checksum(weights)):
                 raise RuntimeError("its checksum does not match its weights")
-            model = self._built(with_flow=any(name.startswith(f"{VAE}.") for name in weights))
+            model = self.recipe.build(with_flow)
             model.load_state_dict(dequantized(weights))
+            check_finite(model)
         except (safetensors.SafetensorError, RuntimeError, OSError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(
                 f"{file} does not hold this model: {first_line}", "train it again, or get the file again"
             ) from None
         return model.eval().requires_grad_(False)
-
-    def _built(self, with_flow: bool) -> Trainable:
-        """With initial weights; until the flow's training has begun, a run holds its first stage alone."""
-        model: Trainable = self.recipe.model.build()
-        if not with_flow or self.recipe.flow is None or not isinstance(model, TextVAE):
-            return model
-        return WithFlow(model, self.recipe.flow.model.build(model))
 
 
 def shipped_models() -> dict[str, Path]:
@@ -225,7 +226,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     file = path / CONFIG
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file, MOST_CONFIG_BYTES)
         if not isinstance(config, dict) or not isinstance(config["recipe"], str):
             raise ValueError("it names no recipe")
         for part in ("text", "model", "trainer", "data", "execution"):

@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Int64
 
 from textvae.text.base import NONE, RowEncoder
+from textvae.utils.config import Range, Size
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
@@ -29,11 +31,11 @@ class CaptionWords(RowEncoder):
 
     words: tuple[str, ...] = ()
     """Lower case, distinct, most frequent first; word i has token id i + 1. Empty until training starts."""
-    length: int = 24
+    length: Annotated[int, Range(1, 1024)] = 24
     """Maximum number of words per caption; longer captions are truncated."""
-    least: int = 3
+    least: Annotated[int, Range(0, 10**9)] = 3
     """Minimum number of occurrences over distinct training captions; ``REPEATED`` images are enough as well."""
-    most: int = 2000
+    most: Size = 2000
     """Maximum vocabulary size."""
 
     def __post_init__(self) -> None:

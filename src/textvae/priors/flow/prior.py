@@ -3,16 +3,18 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from textvae.priors.flow.mlp import MLPVelocity
-from textvae.priors.flow.solvers import MAX_STEPS, Solver, check_sampling, solve
+from textvae.priors.flow.solvers import MAX_GUIDANCE, MAX_STEPS, Solver, check_sampling, solve
 from textvae.priors.flow.unet import UNetVelocity
 from textvae.priors.flow.velocity import Velocity
 from textvae.priors.options import SamplingOptions
+from textvae.utils.config import Count, Pixels, Range, Share, Size
 from textvae.utils.random import Draws
 
 INPAINTING_STEPS, INPAINTING_ROUNDS = 16, 8
@@ -40,24 +42,24 @@ class FlowPrior(nn.Module):
     class Config:
         """Sizes of a FlowPrior, and its default sampling options."""
 
-        width: int = 192
+        width: Size = 192
         """Features of the layers for latent vectors, or channels of the smaller grid for latent grids."""
-        depth: int = 3
+        depth: Count = 3
         """Layers for latent vectors, or residual blocks of the smaller grid for latent grids."""
-        sides: int = 2
+        sides: Count = 2
         """Residual blocks of the larger grid before the smaller grid, and as many after it (latent grids only)."""
-        patch: int = 1
+        patch: Pixels = 1
         """Side of the square of latents that makes one position of the larger grid (latent grids only)."""
-        heads: int = 4
+        heads: Size = 4
         """Heads of the attention to words (latent grids only)."""
-        dropout: float = 0.1
+        dropout: Share = 0.1
         """Share of the training conditions that are replaced by the empty condition; 0 leaves no guidance."""
-        word_dropout: float = 0.0
+        word_dropout: Annotated[float, Range(0, 1)] = 0.0
         """Share of the training captions of which random words are removed, so that prompts may be shorter than
         captions (conditions of token ids only)."""
-        guidance: float = 1.5
+        guidance: Annotated[float, Range(0, MAX_GUIDANCE)] = 1.5
         """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
-        steps: int = 8
+        steps: Annotated[int, Range(1, MAX_STEPS)] = 8
         """Steps of the solver, or of few-step sampling."""
         solver: Solver = "heun"
         """heun, midpoint, or multistep (two-step Adams-Bashforth, with one evaluation of the network a step instead of

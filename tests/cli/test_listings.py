@@ -2,15 +2,18 @@
 
 import json
 
+from textvae.papers.citations import PAPERS
 from textvae.recipes import RECIPES
 
 
-def test_recipes_are_listed_a_line_each(textvae):
+def test_recipes_are_listed_on_one_screen_under_their_papers(textvae):
     code, out, err = textvae("recipes")
     assert (code, err) == (0, "")
-    names = [line.split()[0] for line in out.splitlines() if line]
-    assert names[: len(RECIPES)] == list(RECIPES)
+    assert sorted(word for word in out.split() if word in RECIPES) == sorted(RECIPES)
     assert max(map(len, out.splitlines())) <= 80
+    assert len(out.splitlines()) <= 40
+    said = " ".join(out.split())
+    assert all(f"paper {letter}: " in said and paper.title in said for letter, paper in PAPERS.items())
     found = json.loads(textvae("recipes", "--json")[1])
     assert list(found) == list(RECIPES)
     assert found["label-conv"]["published"]["reconstruction.mse_sum"] == 11.1087

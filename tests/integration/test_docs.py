@@ -14,6 +14,7 @@ from textvae.data import describe
 from textvae.experiment import sweep
 from textvae.experiment import train as experiment
 from textvae.papers import reproduce
+from textvae.papers.citations import PAPERS
 from textvae.preparation import prepare
 from textvae.recipes import RECIPES
 from textvae.runs import card
@@ -43,7 +44,9 @@ def commands() -> list[str]:
         fenced = re.findall(r"^```(?:bash|sh)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         lines = [line.strip() for block in fenced for line in block.splitlines()]
         inline = re.findall(r"`(textvae [^`]+)`", text)
-        found |= dict.fromkeys(line.split(" #")[0] for line in [*lines, *inline] if line.startswith("textvae "))
+        found |= dict.fromkeys(
+            re.split(r" #| >+ ", line)[0] for line in [*lines, *inline] if line.startswith("textvae ")
+        )
     for make in RECIPES.values():
         found |= dict.fromkeys(re.findall(r"``(textvae [^`]+)``", make.__doc__ or ""))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -59,6 +62,24 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert path.exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_a_paper_is_named_where_its_letter_first_stands_for_it(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    for letter, paper in PAPERS.items():
+        first = re.search(rf"\b[Pp]aper {letter}\b", text)
+        if first:
+            beginning = text[: first.end() + 400]
+            assert paper.title in beginning or "README.md#the-papers" in beginning, letter
+
+
+def test_the_readme_cites_the_papers_as_the_program_does() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for paper in PAPERS.values():
+        assert paper.title in readme
+        assert paper.link in readme
+        assert all(author in readme for author in paper.authors if len(paper.authors) > 1)
+
+
 class Understood(Exception):
     """The command line understood its arguments and called the library."""
 
@@ -69,7 +90,7 @@ def understood(*arguments: object, **settings: object) -> None:
 
 def test_there_are_commands_to_check() -> None:
     verbs = {shlex.split(command)[1] for command in commands()}
-    assert verbs == set(cli.VERBS), "every verb stands in a page, and no other"
+    assert verbs - {"help"} == set(cli.VERBS), "every verb stands in a page, and no other"
 
 
 @pytest.mark.parametrize("command", commands())

@@ -9,7 +9,21 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from textvae.cli import chat, data, doctor, edit, evaluate, export, generate, made, recipes, reproduce, serve, train
+from textvae.cli import (
+    chat,
+    completion,
+    data,
+    doctor,
+    edit,
+    evaluate,
+    export,
+    generate,
+    made,
+    recipes,
+    reproduce,
+    serve,
+    train,
+)
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
 
@@ -33,6 +47,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "reproduce": reproduce.reproduce,
     "ship": recipes.ship,
     "doctor": doctor.doctor,
+    "completion": completion.completion,
 }
 
 GROUPS = {"data": "List, fetch, prepare or describe data sets."}

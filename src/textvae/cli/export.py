@@ -41,7 +41,7 @@ def page(
     models: Annotated[
         tuple[str, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="MODEL", help="Run folders or names of bundled models; of none, all bundled models."),
+        tyro.conf.arg(metavar="[MODEL ...]", help_behavior_hint="(default: all bundled models that generate images)"),
     ] = (),
     /,
     out: Path = Path("page"),
@@ -52,6 +52,7 @@ def page(
     Any file server can host it. ONNX Runtime for browsers is fetched once, from its npm package.
 
     Args:
+        models: Run folders, or names of bundled models.
         out: Folder to write.
         webgpu: Let visitors choose WebGPU, which not every browser runs reliably.
 

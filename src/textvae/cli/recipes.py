@@ -2,6 +2,8 @@
 
 import inspect
 import shutil
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,9 @@ import tyro
 from textvae.cli.shared import Device, Output, in_range
 from textvae.utils.errors import UserError
 
+OWN, SCORING = "textvae's own", "models that score images or read captions"
+"""Groups of recipes beside those of the papers."""
+
 
 def recipes(
     name: Annotated[
@@ -17,7 +22,7 @@ def recipes(
     ] = None,
     /,
 ) -> Output:
-    """List the recipes, or show one with its numbers.
+    """List the recipes, or tell all about one.
 
     Args:
         name: Recipe to show.
@@ -38,18 +43,38 @@ def recipes(
         facts["description"] = inspect.getdoc(getattr(make, "func", make)) if make else None
         return Output({name: facts}, _shown(name, facts))
     found = {key: _facts(make(), ships) for key, make in RECIPES.items()}
-    width, room = max(map(len, found)) + 2, shutil.get_terminal_size().columns
-    lines = [f"{key:<{width}}{facts['summary']}"[:room] for key, facts in found.items()]
-    return Output(found, "\n".join([*lines, "", "textvae recipes RECIPE shows one with its numbers."]))
+    return Output(found, _listed(found))
+
+
+def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """All names under what they come from: a screen of them."""
+    from textvae.papers.citations import PAPERS
+
+    groups: dict[str, list[str]] = {group: [] for group in (*(f"paper {letter}" for letter in PAPERS), OWN, SCORING)}
+    for name, facts in found.items():
+        paper = next((group for group in groups if group in facts["source"]), OWN)
+        groups[paper if facts["generates"] else SCORING].append(name)
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for group, names in groups.items():
+        letter = group.removeprefix("paper ")
+        title = f"{group}: {PAPERS[letter].short}" if letter in PAPERS else group
+        lines += textwrap.wrap(title, width, subsequent_indent=" " * 9)
+        lines += textwrap.wrap("  ".join(names), width - 2, initial_indent="  ", subsequent_indent="  ",
+                               break_on_hyphens=False)  # fmt: skip
+    return "\n".join([*lines, "", "textvae recipes RECIPE tells all about one."])
 
 
 def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
+    from textvae.models.classifier import Classifier
+    from textvae.models.dual_encoder import DualEncoder
     from textvae.papers.stored import measured
 
     return {
         "summary": recipe.summary,
         "source": recipe.source,
         "data": recipe.data,
+        "generates": not isinstance(recipe.model, Classifier.Config | DualEncoder.Config),
         "presets": list(recipe.presets),
         "published": dict(recipe.published),
         "measured": measured(recipe.name),
@@ -59,7 +84,7 @@ def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
 
 def _shown(name: str, facts: dict[str, Any]) -> str:
     lines = [f"{name}: {facts['summary']}", "", *([facts["description"], ""] if facts.get("description") else [])]
-    lines += [f"{'source':<12}{facts['source']}", f"{'data':<12}{facts['data']}"]
+    lines += [f"{'source':<12}{facts['source']}", *_cited(facts["source"]), f"{'data':<12}{facts['data']}"]
     if facts["presets"]:
         lines.append(f"{'presets':<12}{', '.join(facts['presets'])}")
     if facts["ships_as"]:
@@ -72,6 +97,14 @@ def _shown(name: str, facts: dict[str, Any]) -> str:
         values = (f"{part[key]:.3f}" if key in part else "-" for part in (published, measured))
         lines.append(f"{key:<46}" + "".join(f"{value:>10}" for value in values))
     return "\n".join(lines)
+
+
+def _cited(source: str) -> list[str]:
+    """The citation of the paper that a source names by its letter."""
+    from textvae.papers.citations import PAPERS
+
+    found = [paper for letter, paper in PAPERS.items() if f"paper {letter}" in source]
+    return [f"{'':<12}{line}" for paper in found for line in textwrap.wrap(paper.citation, 68)]
 
 
 def ship(

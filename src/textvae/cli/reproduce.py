@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from textvae.cli.shared import Output, in_range
+from textvae.papers.citations import PAPERS
 
 
 def reproduce(
@@ -22,6 +23,8 @@ def reproduce(
     """Train and measure the tables of a paper, and write RESULTS.md.
 
     Runs that are trained or measured already are not repeated.
+
+    PAPERS
 
     Args:
         paper: a: MNIST and Fashion-MNIST from one-hot labels. b: Fashion-MNIST, dense against convolutional. Both also:
@@ -47,3 +50,7 @@ def reproduce(
     else:
         result = reproduce_paper(paper, runs, places, num_samples, only)
     return Output(result, result["table"])
+
+
+_PAPERS = "\n\n".join(f"    Paper {letter}: {paper.citation}." for letter, paper in PAPERS.items())
+reproduce.__doc__ = (reproduce.__doc__ or "").replace("    PAPERS", _PAPERS)

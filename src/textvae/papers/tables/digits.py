@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from textvae.papers.findings import published
 from textvae.papers.stored import Stored, getter
-from textvae.papers.tables.table import KINDS, number, picture, protocol, table
+from textvae.papers.tables.table import KINDS, cited, number, picture, protocol, table
 
 HELD_OUT = ("unseen", "longer", "within", "beyond", "held out")
 """Kinds of captions that were held out of training, in the words of the table."""
@@ -48,8 +48,8 @@ def paper_d(stored: Stored) -> str:
     lines = [
         "## Paper d: digits from captions",
         "",
-        'Nicolas Angelard-Gontier, Joshua Romoff and Prasanna Parthasarathi, "Variational Encoder Decoder for Image',
-        'Generation Conditioned on Captions" (2017). The first columns are judge accuracies of samples: for captions',
+        *cited("d"),
+        "The first columns are judge accuracies of samples: for captions",
         "of training, for all test captions, and for each kind of captions held out of training. Figure 3 of the",
         "paper cannot be compared with them, as its labels are misplaced (see below). The families label and",
         "sentence have the same captions in training and test. Logic holds out other sets of numbers (unseen) and",

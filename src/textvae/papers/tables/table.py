@@ -1,12 +1,20 @@
 """Tables in Markdown: numbers, rows, and the protocol below a table."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from textvae.papers.citations import PAPERS
 from textvae.papers.stored import Stored
 
 KINDS = {"8-bit images": "8-bit", "binary images drawn from the grey values": "binary"}
 """Short names of what a likelihood is of; bits per dimension are only comparable within a kind."""
+
+
+def cited(paper: str) -> list[str]:
+    """The citation of a paper in lines."""
+    lines = textwrap.wrap(PAPERS[paper].citation, 118, break_long_words=False, break_on_hyphens=False)
+    return [*lines[:-1], f"{lines[-1]}."]
 
 
 def number(value: Any) -> str:

@@ -47,7 +47,7 @@ def test_data_list_shows_where_the_sets_are(textvae, tiny_cache):
     code, out, _ = textvae("data", "list")
     assert code == 0
     found = json.loads(textvae("data", "list", "--json")[1])
-    assert set(found) == {"fetch", "photographs", "prepared"}
+    assert set(found) == {"fetch", "photographs", "joined", "prepared"}
     assert found["fetch"]["fashion-mnist"] == str(tiny_cache / "data" / "fashion-mnist")
     assert found["fetch"]["mnist"] is None
     assert str(tiny_cache) in out

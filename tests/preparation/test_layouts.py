@@ -16,6 +16,7 @@ from textvae.preparation.layouts.webdataset import Shards, read_shard
 from textvae.preparation.record import Record, clean
 from textvae.preparation.subset import Subset, splits_of
 from textvae.utils.errors import UserError
+from textvae.utils.paths import data_folders
 from textvae.utils.pictures import Unreadable
 
 
@@ -29,7 +30,7 @@ def expected(numbers: range) -> list[tuple[list[str], bytes]]:
 
 def test_coco_2017_and_2014(tmp_path) -> None:
     source = find_photographs(str(photos.coco_folder(tmp_path / "Photos of me", 5, 3)))
-    assert isinstance(source.layout, CocoCaptions)
+    assert isinstance(source.parts[0].layout, CocoCaptions)
     assert source.about.name == "photos-of-me"
     splits = splits_of(source, Subset())
     assert told(splits["train"]) == expected(range(5))
@@ -64,7 +65,7 @@ def test_coco_with_gaps(tmp_path) -> None:
 
 def test_image_folders(tmp_path) -> None:
     source = find_photographs(str(photos.image_folder(tmp_path, {"train": 4, "validation": 1, "test": 2})))
-    assert isinstance(source.layout, ImageFolder)
+    assert isinstance(source.parts[0].layout, ImageFolder)
     splits = splits_of(source, Subset())
     assert told(splits["train"]) == expected(range(4))
     assert told(splits["val"]) == expected(range(4, 5))
@@ -106,7 +107,7 @@ def test_shards(tmp_path) -> None:
     photos.shard(tmp_path / "my-train-0001.tar", dict(list(samples.items())[3:5]))
     photos.shard(tmp_path / "my-val-0000.tar", dict(list(samples.items())[5:]))
     source = find_photographs(str(tmp_path))
-    assert isinstance(source.layout, Shards)
+    assert isinstance(source.parts[0].layout, Shards)
     splits = splits_of(source, Subset())
     assert [record.key for record in splits["train"]] == [
         *(f"my-train-0000/00{n}" for n in range(3)),
@@ -123,7 +124,7 @@ def test_compressed_shards_are_refused_with_what_to_do(tmp_path, ending) -> None
     (tmp_path / f"my-train-0001{ending}").write_bytes(gzip.compress(plain.read_bytes()))
     for _ in ("beside a plain one", "alone"):
         with pytest.raises(UserError, match="is compressed") as error:
-            find_photographs(str(tmp_path)).splits()
+            find_photographs(str(tmp_path)).parts[0].layout.splits()
         assert "gunzip" in error.value.cure
         plain.unlink(missing_ok=True)
 
@@ -185,24 +186,19 @@ def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
     [
         ("coco-mini", {"train": (2145, 3009), "test": (400, 1997)}),
         ("flickr8k", {"train": (7086, 35421), "test": (1000, 4999)}),
+        ("scenes", {"train": (9231, 38430), "test": (1400, 6996)}),
         ("flowers102", {"train": (6989, 6989), "test": (1200, 1200)}),
         ("products", {"train": (26000, 26000), "test": (3000, 3000)}),
     ],
 )
 def test_the_real_sources(name, counts) -> None:
-    if not any(folder.is_dir() for folder in _places(name)):
-        pytest.skip(f"{name} is not here: TEXTVAE_DATA does not hold it")
+    for source in PHOTOGRAPHS[name].parts or (name,):
+        if not any(folder.is_dir() for folder in data_folders(source)):
+            pytest.skip(f"{source} is not here: TEXTVAE_DATA does not hold it")
     splits = splits_of(find_photographs(name), Subset())
     found = {split: (len(records), sum(len(r.captions) for r in records)) for split, records in splits.items()}
     assert found == counts
     assert not any(record.problem for records in splits.values() for record in records)
-
-
-def _places(name: str) -> list[Path]:
-    from textvae.utils.paths import data_folders
-
-    assert name in PHOTOGRAPHS
-    return data_folders(name)
 
 
 def _tar(path: Path, *members: tuple[str, int | bytes, bytes]) -> Path:

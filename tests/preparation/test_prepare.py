@@ -18,6 +18,7 @@ from textvae.preparation import builder as preparation
 from textvae.preparation import prepare
 from textvae.preparation.subset import Subset
 from textvae.recipes.conditions import conditions_of
+from textvae.recipes.resolve import resolve
 from textvae.text.labels import FASHION
 from textvae.utils.errors import UserError
 from textvae.utils.paths import prepared_root
@@ -120,6 +121,65 @@ def test_two_processes_prepare_what_one_does(tmp_path, monkeypatch) -> None:
     # By the path of its folder, a set is data too.
     again = data.load(str(tmp_path / "two"), "train")
     assert torch.equal(again.images, data.load("mine-16-words", "train").images)
+
+
+def test_several_sources_are_one_set_and_each_keeps_its_splits(tmp_path) -> None:
+    first = photos.coco_folder(tmp_path / "one" / "mine", 6, 3)
+    second = photos.image_folder(tmp_path / "two" / "mine", {"train": 4, "val": 2, "test": 1})
+    third = photos.image_folder(tmp_path / "three" / "alone", {"train": 20}) / "train"
+    made = prepare.prepare([str(first), str(second), str(third)], 16, "words", workers=1)
+    assert made["name"] == "mine+mine-2+train-16-words"
+    counts = {split: facts["images"][0] for split, facts in made["splits"].items()}
+    # A tenth of the source that has no test images.
+    assert counts == {"train": 6 + 4 + 18, "test": 3 + 1 + 2, "val": 2}
+    whole = data.load(made["name"], "train")
+    alone = [data.load(prepared(folder)["name"], "train") for folder in (first, third)]
+    assert torch.equal(whole.images[:6], alone[0].images)
+    assert torch.equal(whole.images[10:], alone[1].images)
+    for number in range(6):
+        start, stop = whole.caption_range[number].tolist()
+        assert sorted(whole.captions[start:stop]) == sorted(photos.captions(number))
+    folder = Path(made["folder"])
+    source = json.loads((folder / "manifest.json").read_text())["source"]
+    assert [part["name"] for part in source["parts"]] == ["mine", "mine-2", "train"]
+    keys = json.loads((folder / "train-captions.json").read_text())["keys"]
+    assert len(set(keys)) == len(keys)
+    assert {key.split("/")[0] for key in keys} == {"mine", "mine-2", "train"}
+
+
+def test_joined_pictures_are_made_square_as_each_source_says(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
+    photos.coco_folder(tmp_path / "flickr8k", 2, 1)
+    wide = photos.encoded(Image.new("RGB", (60, 20), (200, 0, 0)))
+    for split in ("train", "test"):
+        photos.shard(tmp_path / "products" / f"{split}-0.tar", {"x": (wide, "x")})
+    made = prepare.prepare(["products", "flickr8k"], 16, "words", workers=1)
+    images = data.load(made["name"], "train").images
+    assert images[:, :, 0, 8].float().mean(1).tolist()[0] == 255  # padded with white
+    assert images[1, :, 0, 8].max() < 60  # cut out
+    about = data.photographs(made["name"])
+    assert about is not None
+    assert not about.mirror  # as products, which bear text
+    assert set(about.prompts) & set(data.catalog.PHOTOGRAPHS["products"].prompts)
+    # The order of the sources is that of the images, so another order is another set.
+    with pytest.raises(UserError, match="has not been prepared") as error:
+        data.load("flickr8k+products-16-words", "train")
+    assert "textvae data prepare flickr8k products --size 16 --text words" in error.value.cure
+
+
+def test_a_joined_set_of_the_catalog_is_that_of_its_parts(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
+    photos.coco_folder(tmp_path / "coco-mini", 4, 2)
+    photos.coco_folder(tmp_path / "flickr8k", 3, 1)
+    made = prepare.prepare(["flickr8k", "coco-mini"], 64, "words", workers=1)
+    assert made["name"] == "scenes-64-words"
+    assert prepare.prepare("scenes", 64, "words", workers=1) == made
+    recipe = resolve("latent-flow-flowers", data="scenes-64-words")
+    assert recipe.text.length == 18
+    assert len(recipe.prompts) == 7
+    assert resolve("pair-judge-scenes").data == "scenes-64-sentence-features"
+    with pytest.raises(UserError, match="given twice"):
+        prepare.prepare(["scenes", "coco-mini"], 64, "words")
 
 
 SLOWLY = """

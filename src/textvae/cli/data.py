@@ -25,18 +25,23 @@ def list_sets() -> Output:
 
     fetched = {name: source.find() for name, source in SOURCES.items()}
     photographs = {
-        name: next((folder for folder in data_folders(name) if folder.is_dir()), None) for name in PHOTOGRAPHS
+        name: next((folder for folder in data_folders(name) if folder.is_dir()), None)
+        for name, entry in PHOTOGRAPHS.items()
+        if not entry.parts
     }
+    joined = {name: " + ".join(entry.parts) for name, entry in PHOTOGRAPHS.items() if entry.parts}
     prepared = {name: prepared_root() / name for name in prepared_names()}
-    sections: dict[str, Mapping[str, Path | None]] = {
+    sections: dict[str, Mapping[str, Path | str | None]] = {
         "fetch": fetched,
         "photographs": photographs,
+        "joined": joined,
         "prepared": prepared,
     }
-    missing = {"fetch": "not here yet: textvae data fetch {}", "photographs": "not here", "prepared": ""}
+    missing = {"fetch": "not here yet: textvae data fetch {}", "photographs": "not here"}
     titles = {
         "fetch": "Fetched by name:",
         "photographs": "Photographs, made ready by textvae data prepare:",
+        "joined": "Several of these as one set, likewise:",
         "prepared": "Prepared:",
     }
     lines = []
@@ -86,7 +91,9 @@ def describe(
 
 
 def prepare(
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    source: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE [SOURCE ...]", help_behavior_hint="")
+    ],
     /,
     size: int = 64,
     text: Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"] = "sentence",
@@ -111,10 +118,10 @@ def prepare(
 ) -> Output:
     """Prepare captioned photographs for training; the same command resumes.
 
-    Makes square images, and embeddings of captions and images where asked for.
+    Makes square images, and embeddings of captions and images where asked for. Several sources become one set.
 
     Args:
-        source: coco-mini, coco, flowers102, products, or a folder of captioned images.
+        source: A set that textvae data list shows, or a folder of captioned images.
         size: Side of the images in pixels.
         text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that learn to read.
         image_encoder: Encoder whose embeddings of the images are stored.
@@ -131,6 +138,7 @@ def prepare(
     Examples:
         textvae data prepare coco-mini --size 64 --text sentence
         textvae data prepare photos/holiday --text words
+        textvae data prepare coco-mini flickr8k --text words
     """
     in_range("--fraction", fraction, 0, 1)
     in_range("--workers", workers, 0, 1024)

@@ -47,7 +47,7 @@ def doctor() -> Output:
     data = {}
     for name, source in SOURCES.items():
         data[name] = str(source.find() or f"not here yet: textvae data fetch {name}")
-    for name in PHOTOGRAPHS:
+    for name in (name for name, entry in PHOTOGRAPHS.items() if not entry.parts):
         found = next((folder for folder in data_folders(name) if folder.is_dir()), None)
         data[name] = str(found or f"not here: put it into {data_folders(name)[0]}")
     data |= {name: str(prepared_root() / name) for name in prepared_names()}

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.catalog import PHOTOGRAPHS, Described, PhotographSet
+from textvae.data.catalog import Described, PhotographSet, photograph_set
 from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.data.download import to_stderr
 from textvae.data.manifest import SetContents
@@ -86,4 +86,4 @@ def contents(name: str) -> SetContents | None:
 def photographs(name: str) -> PhotographSet | None:
     """The named photograph set that a data set was prepared from; None if it was not, or is not there."""
     found = contents(name)
-    return PHOTOGRAPHS.get(found.source) if found else None
+    return photograph_set(found.source) if found else None

@@ -1,7 +1,8 @@
 """The named photograph sets: every fact about each of them, once. A new set is one entry in ``PHOTOGRAPHS``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Literal, Protocol
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
@@ -38,8 +39,8 @@ class PhotographSet:
     title: str
     home: str
     terms: str
-    layout: LayoutName
-    """How the files are arranged; ``textvae.preparation.layouts`` has the readers."""
+    layout: LayoutName | None
+    """How the files are arranged; ``textvae.preparation.layouts`` has the readers. None for a joined set."""
     fit: Literal["crop", "pad"] = "crop"
     """How a picture becomes square: its central square is cut out, or it is padded with white."""
     caption_length: int = 24
@@ -50,6 +51,8 @@ class PhotographSet:
     """Colour words whose presence in samples is measured; empty if captions rarely name colours."""
     prompts: tuple[str, ...] = ()
     """Example prompts, sampled during training and for figures; without any, captions of the training set serve."""
+    parts: tuple[str, ...] = ()
+    """The sets that a joined set consists of; empty for a set with files of its own."""
 
     @property
     def pair(self) -> str:
@@ -73,7 +76,35 @@ _SCENES = (
     "a beach with the sea and a surfer",
 )
 
-PHOTOGRAPHS: dict[str, PhotographSet] = {
+
+def joined(sets: Sequence[PhotographSet], name: str = "") -> PhotographSet:
+    """What holds for several sets together: the facts of all, the most cautious choices, a few prompts of each.
+
+    Args:
+        sets: two or more, in the order in which they are joined.
+        name: of the whole; default: their names, joined by ``JOIN``.
+    """
+    prompts = chain.from_iterable(zip_longest(*(part.prompts for part in sets)))
+    homes, terms = ({getattr(part, fact): None for part in sets} for fact in ("home", "terms"))
+    return PhotographSet(
+        name or JOIN.join(part.name for part in sets),
+        " + ".join(part.title for part in sets),
+        ", ".join(home for home in homes if home),
+        " + ".join(terms),
+        None,
+        caption_length=max(part.caption_length for part in sets),
+        mirror=all(part.mirror for part in sets),
+        colours=sets[0].colours if len({part.colours for part in sets}) == 1 else (),
+        prompts=tuple(dict.fromkeys(prompt for prompt in prompts if prompt))[:JOINED_PROMPTS],
+        parts=tuple(part.name for part in sets),
+    )
+
+
+JOIN = "+"
+"""Between the names of the parts, in the name of a joined set that has no entry of its own."""
+JOINED_PROMPTS = 7
+
+_SINGLE: dict[str, PhotographSet] = {
     entry.name: entry
     for entry in (
         PhotographSet(
@@ -156,6 +187,22 @@ PHOTOGRAPHS: dict[str, PhotographSet] = {
         ),
     )
 }
+
+PHOTOGRAPHS: dict[str, PhotographSet] = {
+    **_SINGLE,
+    "scenes": joined((_SINGLE["coco-mini"], _SINGLE["flickr8k"]), "scenes"),
+}
+"""The sets that have a name, whose dual encoders are recipes."""
+
+
+def photograph_set(name: str) -> PhotographSet | None:
+    """The facts about a set: its entry, or those of its parts where the name joins entries by ``JOIN``; else None."""
+    if name in PHOTOGRAPHS:
+        return PHOTOGRAPHS[name]
+    parts = [PHOTOGRAPHS.get(part) for part in name.split(JOIN)]
+    known = [part for part in parts if part is not None]
+    return joined(known) if 1 < len(known) == len(parts) else None
+
 
 JUDGES: Mapping[str, str] = {
     "fashion-mnist": "judge-fashion",

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.data.catalog import PHOTOGRAPHS
+from textvae.data.catalog import PHOTOGRAPHS, photograph_set
 from textvae.data.download import to_stderr
 from textvae.data.manifest import (
     MANIFEST,
@@ -196,9 +196,11 @@ def not_prepared(name: str) -> UserError | None:
             f"textvae data prepare {name} --size 64 --text sentence makes the data set {name}-64-sentence",
         )
     wanted = conventional_contents(name)
-    if wanted is None or wanted.source not in PHOTOGRAPHS:
+    about = photograph_set(wanted.source) if wanted else None
+    if wanted is None or about is None:
         return None
-    how = f"textvae data prepare {wanted.source} --size {wanted.side} --text {wanted.text.name}"
+    sources = about.name if about.name in PHOTOGRAPHS else " ".join(about.parts)
+    how = f"textvae data prepare {sources} --size {wanted.side} --text {wanted.text.name}"
     if wanted.features:
         how += " --image-encoder efficientnet"
     named = _CONVENTIONAL.fullmatch(name.removesuffix(FEATURES))

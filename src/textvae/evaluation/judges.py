@@ -114,7 +114,7 @@ def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
         UserError: the folder of that name holds another kind of model.
     """
     photographs = data.photographs(run.recipe.data)
-    if photographs is None:
+    if photographs is None or photographs.name not in PHOTOGRAPHS:
         return Unavailable(f"there is no dual encoder for {run.recipe.data}, only for {', '.join(PHOTOGRAPHS)}")
     source, name = photographs.name, photographs.retrieval_judge
     places = [folder / name for folder in (run.path.parent, Path("runs"))]

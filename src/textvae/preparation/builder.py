@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
 from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
 from textvae.data.prepared import REPORT, PreparedSet
-from textvae.preparation.decode import DecodeTask, Place, decode_chunk
+from textvae.preparation.decode import DecodeTask, Fit, Place, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
 from textvae.preparation.layouts import Photographs
 from textvae.preparation.record import Record, clean
@@ -90,14 +91,12 @@ class Preparation:
             if record.image is None or not kept:
                 report.append(_line(split, record.key, "skipped", record.problem or "no caption"))
                 continue
-            usable.append((record.key, record.image))
+            usable.append((record.key, record.image, record.fit))
             captions.append(kept)
             report += [_line(split, record.key, "handled", note) for note in notes]
         parts = self._parts(split, "pixels", len(usable), IMAGES_A_CHUNK)
         tasks = [
-            DecodeTask(
-                str(part), tuple(place for _, place in usable[start:stop]), self.side, self.photographs.about.fit
-            )
+            DecodeTask(str(part), tuple((place, fit) for _, place, fit in usable[start:stop]), self.side)
             for part, start, stop in parts
         ]
         self._run(decode_chunk, tasks, f"{split}: decoding", "images", IMAGES_A_CHUNK)
@@ -162,9 +161,9 @@ class Preparation:
         if self.image_encoder is None or (self.unfinished / f"{split}-image.npy").is_file():
             return
         pictures = self.unfinished / f"{split}-images.npy"
-        places: dict[str, Place] = {}
+        originals: dict[str, tuple[Place, Fit]] = {}
         if self.image_encoder.side is not None:
-            places = {record.key: record.image for record in self.splits[split] if record.image is not None}
+            originals = {record.key: (record.image, record.fit) for record in self.splits[split] if record.image}
         keys = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["keys"]
         features = self._features_elsewhere(split)
         parts = self._parts(split, "image", len(keys), IMAGES_A_CHUNK)
@@ -174,8 +173,7 @@ class Preparation:
                 self.image_encoder,
                 features or pictures,
                 (start, stop),
-                tuple(places[key] for key in keys[start:stop]) if places else (),
-                self.photographs.about.fit,
+                tuple(originals[key] for key in keys[start:stop]) if originals else (),
                 features is not None,
             )
             for part, start, stop in parts
@@ -213,9 +211,9 @@ class Preparation:
             "textvae": _version(),
             "command": command,
             "made_of": self.plan,
-            "source": {key: getattr(self.photographs.about, key) for key in ("name", "title", "home", "terms")},
+            "source": self._source(),
             "side": self.side,
-            "fit": self.photographs.about.fit,
+            "fit": self.photographs.fit,
             "text": self._text_declared(),
             "image": None,
             "splits": {split: self._facts(split) for split in self.splits},
@@ -234,6 +232,13 @@ class Preparation:
         write_json(self.unfinished / MANIFEST, manifest)
         self.unfinished.rename(self.folder)
         return manifest
+
+    def _source(self) -> dict[str, Any]:
+        def facts(about: PhotographSet) -> dict[str, Any]:
+            return {key: getattr(about, key) for key in ("name", "title", "home", "terms")}
+
+        parts = [facts(part.about) for part in self.photographs.parts]
+        return facts(self.photographs.about) | ({"parts": parts} if len(parts) > 1 else {})
 
     def _text_declared(self) -> Mapping[str, Any]:
         encoder = self.text_encoder

@@ -110,9 +110,8 @@ class DecodeTask:
     """Images to decode, and the file for their pixels."""
 
     out: str
-    places: tuple[Place, ...]
+    images: tuple[tuple[Place, Fit], ...]
     side: int
-    fit: Fit
 
 
 def decode_chunk(task: DecodeTask) -> None:
@@ -121,9 +120,9 @@ def decode_chunk(task: DecodeTask) -> None:
     A note that begins with "!" says why an image was skipped. The file is written whole or not at all.
     """
     pixels, kept, notes = [], [], []
-    for number, place in enumerate(task.places):
+    for number, (place, fit) in enumerate(task.images):
         try:
-            decoded = decode(place.read(), task.side, task.fit)
+            decoded = decode(place.read(), task.side, fit)
         except Unreadable as error:
             notes.append((number, f"!{error}"))
         else:

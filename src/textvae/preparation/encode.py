@@ -48,9 +48,8 @@ class ImageTask:
     """An array of prepared pictures; or, if ``projects``, of their features."""
     stretch: tuple[int, int]
     """First and one-past-last row of the chunk."""
-    places: tuple[Place, ...]
+    originals: tuple[tuple[Place, Fit], ...]
     """The original files, if the encoder takes those instead of prepared pictures."""
-    fit: Fit
     projects: bool
     """Whether ``rows`` are features that the encoder only needs to project."""
 
@@ -58,9 +57,9 @@ class ImageTask:
 def embed_images(task: ImageTask) -> None:
     """Writes one chunk of a set's image embeddings, as "rows"."""
     start, stop = task.stretch
-    if task.places:
+    if task.originals:
         side = task.encoder.side or 0
-        pixels = np.stack([decode(place.read(), side, task.fit).pixels for place in task.places])
+        pixels = np.stack([decode(place.read(), side, fit).pixels for place, fit in task.originals])
     else:
         pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
     rows = torch.from_numpy(pixels)

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from textvae.utils.progress import say
 
 
 def prepare(
-    source: str,
+    source: str | Sequence[str],
     side: int = 64,
     text: TextName = "sentence",
     images: ImageName | None = None,
@@ -36,13 +38,15 @@ def prepare(
     """Prepares photographs as a data set that ``data.load`` opens by its name. The same call again resumes.
 
     Args:
-        source: a photograph set of the catalog by name, or a folder by path.
+        source: a photograph set of the catalog by name, or a folder by path; several of them are joined in one set, in
+            which each keeps its splits.
         side: pixels a side of the square pictures.
         text: the encoder whose embeddings of the captions are stored; "words" stores none.
         images: the encoder whose embeddings of the images are stored; None stores none.
         subset: which part of the set; default: all of it.
         out: the folder to write; default: SOURCE-SIZE-TEXT (with the subset, and the length if one is chosen), where
-            textvae keeps prepared sets.
+            textvae keeps prepared sets. Several sources are called A+B there, or by the name that the catalog has for
+            them.
         clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder; see ``clip_place``.
         pair: the run folder of the dual encoder of "pair".
         workers: processes; 0 takes as many as this process may use cores.
@@ -58,7 +62,8 @@ def prepare(
     if not 8 <= side <= MOST_SIDE:
         raise UserError(f"{side} pixels a side is out of range", f"choose --size from 8 to {MOST_SIDE}")
     subset = subset or Subset()
-    chosen = find_photographs(source)
+    sources = [source] if isinstance(source, str) else list(source)
+    chosen = find_photographs(*sources)
     name = f"{chosen.about.name}{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"
     folder = out or prepared_root() / name
     caption_encoder = text_encoder(text, clip, pair, length)
@@ -77,9 +82,9 @@ def prepare(
                 refuse_difference(folder, made.get("made_of"), plan)
                 say(f"{folder} is already prepared")
             else:
-                command = _command(source, side, text, images, subset, out)
+                command = _command(sources, side, text, images, subset, out)
                 command += f" --embedding-length {length}" if length else ""
-                command += f" --clip {clip}" if clip else ""
+                command += f" --clip {shlex.quote(clip)}" if clip else ""
                 made = Preparation(
                     chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores()
                 ).build(command)
@@ -114,18 +119,20 @@ def _plan(
         "subset": to_dict(subset),
         "records": {split: digest(records) for split, records in splits.items()},
         "side": side,
-        "fit": photographs.about.fit,
+        "fit": photographs.fit,
         "text": caption_encoder.identity if caption_encoder else text,
         "image": picture_encoder.identity if picture_encoder else None,
     }
 
 
-def _command(source: str, side: int, text: TextName, images: ImageName | None, subset: Subset, out: Path | None) -> str:
-    words = ["textvae data prepare", source, f"--size {side}", f"--text {text}"]
+def _command(
+    sources: Sequence[str], side: int, text: TextName, images: ImageName | None, subset: Subset, out: Path | None
+) -> str:
+    words = ["textvae data prepare", *map(shlex.quote, sources), f"--size {side}", f"--text {text}"]
     words += [f"--image-encoder {images}"] if images else []
     words += [f"--fraction {subset.fraction:g}", f"--seed {subset.seed}"] if subset.fraction < 1 else []
     words += [f"--theme {','.join(subset.theme)}"] if subset.theme else []
-    words += [f"--out {out}"] if out else []
+    words += [f"--out {shlex.quote(str(out))}"] if out else []
     return " ".join(words)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from textvae.preparation.decode import Place
+from textvae.preparation.decode import Fit, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Record:
     captions: tuple[str, ...]
     problem: str = ""
     """Why this image cannot be used, as far as that is known without opening it."""
+    fit: Fit = "crop"
 
 
 @runtime_checkable

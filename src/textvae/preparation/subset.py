@@ -3,9 +3,9 @@
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from textvae.preparation.layouts import Photographs, slug
+from textvae.preparation.layouts import Part, Photographs, slug
 from textvae.preparation.record import Record
 from textvae.utils.errors import UserError
 
@@ -55,12 +55,30 @@ class Subset:
 
 
 def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record]]:
-    """The chosen records of each split. A set without a test split gets one: a tenth of train, at most 5,000 images.
+    """The chosen records of each split. A source without a test split gets one: a tenth of train, at most 5,000 images.
+
+    Several sources keep their splits, and their order within a split; their names are put before the keys.
 
     Raises:
-        UserError: the set cannot be read, or nothing is left to train or test on.
+        UserError: a source cannot be read, or nothing is left to train or test on.
     """
-    splits = {split: subset.of(records) for split, records in photographs.splits().items()}
+    splits: dict[str, list[Record]] = {}
+    for part in photographs.parts:
+        prefix = f"{part.about.name}/" if len(photographs.parts) > 1 else ""
+        for split, records in _divided(part, subset).items():
+            own = (replace(record, key=f"{prefix}{record.key}", fit=part.about.fit) for record in records)
+            splits.setdefault(split, []).extend(own)
+    for split, records in splits.items():
+        if not records:
+            raise UserError(
+                f"nothing of {photographs.about.name} is left for {split}",
+                "Choose a larger fraction, another theme, or more images",
+            )
+    return splits
+
+
+def _divided(part: Part, subset: Subset) -> dict[str, list[Record]]:
+    splits = {split: subset.of(records) for split, records in part.layout.splits().items()}
     if "test" not in splits:
         records = splits["train"]
         count = min(round(TEST_FRACTION * len(records)), MOST_TEST_IMAGES)
@@ -68,12 +86,6 @@ def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record
         chosen = set(random.Random(0).sample(range(len(records)), count))
         splits["test"] = [record for number, record in enumerate(records) if number in chosen]
         splits["train"] = [record for number, record in enumerate(records) if number not in chosen]
-    for split, records in splits.items():
-        if not records:
-            raise UserError(
-                f"nothing of {photographs.about.name} is left for {split}",
-                "Choose a larger fraction, another theme, or more images",
-            )
     return splits
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from textvae import data as data_sets
-from textvae.data.catalog import PHOTOGRAPHS
+from textvae.data.catalog import photograph_set
 from textvae.data.frozen_encoders import DualEncoderText, encoder_of
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import FEATURES
@@ -148,7 +148,7 @@ def _on(recipe: Recipe, contents: SetContents) -> Recipe:
             f"{recipe.name} draws {side} pixels, {contents.name} has {contents.side}",
             f"textvae data prepare SOURCE --size {side} makes a set that fits",
         )
-    entry = PHOTOGRAPHS.get(contents.source)
+    entry = photograph_set(contents.source)
     moved = replace(recipe, data=contents.name, prompts=entry.prompts if entry else ())
     if entry and not entry.mirror:
         moved = replace(moved, trainer=replace(moved.trainer, flip=False))
@@ -180,7 +180,7 @@ def _read_by_the_flow(recipe: Recipe, contents: SetContents) -> Recipe:
     """A recipe whose flow prior reads: words that it learns, or the stored vectors of a frozen encoder."""
     text = contents.text
     if text.kind == "words":
-        entry = PHOTOGRAPHS.get(contents.source)
+        entry = photograph_set(contents.source)
         if not isinstance(recipe.text, CaptionWords):
             raise UserError(
                 f"{recipe.name} reads stored embeddings, {contents.name} has none", "prepare it with --text sentence"

@@ -10,7 +10,7 @@ from typing import Any
 import safetensors
 
 from textvae.data import contents, source
-from textvae.data.catalog import PHOTOGRAPHS
+from textvae.data.catalog import photograph_set
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
 from textvae.models.base import TextVAE
@@ -211,7 +211,7 @@ def _data_of(run: Run) -> _Data:
     """Facts about the training data. Of a named photograph set they are known where it is not prepared, too."""
     name = run.recipe.data
     held = _contents_of(run)
-    if held is not None and (entry := PHOTOGRAPHS.get(held.source)):
+    if held is not None and (entry := photograph_set(held.source)):
         title = f"{entry.title}; prepared at {held.side} x {held.side} pixels, text: {held.text.name}"
         return _Data(title, entry.home, entry.terms, entry.name)
     known = source(name)

@@ -2,15 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from textvae.data.catalog import PHOTOGRAPHS, LayoutName, PhotographSet
+from textvae.data.catalog import PHOTOGRAPHS, LayoutName, PhotographSet, joined
 from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.image_folder import ImageFolder
 from textvae.preparation.layouts.webdataset import Shards
-from textvae.preparation.record import Layout, Record
+from textvae.preparation.record import Layout
 from textvae.utils.errors import UserError
 from textvae.utils.paths import data_folders
 
@@ -23,33 +24,81 @@ LAYOUTS: Mapping[LayoutName, type[CocoCaptions] | type[ImageFolder] | type[Shard
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """A photograph set that is on this machine: what is known about it, and its files."""
+class Part:
+    """Photographs from one place on this machine: what is known about them, and their files."""
 
     about: PhotographSet
     layout: Layout
 
-    def splits(self) -> dict[str, Iterable[Record]]:
-        """See ``Layout.splits``."""
-        return self.layout.splits()
+
+@dataclass(frozen=True)
+class Photographs:
+    """What is prepared as one set: photographs from one place or from several."""
+
+    about: PhotographSet
+    parts: tuple[Part, ...]
+
+    @property
+    def fit(self) -> str:
+        """How pictures become square: ``Fit``, or one of each part where these differ, joined by "+"."""
+        ways = [part.about.fit for part in self.parts]
+        return ways[0] if len(set(ways)) == 1 else "+".join(ways)
 
 
-def find_photographs(name: str) -> Photographs:
-    """A set of the catalog by its name, or a folder by its path, whose layout is recognised by its files.
+def find_photographs(*names: str) -> Photographs:
+    """The photographs of one source or of several, which are joined.
+
+    Args:
+        names: sets of the catalog by their names, folders by their paths; a folder's layout is recognised by its files.
 
     Raises:
-        UserError: there is neither, or the folder is in none of the layouts.
+        UserError: there is no such set or folder, a folder is in none of the layouts, or a source is given twice.
     """
-    if name in PHOTOGRAPHS:
+    if not names:
+        raise UserError("no photographs are given", f"Give a folder's path, or one of: {', '.join(PHOTOGRAPHS)}")
+    parts = [part for name in names for part in _parts(name)]
+    for number, part in enumerate(parts):
+        if any(part.layout == other.layout for other in parts[:number]):
+            raise UserError(f"the photographs of {part.about.name} are given twice", "Name each source once")
+    if len(parts) == 1:
+        return Photographs(parts[0].about, tuple(parts))
+    parts = _named_apart(parts)
+    found = {part.about.name: part for part in parts}
+    for entry in PHOTOGRAPHS.values():
+        if entry.parts and set(entry.parts) == set(found):
+            return Photographs(entry, tuple(found[part] for part in entry.parts))
+    return Photographs(joined([part.about for part in parts]), tuple(parts))
+
+
+def _named_apart(parts: Sequence[Part]) -> list[Part]:
+    """The parts, of which no two have one name: folders in different places may be called the same."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for part in parts:
+        seen[part.about.name] += 1
+        number = seen[part.about.name]
+        about = part.about if number == 1 else replace(part.about, name=f"{part.about.name}-{number}")
+        apart.append(Part(about, part.layout))
+    return apart
+
+
+def _parts(name: str) -> list[Part]:
+    entry = PHOTOGRAPHS.get(name)
+    return [_single(part) for part in (entry.parts if entry and entry.parts else (name,))]
+
+
+def _single(name: str) -> Part:
+    entry = PHOTOGRAPHS.get(name)
+    if entry and entry.layout:
         places = data_folders(name)
         for folder in places:
             if folder.is_dir():
-                return Photographs(PHOTOGRAPHS[name], LAYOUTS[PHOTOGRAPHS[name].layout](folder))
+                return Part(entry, LAYOUTS[entry.layout](folder))
         raise UserError(
             f"{name} is not here: looked for {' and '.join(map(str, places))}",
             f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}",
         )
-    folder = Path(name).expanduser()
+    folder = Path(name).expanduser().resolve()
     if not folder.is_dir():
         near = difflib.get_close_matches(name, PHOTOGRAPHS, n=1)
         raise UserError(
@@ -58,8 +107,8 @@ def find_photographs(name: str) -> Photographs:
         )
     for layout_name, layout in LAYOUTS.items():
         if layout.recognises(folder):
-            own = PhotographSet(slug(folder.resolve().name), layout.TITLE, "", "the user's own", layout_name)
-            return Photographs(own, layout(folder))
+            own = PhotographSet(slug(folder.name), layout.TITLE, "", "the user's own", layout_name)
+            return Part(own, layout(folder))
     raise UserError(
         f"the captioned images in {folder} are in no known layout",
         "It needs metadata.jsonl (file_name, text), or .tar shards, or COCO's annotations/; see docs/data.md",

@@ -106,6 +106,8 @@ def test_commands_are_understood(
     monkeypatch.setattr(describe, "describe", understood)
     monkeypatch.setattr(prepare, "prepare", understood)
     monkeypatch.setattr(textvae_data, "source", understood)
+    monkeypatch.setattr("textvae.data.coco.fetch_coco", understood)
+    monkeypatch.setattr("textvae.preparation.coco_mini.build_coco_mini", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(images, "read_metadata", understood)
     monkeypatch.setattr("textvae.export.model.export", understood)

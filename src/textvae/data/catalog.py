@@ -49,6 +49,8 @@ class PhotographSet:
     """Whether a mirrored picture is still one of the set; pictures that show text are not."""
     colours: tuple[str, ...] = ()
     """Colour words whose presence in samples is measured; empty if captions rarely name colours."""
+    fetched: bool = False
+    """Whether ``textvae data fetch`` downloads it from its authors' address."""
     prompts: tuple[str, ...] = ()
     """Example prompts, sampled during training and for figures; without any, captions of the training set serve."""
     parts: tuple[str, ...] = ()
@@ -115,6 +117,7 @@ _SINGLE: dict[str, PhotographSet] = {
             "coco",
             # 95 of 100 captions have no more words.
             caption_length=16,
+            fetched=True,
             prompts=_SCENES,
         ),
         PhotographSet(
@@ -124,6 +127,7 @@ _SINGLE: dict[str, PhotographSet] = {
             f"{_COCO_TERMS}; for research",
             "coco",
             caption_length=16,
+            fetched=True,
             prompts=_SCENES,
         ),
         PhotographSet(

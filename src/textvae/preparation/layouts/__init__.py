@@ -96,7 +96,8 @@ def _single(name: str) -> Part:
                 return Part(entry, LAYOUTS[entry.layout](folder))
         raise UserError(
             f"{name} is not here: looked for {' and '.join(map(str, places))}",
-            f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}",
+            f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}"
+            + (f"; textvae data fetch {name} downloads it" if PHOTOGRAPHS[name].fetched else ""),
         )
     folder = Path(name).expanduser().resolve()
     if not folder.is_dir():

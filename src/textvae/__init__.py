@@ -6,9 +6,11 @@ Examples:
     >>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
     >>> run = textvae.train("label-conv", out="runs/garments")  # a recipe, your own or one of list_recipes()
     >>> textvae.evaluate(run)                                  # metrics, with the protocol
+    >>> model = textvae.train("my_pictures/", minutes=30)      # a folder of captioned pictures
+    >>> model("a red boat", num_images=4)
 
 Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
-Training: train, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, Draws,
+Training: train, TrainedRun, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, Draws,
     choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
 Everything a user can put right is raised as a UserError, with its cause and its cure.
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from textvae.experiment.stages import Stage
     from textvae.experiment.sweep import sweep_setting as sweep
     from textvae.library import (
+        TrainedRun,
         add_data,
         evaluate,
         list_data,
@@ -65,7 +68,7 @@ _SOURCES = {
     "Stage": "experiment.stages",
     "sweep": "experiment.sweep:sweep_setting",
     **dict.fromkeys(("add_data", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
-    **dict.fromkeys(("load_data", "reproduce", "train"), "library"),
+    **dict.fromkeys(("TrainedRun", "load_data", "reproduce", "train"), "library"),
     "TextVAE": "models.base",
     "TextToImage": "pipeline",
     "prepare": "preparation.prepare",
@@ -104,6 +107,7 @@ __all__ = [
     "TextEncoder",
     "TextToImage",
     "TextVAE",
+    "TrainedRun",
     "TrainerConfig",
     "Training",
     "UserError",

@@ -1,8 +1,11 @@
 """The functions that ``import textvae`` offers: what each verb of the command line does, as one call."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+from PIL.Image import Image
 
 from textvae import data as data_sets
 from textvae.data.captioned_images import CaptionedImages
@@ -11,19 +14,44 @@ from textvae.data.prepared import prepared_names
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.train import train_recipe
+from textvae.own_pictures import MINUTES, is_pictures, run_folder, train_pictures
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
+from textvae.pipeline import TextToImage
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import RecipeLike, resolve
 from textvae.runs.card import write_card
 from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, Run, is_shipped, open_run, shipped_models
 from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
+from textvae.utils.errors import UserError
 from textvae.utils.progress import say
 
 
+class TrainedRun(Run):
+    """A run that was trained just now: an open ``Run`` that draws when it is called.
+
+    Examples:
+        >>> model = textvae.train("my_pictures/", minutes=30)
+        >>> model("a red boat", num_images=4)
+    """
+
+    @cached_property
+    def pipeline(self) -> TextToImage:
+        """The model, ready to draw on the CPU."""
+        return TextToImage.load(self)
+
+    def __call__(self, prompt: str | Sequence[str], num_images: int | None = None, **options: Any) -> list[Image]:
+        """Draws pictures; the arguments are those of ``TextToImage``.
+
+        Raises:
+            UserError: the model draws nothing, or an argument is wrong.
+        """
+        return self.pipeline(prompt, num_images, **options)
+
+
 def train(
-    recipe: RecipeLike,
+    recipe: RecipeLike | Path,
     out: str | Path | None = None,
     data: str | None = None,
     preset: str | None = None,
@@ -36,24 +64,27 @@ def train(
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),
     minutes: float | None = None,
+    size: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 0,
     clip: str | None = None,
-) -> Run:
-    """Trains a recipe into a run folder. The same call again resumes, or finds the training complete.
+) -> TrainedRun:
+    """Trains a recipe, or a folder of captioned pictures, into a run folder. The same call again resumes, or finds it
+    complete.
 
     A call with more epochs goes on from there as if they had been asked for from the start, where the learning rate is
     constant and no early stopping ended the training.
 
     Examples:
         >>> run = textvae.train("label-conv", out="runs/garments", trainer={"epochs": 5})
-        >>> textvae.TextToImage.load(run)("a dress")
+        >>> run("a dress", num_images=4)
+        >>> model = textvae.train("my_pictures/", minutes=30)  # prepares, trains and measures
 
     Args:
-        recipe: the name of a recipe (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or
-            ``FILE.py:FUNCTION``.
-        out: the run folder; default: runs/NAME.
+        recipe: a folder of captioned pictures (docs/own_pictures.md); or the name of a recipe
+            (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or ``FILE.py:FUNCTION``.
+        out: the run folder; default: runs/NAME, of the recipe or the folder.
         data: another data set than the recipe's, by name.
         preset: one of the recipe's presets, such as "tiny".
         prior: "flow" adds a flow prior to a recipe without one, "own" leaves out a recipe's flow prior.
@@ -67,7 +98,9 @@ def train(
         keep_epochs: epochs whose weights are kept, in RUN/epochs/N, which opens like any run; of a recipe with a flow
             prior, epochs of the flow.
         minutes: in place of a number of epochs: as many in each stage as fit into this time, by the speed measured
-            beforehand. They are recorded in the run, so that an interruption does not change the result.
+            beforehand. They are recorded in the run, so that an interruption does not change the result. Of a folder of
+            pictures: 30 by default.
+        size: of a folder of pictures: 64, 128 or 256 pixels a side; default: 64.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
@@ -82,14 +115,34 @@ def train(
     """
     parts = {"model": model, "trainer": trainer, "flow": flow}
     overrides = {part: settings for part, settings in parts.items() if settings is not None}
-    chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
-    folder = Path("runs") / chosen.name if out is None else Path(out)
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
+    if is_pictures(recipe):
+        assert isinstance(recipe, str | Path)
+        if any((preset, data, prior, limit, keep_epochs, clip)):
+            raise UserError(
+                f"{recipe} is a folder of pictures, which takes no preset, data, prior, limit, clip or epochs to keep",
+                'leave them out, or train the recipe "latent-flow-photos" on the prepared set',
+            )
+        folder = run_folder(recipe) if out is None else Path(out)
+        time = MINUTES if minutes is None else float(minutes)
+        if not train_pictures(recipe, folder, execution, time, size or 64, overrides, callbacks):
+            raise KeyboardInterrupt
+        return _trained(open_run(folder))
+    if isinstance(recipe, Path):
+        raise UserError(f"there is no folder {recipe}", "give a folder of captioned pictures, or a recipe")
+    if size is not None:
+        raise UserError("size is for a folder of pictures", "a recipe or its data set has its own")
+    chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
+    folder = Path("runs") / chosen.name if out is None else Path(out)
     if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes):
         raise KeyboardInterrupt
-    return open_run(folder, chosen)
+    return _trained(open_run(folder, chosen))
+
+
+def _trained(run: Run) -> TrainedRun:
+    return TrainedRun(run.path, run.recipe, run.config)
 
 
 def evaluate(

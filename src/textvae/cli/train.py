@@ -1,5 +1,6 @@
 """Verbs that train: train, and sweep, which compares values of one setting."""
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from textvae.cli.settings import common_options, options_of, overrides_of
-from textvae.cli.shared import Output, in_range, parse
+from textvae.cli.shared import Device, Output, Precision, in_range, parse
 from textvae.utils.errors import UserError
 
 EXAMPLES = """
@@ -18,11 +19,14 @@ EXAMPLES = """
         textvae train {name} --trainer.epochs 5 --out runs/short
 """
 
+PROMPTS = 50
+"""Training captions, of which the shortest is shown as an example prompt."""
+
 
 def train(arguments: Sequence[str]) -> Output:
-    """Train a recipe into a run folder; the same command resumes.
+    """Train a folder of pictures, or a recipe, into a run folder; the same command resumes.
 
-    The recipe comes first, since the options are its settings.
+    What is trained comes first, since the options of a recipe are its settings.
     """
     from textvae.recipes import RECIPES
     from textvae.recipes.resolve import resolve
@@ -30,8 +34,15 @@ def train(arguments: Sequence[str]) -> Output:
     if not arguments or arguments[0].startswith("-"):
         if arguments and arguments[0] in ("-h", "--help"):
             return Output({"recipes": list(RECIPES)}, _help(list(RECIPES)))
-        raise UserError("textvae train needs a recipe first", "textvae recipes lists them")
+        raise UserError(
+            "textvae train needs a folder of pictures or a recipe first", "textvae recipes lists the recipes"
+        )
     name, *words = arguments
+    from textvae.own_pictures import is_pictures
+
+    if is_pictures(name):
+        asked = parse(f"train {name}", _pictures, words)
+        return asked if isinstance(asked, Output) else asked(folder=name)
 
     # The defaults of the other options depend on these.
     def choice(
@@ -50,6 +61,68 @@ def train(arguments: Sequence[str]) -> Output:
     options.__doc__ = f"Train {recipe.name}: {recipe.summary} ({recipe.source})." + EXAMPLES.format(name=name)
     asked = parse(f"train {name}", options, words)
     return asked if isinstance(asked, Output) else _train(name, chosen, recipe, asked)
+
+
+def _pictures(
+    *,
+    folder: tyro.conf.Suppress[str] = "",
+    minutes: float = 30.0,
+    size: Literal[64, 128, 256] = 64,
+    out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER)")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: int = 0,
+) -> Output:
+    """Train a model on a folder of captioned pictures: prepare, train, measure, write the model card.
+
+    The same command resumes an interrupted training and finds a finished one.
+
+    Args:
+        minutes: Time for training; preparing before and measuring after it take a few minutes more.
+        size: Pixels a side of the pictures that are drawn.
+        out: Run folder.
+        threads: CPU threads; 0 uses the cores that this process may use.
+
+    Examples:
+        textvae train my_pictures
+        textvae train my_pictures --minutes 120 --size 128 --out runs/boats
+    """
+    from textvae.data import load
+    from textvae.own_pictures import run_folder, train_pictures
+    from textvae.runs.metrics import Metrics
+    from textvae.runs.run import METRICS, open_run, read_history
+    from textvae.utils.device import choose_execution
+    from textvae.utils.progress import duration, say
+
+    run = out or run_folder(folder)
+    execution = choose_execution(device, precision, threads)
+    for reason in execution.reasons:
+        say(reason)
+    if not train_pictures(folder, run, execution, minutes, size):
+        return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
+    metrics = Metrics.read(run / METRICS)
+    captions = load(open_run(run).recipe.data, "train").captions
+    prompt = min(captions[:PROMPTS], key=len)
+    draw = f"textvae generate {shlex.quote(str(run))} {shlex.quote(prompt)}"
+    seconds = read_history(run)[-1]["seconds"]
+    data = {"run": str(run), "complete": True, "seconds": seconds, "metrics": metrics.to_dict(), "draw": draw}
+    lines = [f"{run}: trained in {duration(seconds)}; samples.png shows what it draws, README.md is its card"]
+    return Output(data, "\n".join([*lines, *_measured(metrics), f"draw: {draw}"]))
+
+
+def _measured(metrics: Any) -> list[str]:
+    """The few numbers that say most, with what they are compared with."""
+    shown = (
+        ("faithful to the caption (retrieval)", "generation.retrieval_precision.samples", "real pictures",
+         "generation.retrieval_precision.real"),
+        ("named colour shown", "generation.colour.accuracy", "real pictures", "generation.colour.real"),
+        ("Fréchet distance", "generation.frechet.efficientnet-lite0", "training pictures",
+         "reference.real_train.frechet.efficientnet-lite0"),
+        ("distance to the nearest training picture", "generation.nearest_training_image.samples", "held-out pictures",
+         "generation.nearest_training_image.real_test"),
+    )  # fmt: skip
+    found = [(title, metrics.get(key), other, metrics.get(than)) for title, key, other, than in shown]
+    return [f"{title}: {value:.3g} ({other}: {than:.3g})" for title, value, other, than in found if value is not None]
 
 
 def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output:
@@ -96,7 +169,8 @@ def _epochs(option: str, words: str) -> list[int]:
 
 def _help(recipes: Sequence[str]) -> str:
     listed = textwrap.wrap(", ".join(recipes), 76, break_on_hyphens=False)
-    lines = ["usage: textvae train RECIPE [OPTIONS]", "", "Train a recipe into a run folder; the same command resumes."]
+    lines = ["usage: textvae train FOLDER|RECIPE [OPTIONS]", "", (train.__doc__ or "").partition("\n")[0]]
+    lines += ["", "FOLDER has captioned pictures: textvae train my_pictures --minutes 30 --size 64 is all it takes."]
     lines += ["", "RECIPE is one of those below, or a function of your own, FILE.py:FUNCTION.", "", "options:"]
     for option, help_ in common_options().items():
         wrapped = textwrap.wrap(help_, 50)

@@ -14,7 +14,7 @@ from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, stages_of, trainer_of
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import FILES, LOCK, not_a_checkpoint, recover
-from textvae.runs.run import CONFIG, check_history, open_run, write_config
+from textvae.runs.run import CONFIG, LIMIT, check_history, open_run, write_config
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
@@ -116,11 +116,15 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def claim_run_folder(
-    out: Path, recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float | None = None
+    out: Path,
+    recipe: Recipe,
+    images: CaptionedImages,
+    execution: Execution,
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
     """Makes an empty folder a run folder, or checks that an existing one was made with the same settings and data.
 
-    ``minutes`` is the time that the recipe's epochs were chosen for, if they were.
+    ``asked`` is what config.json records of the command; see ``write_config``.
 
     A folder that holds nothing but what a killed training left before it wrote config.json counts as empty.
 
@@ -139,7 +143,7 @@ def claim_run_folder(
         "threads": execution.threads,
         "torch": torch.__version__,
     }
-    write_config(out, recipe, fingerprint, environment, minutes)
+    write_config(out, recipe, fingerprint, environment, asked)
 
 
 def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:
@@ -175,7 +179,8 @@ def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Exe
             f"(stage {stage})"
         )
     if longer or (run.recipe.flow is None and recipe.flow is not None):
-        write_config(out, recipe, fingerprint, environment)
+        limit = {LIMIT: run.config[LIMIT]} if LIMIT in run.config else {}
+        write_config(out, recipe, fingerprint, environment, limit)
 
 
 def _with_more_epochs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
-from textvae.runs.run import CARD, SAMPLES, open_run
+from textvae.runs.run import CARD, COMMAND, LIMIT, MINUTES, SAMPLES, open_run
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
@@ -44,6 +44,7 @@ def train_recipe(
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),
     minutes: float | None = None,
+    command: str = "",
 ) -> bool:
     """Trains a recipe into a run folder. The same call again resumes where the last one was interrupted.
 
@@ -57,6 +58,7 @@ def train_recipe(
         keep_epochs: epochs whose weights are kept as RUN/epochs/N, a run folder that opens like any other; of a
             recipe with a flow, epochs of the flow.
         minutes: in place of the recipe's epochs, as many as fit into this time, by the speed measured beforehand.
+        command: the command that the card names, where it is not ``textvae train RECIPE``.
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
@@ -81,7 +83,10 @@ def train_recipe(
         if minutes is not None:
             recipe = within_minutes(recipe, images, execution, minutes, out)
         _check_reached(recipe, keep_epochs)
-        claim_run_folder(out, recipe, images, execution, minutes)
+        asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None}
+        claim_run_folder(
+            out, recipe, images, execution, {key: value for key, value in asked.items() if value is not None}
+        )
         return _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs)
 
 

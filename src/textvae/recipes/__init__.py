@@ -26,6 +26,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "caption-prior-arithmetic": partial(paper_d.caption_prior, "arithmetic"),
     "latent-flow-fashion": latent_flow.latent_flow_fashion,
     "latent-flow-digits": latent_flow.latent_flow_digits,
+    "latent-flow-photos": latent_flow.latent_flow_photos,
     "latent-flow-flowers": partial(latent_flow.latent_flow_photographs, "flowers"),
     "latent-flow-products": partial(latent_flow.latent_flow_photographs, "products"),
     "latent-flow-coco": partial(latent_flow.latent_flow_photographs, "coco"),

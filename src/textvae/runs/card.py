@@ -20,7 +20,19 @@ from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
 from textvae.runs.metrics import SHOWN, Metrics, numbers
 from textvae.runs.quantize import SCALE, half_precision, quantized
-from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, Run, open_run, read_config, write_config, write_weights
+from textvae.runs.run import (
+    CARD,
+    COMMAND,
+    LIMIT,
+    METRICS,
+    MODEL,
+    SAMPLES,
+    Run,
+    open_run,
+    read_config,
+    write_config,
+    write_weights,
+)
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import to_dict
 from textvae.utils.files import sha256_of, write_text
@@ -37,10 +49,15 @@ WHOLE = (
 )
 LISTED = (
     *SHOWN,
+    "generation.retrieval_precision.real",
     "reconstruction.frechet.efficientnet-lite0",
     "generation.frechet.efficientnet-lite0",
+    "generation.kernel.efficientnet-lite0.mean",
+    "reference.real_train.frechet.efficientnet-lite0",
     "generation.colour.accuracy",
     "generation.colour.real",
+    "generation.nearest_training_image.samples",
+    "generation.nearest_training_image.real_test",
     "speed.generated_images_per_s",
     "classification.accuracy",
 )
@@ -133,6 +150,8 @@ def _metrics_of(run: Run) -> dict[str, Any]:
 
 def training_command(run: Run) -> str:
     """Returns the command that trains such a run, with all options that differ from the recipe's defaults."""
+    if command := run.config.get(COMMAND):
+        return str(command)
     trained = run.recipe
     words = [f"textvae train {trained.origin or trained.name}"]
     # The file of a user's own recipe is not imported for this, so its settings are not compared.
@@ -141,6 +160,8 @@ def training_command(run: Run) -> str:
         options = [_options(run, preset) for preset in (None, *trained.presets)]
         shortest: list[str] = min(options, key=len)
         words += shortest
+    if limit := run.config.get(LIMIT):
+        words.append(f"--limit {limit}")
     if run.snapshot is not None:
         words.append(f"--keep-epochs {run.snapshot}")
     if precision := run.config.get("execution", {}).get("precision"):

@@ -50,8 +50,9 @@ MOST_CONFIG_BYTES = 1 << 24
 VAE = "vae"
 """Under which name a model with a flow keeps its first stage."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
-MINUTES = "minutes"
-"""Key of config.json: the time that the epochs were chosen for."""
+MINUTES, LIMIT, COMMAND = "minutes", "limit", "command"
+"""Keys of config.json: the time that the epochs were chosen for, the images that were trained on at most, and the
+command that trained a folder of pictures; each only where it was given."""
 EPOCHS = "epochs"
 """The folder of a run that holds its snapshots."""
 SNAPSHOT = "snapshot"
@@ -232,6 +233,8 @@ def read_config(path: Path) -> dict[str, Any]:
         for part in ("text", "model", "trainer", "data", "execution"):
             if not isinstance(config.get(part, {}), dict):
                 raise ValueError(f"its {part} is no object")
+        if not isinstance(config.get(COMMAND, ""), str) or type(config.get(LIMIT, 1)) is not int:
+            raise ValueError(f"its {COMMAND} is no text or its {LIMIT} no number")
         if not isinstance(config.get("model_class", ""), str) or not isinstance(
             config.get("data", {}).get("name", ""), str
         ):
@@ -246,9 +249,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def write_config(
-    path: Path, recipe: Recipe, data_fingerprint: str, execution: Mapping[str, Any], minutes: float | None = None
+    path: Path,
+    recipe: Recipe,
+    data_fingerprint: str,
+    execution: Mapping[str, Any],
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes config.json; ``minutes`` is the time that the recipe's epochs were chosen for, if they were."""
+    """Writes config.json; ``asked`` has the keys ``MINUTES``, ``LIMIT`` and ``COMMAND`` as far as they were given."""
     from textvae import __version__
 
     held = contents(recipe.data)
@@ -265,7 +272,7 @@ def write_config(
             "model": to_dict(recipe.model),
             "trainer": to_dict(recipe.trainer),
             "flow": None if recipe.flow is None else to_dict(recipe.flow),
-            **({} if minutes is None else {MINUTES: minutes}),
+            **(asked or {}),
             "data": data | ({"contents": held.to_dict()} if held else {}),
             "execution": dict(execution),
         },

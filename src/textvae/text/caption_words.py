@@ -59,7 +59,7 @@ class CaptionWords(RowEncoder):
         """
         count, shown = Counter[str](), Counter[str]()
         for caption, number in zip(captions, images, strict=True):
-            for word in _words(caption):
+            for word in words_of(caption):
                 count[word] += 1
                 shown[word] += number
         common = [word for word in count if count[word] >= self.least or shown[word] >= REPEATED]
@@ -79,7 +79,7 @@ class CaptionWords(RowEncoder):
         unknown: Counter[str] = Counter()
         cut, understood = 0, False
         for row, caption in zip(rows, captions, strict=True):
-            words = _words(caption)
+            words = words_of(caption)
             if words == [NONE]:
                 understood = True
                 continue
@@ -102,7 +102,8 @@ class CaptionWords(RowEncoder):
         return rows
 
 
-def _words(caption: str) -> list[str]:
+def words_of(caption: str) -> list[str]:
+    """The words of a caption, in lower case, without punctuation."""
     return re.findall(r"\w+", caption.casefold())
 
 

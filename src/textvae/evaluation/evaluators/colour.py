@@ -21,6 +21,9 @@ _COLOUR_WORDS = {
     *("red", "rust", "silver", "tan", "teal", "turquoise", "violet", "white", "yellow"),
 }
 """All words that name a colour: a caption with two of them is not used."""
+_PLAIN = ("black", "white", "red", "blue", "green", "yellow", "orange", "pink", "purple", "brown")
+"""Colours that are judged of pictures about which nothing is known, if ``LEAST_NAMED`` of them show each."""
+LEAST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,11 @@ class ColourJudge:
 
 def colour(context: EvaluationContext) -> Measurement:
     """``colour``: how often generated images show the named colour, and ``real`` images for comparison."""
-    colours = colours_of(context.run.recipe.data)
-    if not colours or not context.in_colour:
+    if not context.in_colour:
+        return Measurement()
+    name = context.run.recipe.data
+    colours = colours_of(name) if data.photographs(name) else often_named(context.train)
+    if len(colours) < 2:
         return Measurement()
     judge = ColourJudge.fit(context.train, colours)
     generated = judge.report(context.generated.images, context.captions)
@@ -90,6 +96,13 @@ def colours_of(data_name: str) -> tuple[str, ...]:
     """The colours that are judged of a data set; empty if there are none."""
     photographs = data.photographs(data_name)
     return photographs.colours if photographs else ()
+
+
+def often_named(train: CaptionedImages) -> tuple[str, ...]:
+    """The plain colours that ``LEAST_NAMED`` images or more have as the only colour in their captions."""
+    captions = [" ".join(train.captions[start:stop]) for start, stop in train.caption_range.tolist()]
+    counts = torch.bincount(named_colours(captions, _PLAIN) + 1, minlength=len(_PLAIN) + 1)[1:]
+    return tuple(colour for colour, count in zip(_PLAIN, counts.tolist(), strict=True) if count >= LEAST_NAMED)
 
 
 def named_colours(captions: Sequence[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:

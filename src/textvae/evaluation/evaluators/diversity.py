@@ -1,4 +1,4 @@
-"""Diversity within classes, distance to the nearest training image, and nearest class mean; for data with classes."""
+"""The distance to the nearest training image; with classes, diversity within them and the nearest class mean."""
 
 from typing import Any
 
@@ -13,30 +13,29 @@ from textvae.evaluation.metrics.diversity import mean_distance_within_classes, n
 
 COMPARED = 1000
 """Images whose nearest training image is searched for."""
+LEAST_IN_A_CLASS = 2
 
 
 def diversity(context: EvaluationContext) -> Measurement:
-    """``diversity_within_class``, ``nearest_training_image`` and ``nearest_class_mean``."""
+    """``nearest_training_image``; where there are classes, ``diversity_within_class`` and ``nearest_class_mean``."""
     labels = context.images.labels
-    if labels is None:
-        return Measurement()
     images = {"samples": context.generated.images, "real_test": context.images.images}
+    train, nearest = _flat(context.train.images), {}
+    for name, some in images.items():
+        distance, _ = nearest_neighbours(_flat(some[:COMPARED]), train)
+        nearest[name] = float(distance.mean()) / 255
+    numbers: dict[str, Any] = {"nearest_training_image": nearest}
+    if labels is None:
+        return Measurement(numbers)
+    numbers |= _nearest_class_mean(images, labels, context)
+    if int(labels.bincount().max()) < LEAST_IN_A_CLASS:
+        reason = f"no class has {LEAST_IN_A_CLASS} test images among the {len(labels)} that are measured"
+        return Measurement(numbers, absent={"generation.diversity_within_class": reason})
     within = {"pixels": _within_classes(_flat(images["samples"]), _flat(images["real_test"]), labels, 255.0)}
     if "judge" in context.generated_features:
         drawn, real = context.generated_features["judge"], context.real_features["judge"]
         within["judge"] = _within_classes(drawn, real, labels, 1.0)
-    train = _flat(context.train.images)
-    nearest = {}
-    for name, some in images.items():
-        distance, _ = nearest_neighbours(_flat(some[:COMPARED]), train)
-        nearest[name] = float(distance.mean()) / 255
-    return Measurement(
-        {
-            "diversity_within_class": within,
-            "nearest_training_image": nearest,
-            **_nearest_class_mean(images, labels, context),
-        }
-    )
+    return Measurement({"diversity_within_class": within, **numbers})
 
 
 def _within_classes(drawn: Tensor, real: Tensor, labels: Int64[Tensor, "n"], unit: float) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 import torch
 
+from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.context import EvaluationContext
+from textvae.evaluation.fitted_judge import FittedJudge, fitted_judge
 from textvae.evaluation.judges import RetrievalJudge, retrieval_judge
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.retrieval import OTHERS, retrieval_precision
@@ -12,18 +14,28 @@ from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.conditions import conditions_of
 from textvae.recipes.recipe import Recipe
 
+FITTED_LEAST, FITTED_FOR_EACH = 1000, 4
+"""Training images that a judge is fitted to: so many for each test image, but not fewer than the first number."""
+
 
 def retrieval(context: EvaluationContext) -> Measurement:
     """``retrieval_precision`` of generated images, of real images, and of generated images with shuffled captions."""
     if not context.in_colour:
         return Measurement()
-    judge = retrieval_judge(context.run)
-    if isinstance(judge, Unavailable):
-        return Measurement(absent={"generation.retrieval_precision": judge.reason})
     if RetrievalJudge.features not in context.generated_features:
         reason = f"the judge needs the feature network {RetrievalJudge.features}, which is not available"
         return Measurement(absent={"generation.retrieval_precision": reason})
     captions = context.captions
+    if len(set(captions)) < 2:
+        return Measurement(absent={"generation.retrieval_precision": "all captions of the test images are equal"})
+    judge: RetrievalJudge | FittedJudge | Unavailable
+    if data.photographs(context.run.recipe.data) is None:  # pictures of one's own, of which no judge exists
+        train = context.train.first(max(FITTED_LEAST, FITTED_FOR_EACH * len(captions)))
+        judge = fitted_judge(train, context.features_of_real(train)[RetrievalJudge.features])
+    else:
+        judge = retrieval_judge(context.run)
+    if isinstance(judge, Unavailable):
+        return Measurement(absent={"generation.retrieval_precision": judge.reason})
     texts = judge.embed_captions(captions)
     generated, real = (
         judge.embed_images(features[RetrievalJudge.features])

@@ -1,0 +1,93 @@
+"""A judge of pictures for which none exists: a dual encoder that is trained for them when they are measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from textvae.data.captioned_images import CaptionedImages
+from textvae.models.dual_encoder import DualEncoder
+from textvae.pretrained.feature_nets import Unavailable
+from textvae.text.caption_words import CaptionWords, words_of
+from textvae.training.config import TrainerConfig
+from textvae.training.loop import CaptionedLatents, Training
+from textvae.utils.device import Execution
+
+STEPS = 400
+"""Steps of its training at least: 40 epochs of 2,500 images."""
+BATCH = 256
+WORDS = CaptionWords(least=2, most=4000)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedJudge:
+    """A dual encoder of bags of words and of features of images, trained on the training images of a model.
+
+    It judges whether a picture goes with its caption by what goes together in those images. Its word vectors know
+    nothing of word order and of words that training captions do not have.
+    """
+
+    network: DualEncoder
+    words: CaptionWords
+    images: int
+    """Training images that it was fitted to."""
+
+    @property
+    def name(self) -> str:
+        """For the protocol."""
+        return f"dual encoder fitted to {self.images} training images, {len(self.words.words)} words"
+
+    @torch.no_grad()
+    def embed_images(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n width"]:
+        """Images, given as their features; rows of length one."""
+        return self.network.embed_image(features)
+
+    @torch.no_grad()
+    def embed_captions(self, captions: Sequence[str]) -> Float[Tensor, "n width"]:
+        """Captions in the space of images; rows of length one."""
+        return self.network.embed_text(bags_of_words(captions, self.words))
+
+
+def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: int = 1) -> FittedJudge | Unavailable:
+    """Trains a judge; takes seconds.
+
+    Args:
+        train: training images with their captions.
+        features: of these images, by the network whose features will be judged.
+        seed: of weights and batches.
+    """
+    begun, ended = (edge.bincount(minlength=len(train.captions) + 1) for edge in train.caption_range.unbind(1))
+    words = WORDS.learned_from(train.captions, (begun - ended).cumsum(0)[:-1].tolist())
+    if len(words.words) < 2:
+        return Unavailable("the training captions have no two words that occur twice")
+    config = DualEncoder.Config(len(words.words), features.shape[1], width=192, hidden=384, dropout=0.4)
+    steps_an_epoch = -(-len(train) // BATCH)
+    trainer = TrainerConfig(
+        epochs=max(40, -(-STEPS // steps_an_epoch)),
+        batch_size=BATCH,
+        learning_rate=1e-3,
+        weight_decay=1e-5,
+        schedule="cosine",
+        seed=seed,
+    )
+    torch.manual_seed(seed)
+    execution = Execution(torch.device("cpu"), "fp32", torch.get_num_threads(), ())
+    latents = CaptionedLatents(features[:, :, None, None], train.caption_range)
+    training = Training(config.build(), latents, bags_of_words(train.captions, words), trainer, execution)
+    for _ in training.steps():
+        pass
+    network = training.averaged
+    assert isinstance(network, DualEncoder)
+    return FittedJudge(network.eval().requires_grad_(False), words, len(train))
+
+
+def bags_of_words(captions: Sequence[str], words: CaptionWords) -> Float[Tensor, "n words"]:
+    """Which words each caption has, as rows of length one; zeros for a caption without a known word."""
+    number = {word: i for i, word in enumerate(words.words)}
+    bags = torch.zeros(len(captions), len(number))
+    for bag, caption in zip(bags, captions, strict=True):
+        bag[[number[word] for word in words_of(caption) if word in number]] = 1
+    return F.normalize(bags, dim=1)

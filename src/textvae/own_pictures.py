@@ -1,0 +1,178 @@
+"""From a folder of captioned pictures to a model of one's own: prepare, train, measure, write the card."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae import data
+from textvae.data.captioned_images import CaptionedImages
+from textvae.data.describe import contact_sheet
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.experiment.callbacks import Callback
+from textvae.experiment.train import train_recipe
+from textvae.preparation.prepare import prepare
+from textvae.recipes import RECIPES
+from textvae.recipes.recipe import Recipe
+from textvae.recipes.resolve import resolve
+from textvae.runs.card import write_card
+from textvae.runs.metrics import Metrics
+from textvae.runs.run import METRICS, MODEL, Run, open_run
+from textvae.text.caption_words import words_of
+from textvae.utils.device import Execution
+from textvae.utils.errors import UserError
+from textvae.utils.files import sha256_of
+from textvae.utils.images import save_image
+from textvae.utils.progress import say
+
+RECIPE = "latent-flow-photos"
+SIZES = (64, 128, 256)
+MINUTES = 30.0
+LEAST_PICTURES = 50
+SHEET = "contact-sheet.png"
+NETS = ("efficientnet-lite0",)
+"""Feature networks of the measurement."""
+MEASURED_A_MINUTE = 30
+"""Held-out pictures that are measured, at most, for each minute of training."""
+EXPECTATIONS = (
+    (300, "so few pictures are mostly repeated and recombined; new subjects or details cannot be expected"),
+    (2000, "expect the colours and rough shapes that captions name often; fine detail takes several thousand"),
+)
+"""What is said of sets with fewer pictures."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder of pictures holds, after its preparation."""
+
+    name: str
+    """Of the prepared set."""
+    images: Mapping[str, int]
+    """By split."""
+    captions: int
+    """Distinct ones of the training pictures."""
+    words: int
+    """Distinct ones in those captions."""
+    skipped: Mapping[str, int]
+    """Pictures that were left out, by reason."""
+    sheet: Path
+    """The first pictures, as an image file."""
+
+    def lines(self) -> list[str]:
+        """For people."""
+        splits = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
+        shown = [f"pictures: {sum(self.images.values()):,} ({splits}); see {self.sheet}"]
+        shown.append(f"captions: {self.captions:,} different ones, of {self.words:,} words")
+        if self.skipped:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
+            shown.append(f"skipped: {sum(self.skipped.values()):,} ({reasons})")
+        expected = next((text for most, text in EXPECTATIONS if self.images["train"] < most), "")
+        return [*shown, f"what to expect: {expected}"] if expected else shown
+
+
+def is_pictures(name: object) -> bool:
+    """Whether what is to be trained is a folder rather than a recipe."""
+    return isinstance(name, str | Path) and str(name) not in RECIPES and Path(name).expanduser().is_dir()
+
+
+def run_folder(folder: str | Path) -> Path:
+    """Where a folder of pictures is trained by default: runs/NAME."""
+    return Path("runs") / Path(folder).expanduser().resolve().name
+
+
+def look_at(folder: str | Path, size: int = 64) -> Found:
+    """Recognises and prepares the pictures of a folder, once: the same call again finds them prepared.
+
+    Args:
+        folder: captioned pictures in one of the layouts of docs/data.md.
+        size: pixels a side: 64, 128 or 256.
+
+    Raises:
+        UserError: the layout is unknown, the size is another one, or there are fewer than 50 pictures.
+    """
+    if size not in SIZES:
+        raise UserError(f"{size} pixels a side: no recipe draws that", f"choose from {', '.join(map(str, SIZES))}")
+    made = prepare(str(folder), size, "words")
+    train = data.load(made["name"], "train")
+    images = {split: facts["images"][0] for split, facts in made["splits"].items()}
+    if sum(images.values()) < LEAST_PICTURES:
+        raise UserError(
+            f"{folder} has {sum(images.values())} pictures that can be used",
+            f"at least {LEAST_PICTURES} are needed, and several hundred to be of use; textvae data describe "
+            f"{shlex.quote(made['name'])} shows them",
+        )
+    sheet = Path(made["folder"]) / SHEET
+    if not sheet.exists():
+        save_image(contact_sheet(train), sheet, {"data": made["name"], "split": "train"})
+    words = Counter(word for caption in train.captions for word in words_of(caption))
+    return Found(made["name"], images, len(set(train.captions)), len(words), made["skipped"], sheet)
+
+
+def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
+    """The recipe for photographs, made to fit the pictures: size, length of captions, rarity of words.
+
+    Args:
+        found: the pictures.
+        size: pixels a side.
+        overrides: settings by part, as ``resolve`` takes them.
+    """
+    train = data.load(found.name, "train")
+    settings = {part: dict(values) for part, values in (overrides or {}).items()}
+    settings["text"] = _reading(train) | settings.get("text", {})
+    return resolve(RECIPE, None if size == SIZES[0] else str(size), found.name, settings)
+
+
+def _reading(train: CaptionedImages) -> dict[str, int]:
+    """Settings of ``CaptionWords``: 95 of 100 captions are read whole; of few captions, words that occur once count."""
+    lengths = sorted(len(words_of(caption)) for caption in train.captions)
+    longest = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
+    return {"length": min(max(longest, 4), 48), "least": 1 if len(train.captions) < 1000 else 3}
+
+
+def train_pictures(
+    folder: str | Path,
+    out: Path,
+    execution: Execution,
+    minutes: float = MINUTES,
+    size: int = 64,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> bool:
+    """Prepares, trains, measures and describes; the same call again resumes at any point.
+
+    Args:
+        folder: captioned pictures, see ``look_at``.
+        out: the run folder.
+        execution: device, precision and threads.
+        minutes: of training; preparation comes before, and measuring takes some minutes more.
+        size: pixels a side.
+        overrides: settings by part, as ``resolve`` takes them.
+        callbacks: see ``train_recipe``.
+
+    Returns:
+        Whether it is complete; False where it was interrupted.
+
+    Raises:
+        UserError: as ``look_at`` and ``train_recipe``.
+    """
+    found = look_at(folder, size)
+    for line in found.lines():
+        say(line)
+    recipe = recipe_for(found, size, overrides)
+    command = ["textvae train", shlex.quote(str(folder)), f"--minutes {minutes:g}", f"--size {size}"]
+    if not train_recipe(recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command)):
+        return False
+    run = open_run(out)
+    if not _is_measured(run):
+        count = min(found.images["test"], max(LEAST_PICTURES, round(MEASURED_A_MINUTE * minutes)))
+        say(f"measuring on {count:,} held-out pictures")
+        evaluate_run(run, execution.device, count, nets=NETS, precision=execution.precision).write(out / METRICS)
+        write_card(run)
+    return True
+
+
+def _is_measured(run: Run) -> bool:
+    file = run.path / METRICS
+    return file.exists() and Metrics.read(file).protocol.get("weights") == sha256_of(run.path / MODEL)[:16]

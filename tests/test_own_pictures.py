@@ -1,0 +1,153 @@
+"""From a folder of pictures to a model, by one command or one call."""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.pictures import folder_of_pictures
+from PIL import Image
+
+import textvae as library
+from textvae import data
+from textvae.evaluation import fitted_judge as fitted
+from textvae.evaluation.evaluators import colour
+from textvae.evaluation.metrics.retrieval import retrieval_precision
+from textvae.experiment import minutes as measuring
+from textvae.models.with_flow import WithFlow
+from textvae.own_pictures import look_at, recipe_for
+from textvae.recipes import RECIPES
+from textvae.runs.run import CARD, CONFIG, METRICS, MODEL, SAMPLES
+from textvae.utils.errors import UserError
+
+
+def tiny_recipe():
+    """The recipe for photographs with networks that train in seconds, without the perceptual loss."""
+    recipe = RECIPES_PHOTOS()
+    flow = recipe.flow
+    prior = dataclasses.replace(flow.model.prior, width=16, depth=1, sides=1, heads=2, steps=2)
+    return dataclasses.replace(
+        recipe,
+        model=dataclasses.replace(recipe.model, channels=(4, 8), latent_channels=2, finest=4, perceptual=0.0),
+        trainer=dataclasses.replace(recipe.trainer, epochs=1, batch_size=32, optimizer="adam"),
+        flow=dataclasses.replace(
+            flow,
+            model=dataclasses.replace(flow.model, prior=prior),
+            trainer=dataclasses.replace(flow.trainer, epochs=2, batch_size=32, optimizer="adam"),
+        ),
+    )
+
+
+RECIPES_PHOTOS = RECIPES["latent-flow-photos"]
+
+
+@pytest.fixture
+def tiny_photos(tiny_data, monkeypatch, tmp_path) -> None:
+    """The recipe, made tiny; a cache of the test's own; every step takes a tenth of a second of the minutes."""
+    monkeypatch.setitem(RECIPES, "latent-flow-photos", tiny_recipe)
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fitted, "STEPS", 1)
+    monkeypatch.setattr(measuring, "_seconds_a_step", lambda training: (next(training.steps()), 0.1)[1])
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path):
+    folder_of_pictures(tmp_path / "boats", 60)
+    code, out, err = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
+    assert code == 0, err
+    run = Path("runs/boats")
+    assert {CONFIG, MODEL, METRICS, CARD, SAMPLES} <= {path.name for path in run.iterdir()}
+    assert "60" in err
+    assert "54 train" in err
+    assert "what to expect" in err
+    metrics = json.loads((run / METRICS).read_text())
+    assert metrics["protocol"]["num_samples"] == 6
+    assert {"mse_sum", "ssim"} <= metrics["reconstruction"].keys()
+    assert metrics["generation"]["nearest_training_image"].keys() == {"samples", "real_test"}
+    assert "textvae train boats --minutes 0.02 --size 64" in (run / CARD).read_text()
+    # The last line is a command that draws.
+    command = out.splitlines()[-1].removeprefix("draw: ")
+    assert textvae(*shlex.split(command)[1:], "--out", tmp_path / "drawn.png")[0] == 0
+    assert Image.open(tmp_path / "drawn.png").size[0] > 0
+    # The same command finds all of it done.
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    code, again, _ = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
+    assert (code, again) == (0, out)
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path):
+    folder = folder_of_pictures(tmp_path / "boats", 55)
+    model = library.train(folder, minutes=0.01, precision="fp32", threads=1)
+    assert isinstance(model.load_model(), WithFlow)
+    pictures = model("a red block", num_images=2)
+    assert [picture.size for picture in pictures] == [(64, 64)] * 2
+    assert pictures[0].tobytes() == library.TextToImage.load(model)("a red block")[0].tobytes()
+    with pytest.raises(UserError, match="takes no"):
+        library.train(folder, data="fashion-mnist")
+    with pytest.raises(UserError, match="no folder"):
+        library.train(tmp_path / "nowhere")
+
+
+def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
+    folder = folder_of_pictures(tmp_path / "few", 12)
+    with pytest.raises(UserError, match="12 pictures"):
+        look_at(folder)
+    with pytest.raises(UserError, match="96 pixels"):
+        look_at(folder, 96)
+
+
+def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch):
+    found = look_at(folder_of_pictures(tmp_path / "boats", 60), 128)
+    assert (found.images, found.words, found.skipped) == ({"train": 54, "test": 6}, found.words, {})
+    assert found.sheet.is_file()
+    monkeypatch.setitem(RECIPES, "latent-flow-photos", RECIPES_PHOTOS)
+    recipe = recipe_for(found, 128)
+    assert recipe.model.image_shape == (3, 128, 128)
+    assert recipe.model.build().prior.latent_shape == (8, 16, 16)
+    # Of few captions, a word that occurs once is learned; captions of five words are read whole.
+    assert (recipe.text.least, recipe.text.length) == (1, 5)
+    assert recipe_for(found, 128, {"model": {"beta": 1.0}}).model.beta == 1.0
+
+
+@pytest.mark.parametrize("size", ["64", "128", "256"])
+def test_every_size_has_a_grid_of_latents_of_one_size(size):
+    recipe = RECIPES_PHOTOS()
+    config = recipe.model if size == "64" else recipe.presets[size]["model"]
+    model = config.build()
+    assert model.prior.latent_shape == (8, 16, 16)
+    images = torch.rand(1, 3, int(size), int(size))
+    assert model.reconstruct(images, torch.zeros(1, 4)).shape == images.shape
+
+
+def test_a_judge_that_is_fitted_tells_captions_apart(monkeypatch):
+    monkeypatch.setattr(fitted, "STEPS", 1)
+    colours = ["red", "green", "blue", "yellow"]
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.arange(200) % 4
+    features = torch.randn(200, 32, generator=generator) + 3 * torch.eye(4, 32)[kinds]
+    captions = [f"a {colours[kind]} block number {number}" for number, kind in enumerate(kinds.tolist())]
+    rows = torch.arange(200)
+    train = data.CaptionedImages(
+        "blocks",
+        "train",
+        torch.zeros(200, 3, 8, 8, dtype=torch.uint8),
+        tuple(captions),
+        torch.stack([rows, rows + 1], 1),
+    )
+    judge = fitted.fitted_judge(train, features)
+    fresh = torch.randn(4, 32, generator=generator) + 3 * torch.eye(4, 32)
+    texts = [f"a {colour} block" for colour in colours]
+    assert retrieval_precision(judge.embed_images(fresh), judge.embed_captions(texts), texts) == 1.0
+    assert "200 training images" in judge.name
+
+
+def test_colours_that_captions_name_often_are_judged(tiny_photos, tmp_path):
+    found = look_at(folder_of_pictures(tmp_path / "boats", 120))
+    train = data.load(found.name, "train")
+    assert set(colour.often_named(train)) <= {"red", "green", "blue", "white"}
+    assert len(colour.often_named(train)) >= 2

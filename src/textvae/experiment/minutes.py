@@ -51,9 +51,7 @@ def within_minutes(recipe: Recipe, images: CaptionedImages, execution: Execution
         share = wanted.pop(name)
         epochs[name] = max(1, round(left * share / (share + sum(wanted.values())) / seconds[name]))
         left = max(left - epochs[name] * seconds[name], 0.0)
-        say(
-            f"epochs of the stage {name}: {epochs[name]:,}, of {seconds[name]:.2g} s; {minutes:g} minutes for all stages"
-        )
+        say(f"epochs of the stage {name}: {epochs[name]:,}, of {seconds[name]:.2g} s each")
     needed = encoding + sum(epochs[name] * seconds[name] for name in seconds)
     if needed > 1.2 * 60 * minutes:
         say(f"one epoch of each stage takes {duration(needed)}, which is more than {minutes:g} minutes")

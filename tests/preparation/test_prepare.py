@@ -182,6 +182,90 @@ def test_a_joined_set_of_the_catalog_is_that_of_its_parts(tmp_path, monkeypatch)
         prepare.prepare(["scenes", "coco-mini"], 64, "words")
 
 
+def test_a_set_follows_its_pictures(tmp_path, capsys) -> None:
+    folder = photos.image_folder(tmp_path / "mine", {"train": 4, "test": 1})
+    first = prepared(folder)
+    metadata = folder / "train" / "metadata.jsonl"
+
+    def again(says: str = "preparing it again") -> torch.Tensor:
+        made = prepared(folder)
+        assert (made["name"], says in capsys.readouterr().err) == ("mine-16-words", True)
+        return data.load("mine-16-words", "train").images
+
+    again("already prepared")
+    (folder / "train" / "new.jpg").write_bytes(photos.encoded(photos.picture(2)))
+    metadata.write_text(metadata.read_text() + '\n{"file_name": "new.jpg", "text": "new"}')
+    assert len(again()) == 5
+    mapped = data.load("mine-16-words", "train").images
+    (folder / "train" / "new.jpg").write_bytes(photos.encoded(photos.picture(3)))
+    assert near(again()[4], photos.COLOURS["white"])
+    # Whoever has the replaced set open still sees it.
+    assert near(mapped[4], photos.COLOURS["blue"])
+    (folder / "train" / "new.jpg").unlink()
+    assert len(again()) == 4
+    metadata.write_text(metadata.read_text().replace("a red block", "a scarlet block"))
+    again()
+    assert "a scarlet block, picture 0" in data.load("mine-16-words", "train").captions
+    # Moved elsewhere, the same pictures are the same set.
+    folder.rename(tmp_path / "moved")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "one" / "mine")
+    folder = tmp_path / "one" / "mine"
+    again("already prepared")
+    assert first["name"] == prepared(folder)["name"]
+    assert not list(prepared_root().glob(".*"))
+
+
+def test_another_folder_of_the_same_name_is_another_set(tmp_path) -> None:
+    one = photos.image_folder(tmp_path / "one" / "mine", {"train": 4, "test": 1})
+    two = photos.coco_folder(tmp_path / "two" / "mine", 3, 1)
+    three = photos.coco_folder(tmp_path / "three" / "mine", 5, 1)
+    names = [prepared(folder)["name"] for folder in (one, two, three, two, one)]
+    assert names == [f"mine{number}-16-words" for number in ("", "-2", "-3", "-2", "")]
+    assert [len(data.load(name, "train")) for name in names[:3]] == [4, 3, 5]
+    assert data.contents(names[1]).source == "mine-2"
+
+
+def test_a_folder_called_like_a_set_of_the_catalog_does_not_take_its_place(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path / "data"))
+    own = photos.coco_folder(tmp_path / "flowers102", 3, 1)
+    catalog = photos.image_folder(tmp_path / "data" / "flowers102", {"train": 4, "test": 1})
+    assert prepared(own)["name"] == "my-flowers102-16-words"
+    assert data.photographs("my-flowers102-16-words") is None
+    # The catalog's own folder, by its path.
+    assert prepared(catalog)["name"] == "flowers102-16-words"
+    assert prepare.prepare("flowers102", 16, "words")["name"] == "flowers102-16-words"
+
+
+def test_other_settings_replace_a_set_only_if_asked_to(tmp_path) -> None:
+    folder = photos.coco_folder(tmp_path / "mine", 4, 1)
+    out = tmp_path / "set"
+    prepared(folder, out=out)
+    with pytest.raises(UserError, match="side was 16, now 24") as error:
+        prepared(folder, 24, out=out)
+    assert "--overwrite" in error.value.cure
+    prepared(folder, 24, out=out, overwrite=True)
+    assert data.load(str(out), "train").image_shape == (3, 24, 24)
+    (out / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        prepared(folder, 24, out=out)
+    prepared(folder, 24, out=out, overwrite=True)
+    with pytest.raises(UserError, match="no prepared set"):
+        prepared(folder, out=folder, overwrite=True)
+    assert (folder / "train2017").is_dir()
+
+
+def test_a_preparation_killed_while_it_replaces_a_set_loses_nothing(tmp_path, capsys) -> None:
+    folder = photos.coco_folder(tmp_path / "mine", 4, 1)
+    prepared(folder)
+    made = prepared_root() / "mine-16-words"
+    made.rename(made.with_name(f".{made.name}.replaced"))
+    prepared(folder)
+    assert "already prepared" in capsys.readouterr().err
+    assert len(data.load("mine-16-words", "train")) == 4
+    assert not list(prepared_root().glob(".*"))
+
+
 SLOWLY = """
 import sys, time
 from textvae.preparation import decode

@@ -118,7 +118,7 @@ def prepare(
     ],
     /,
     size: int = 64,
-    text: Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"] = "sentence",
+    text: Literal["words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair"] = "words",
     image_encoder: Annotated[
         Literal["efficientnet", "pair", "clip"] | None, tyro.conf.arg(help_behavior_hint="(default: none)")
     ] = None,
@@ -137,10 +137,12 @@ def prepare(
         Literal["unit", "raw", "sqrt"] | None, tyro.conf.arg(help_behavior_hint="(default: raw for clip, else unit)")
     ] = None,
     workers: int = 0,
+    overwrite: bool = False,
 ) -> Output:
     """Prepare captioned photographs for training; the same command resumes.
 
-    Makes square images, and embeddings of captions and images where asked for. Several sources become one set.
+    Makes square images, and embeddings of captions and images where asked for. Several sources become one set. After
+    pictures or captions were added, replaced or removed, the same command prepares the set again.
 
     Args:
         source: A set that textvae data list shows, or a folder of captioned images.
@@ -156,6 +158,7 @@ def prepare(
         embedding_length: Length of pooled embeddings as vectors. "raw" is the encoder's own; "sqrt" is the square root
             of the number of dimensions, which conditions a model more strongly than 1 ("unit").
         workers: Processes; 0 uses the cores that this process may use.
+        overwrite: Replace a set that was prepared with other settings, or that is damaged.
 
     Examples:
         textvae data prepare coco-mini --size 64 --text sentence
@@ -169,7 +172,17 @@ def prepare(
 
     words = tuple(word.strip() for word in theme.split(",") if word.strip())
     result = prepare(
-        source, size, text, image_encoder, Subset(fraction, words, seed), out, clip, pair, workers, embedding_length
+        source,
+        size,
+        text,
+        image_encoder,
+        Subset(fraction, words, seed),
+        out,
+        clip,
+        pair,
+        workers,
+        embedding_length,
+        overwrite,
     )
     lines = [f"{result['name']}: in {result['folder']}"]
     lines += [

@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return manifest
     except (OSError, ValueError, KeyError, TypeError, LookupError, AttributeError) as error:
         raise UserError(
-            f"{folder / MANIFEST} cannot be read: {error}", "Delete that folder and prepare the set again"
+            f"{folder / MANIFEST} cannot be read: {error}", "Prepare the set again with --overwrite"
         ) from None
 
 

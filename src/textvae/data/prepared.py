@@ -139,7 +139,7 @@ class PreparedSet:
         return torch.from_numpy(rows)
 
     def _damaged(self, what: str) -> UserError:
-        return UserError(f"{self.folder} is damaged: {what}", f"Delete that folder, then: {self.command}")
+        return UserError(f"{self.folder} is damaged: {what}", f"{self.command} --overwrite")
 
 
 def prepared_set(name: str) -> PreparedSet | None:

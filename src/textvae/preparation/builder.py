@@ -39,6 +39,22 @@ Line = dict[str, str]
 """One line of the report: split, key, done ("skipped" or "handled"), why."""
 
 
+def unfinished(folder: Path) -> Path:
+    """Where a set is built before it is complete."""
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
+def _replaced(folder: Path) -> Path:
+    """Where a set is moved before another one takes its place."""
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def restore(folder: Path) -> None:
+    """Brings back the set of a process that was killed just when it put another one in its place."""
+    if not folder.exists() and (_replaced(folder) / MANIFEST).is_file():
+        _replaced(folder).rename(folder)
+
+
 @dataclass(frozen=True)
 class Preparation:
     """One set, built in a folder beside its final one."""
@@ -56,20 +72,25 @@ class Preparation:
     @property
     def unfinished(self) -> Path:
         """The folder that is written to, and renamed when the set is complete."""
-        return self.folder.with_name(f".{self.folder.name}.unfinished")
+        return unfinished(self.folder)
 
-    def build(self, command: str) -> dict[str, Any]:
+    def build(self, command: str, overwrite: bool = False) -> dict[str, Any]:
         """Builds the set, or resumes an interrupted preparation; returns its manifest, which records ``command``.
 
+        A set that is there is replaced when the new one is complete.
+
+        Args:
+            command: the command that makes the set.
+            overwrite: whether an interrupted preparation with other settings is discarded.
+
         Raises:
-            UserError: the folder exists and is no prepared set, an unfinished one has another plan, or no image can be
-                read.
+            UserError: the folder exists and is no prepared set, an unfinished one was begun with other settings, or no
+                image can be read.
         """
-        if self.folder.exists():
+        if self.folder.exists() and not (self.folder / MANIFEST).is_file():
             raise UserError(f"{self.folder} exists and is no prepared set", "Choose another --out")
         plan = self.unfinished / PLAN
-        if plan.is_file():
-            refuse_difference(self.unfinished, json.loads(plan.read_bytes()), self.plan)
+        if plan.is_file() and up_to_date(self.unfinished, json.loads(plan.read_bytes()), self.plan, overwrite):
             say(f"{self.folder.name}: resuming the interrupted preparation")
         else:
             shutil.rmtree(self.unfinished, ignore_errors=True)
@@ -186,7 +207,7 @@ class Preparation:
         """Features of the same pictures in another prepared set, which a dual encoder only projects; else None."""
         if not isinstance(self.image_encoder, DualEncoderImages):
             return None
-        wanted = {key: self.plan[key] for key in ("source", "subset", "records", "side", "fit")}
+        wanted = {key: self.plan[key] for key in ("source", "subset", "records", "files", "side", "fit")}
         for manifest in self.folder.parent.glob(f"*/{MANIFEST}"):
             try:
                 made_of = read_manifest(manifest.parent).get("made_of", {})
@@ -230,7 +251,12 @@ class Preparation:
             manifest["splits"][split]["fingerprint"] = loaded.fingerprint()
         (self.unfinished / PLAN).unlink()
         write_json(self.unfinished / MANIFEST, manifest)
+        replaced = _replaced(self.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(replaced)
         self.unfinished.rename(self.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         return manifest
 
     def _source(self) -> dict[str, Any]:
@@ -297,20 +323,47 @@ class Preparation:
                 progress.advance(size)
 
 
-def refuse_difference(folder: Path, before: Any, now: dict[str, Any]) -> None:
-    """Checks that a set was made by the same plan.
+FILES = ("records", "files")
+"""The part of a plan that changes when pictures are added, replaced or removed, or captions edited."""
+ORIGIN = ("source", "places")
+"""The part of a plan that says where the pictures lie: the same pictures elsewhere make the same set."""
+
+
+def same_set(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two plans are for the same pictures, captions and settings, or at least for the same place."""
+    equal = all(before.get(key) == value for key, value in now.items() if key not in ORIGIN)
+    return equal or before.get("places", now["places"]) == now["places"]
+
+
+def up_to_date(folder: Path, before: Any, now: Mapping[str, Any], overwrite: bool = False) -> bool:
+    """Whether a set holds what a plan says; False where its pictures or captions have changed since.
+
+    Args:
+        folder: the set's, for messages.
+        before: the plan that it was made by.
+        now: the plan.
+        overwrite: whether a set that was made with other settings is just not up to date.
 
     Raises:
-        UserError: it was not.
+        UserError: it was made with other settings, or from other places, and ``overwrite`` is False.
     """
     if not isinstance(before, dict):
-        raise UserError(f"{folder} does not declare how it was made", "Delete it and prepare the set again")
-    for key, value in now.items():
-        if before.get(key) != value:
+        if overwrite:
+            return False
+        raise UserError(f"{folder} does not declare how it was made", "Add --overwrite to prepare the set again")
+    # Sets of earlier versions do not say where their pictures lie, nor in which state the files were.
+    differing = [
+        key for key, value in now.items() if before.get(key, value if key in ("places", "files") else None) != value
+    ]
+    if all(key in ORIGIN for key in differing):
+        return True
+    for key in differing:
+        if key not in FILES and not overwrite:
             raise UserError(
-                f"{folder} was prepared with other settings: {key} was {before.get(key)!r}, now {value!r}",
-                "Choose another --out, or delete that folder first",
+                f"{folder} was prepared with other settings: {key} was {before.get(key)!r}, now {now[key]!r}",
+                "Choose another --out, or add --overwrite to replace it",
             )
+    return False
 
 
 def _line(split: str, key: str, done: str, why: str) -> Line:

@@ -1,17 +1,21 @@
 """``prepare``: makes a data set of captioned photographs. The work itself is done by ``builder.Preparation``."""
 
+import contextlib
 import errno
+import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from textvae.data.frozen_encoders import image_encoder, text_encoder
 from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
-from textvae.preparation.builder import Preparation, refuse_difference
+from textvae.preparation.builder import PLAN, Preparation, restore, same_set, unfinished, up_to_date
 from textvae.preparation.layouts import Photographs, find_photographs
-from textvae.preparation.record import Record, digest
+from textvae.preparation.record import Record, digest, digest_of_files
 from textvae.preparation.subset import Subset, splits_of
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
@@ -26,7 +30,7 @@ from textvae.utils.progress import say
 def prepare(
     source: str | Sequence[str],
     side: int = 64,
-    text: TextName = "sentence",
+    text: TextName = "words",
     images: ImageName | None = None,
     subset: Subset | None = None,
     out: Path | None = None,
@@ -34,8 +38,12 @@ def prepare(
     pair: Path | None = None,
     workers: int = 0,
     length: EmbeddingLength | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Prepares photographs as a data set that ``data.load`` opens by its name. The same call again resumes.
+
+    A set that is there is kept if nothing has changed, and replaced if pictures or captions were added, replaced or
+    removed, which is said on stderr.
 
     Args:
         source: a photograph set of the catalog by name, or a folder by path; several of them are joined in one set, in
@@ -46,11 +54,12 @@ def prepare(
         subset: which part of the set; default: all of it.
         out: the folder to write; default: SOURCE-SIZE-TEXT (with the subset, and the length if one is chosen), where
             textvae keeps prepared sets. Several sources are called A+B there, or by the name that the catalog has for
-            them.
+            them. A second folder of the same name is called SOURCE-2.
         clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder; see ``clip_place``.
         pair: the run folder of the dual encoder of "pair".
         workers: processes; 0 takes as many as this process may use cores.
         length: of pooled embeddings; None: see ``default_length``.
+        overwrite: whether a set that was made with other settings, or is damaged, is replaced.
 
     Returns:
         "name", "folder", "splits" with their counts, and how many images were "skipped" and "handled", by reason.
@@ -64,12 +73,16 @@ def prepare(
     subset = subset or Subset()
     sources = [source] if isinstance(source, str) else list(source)
     chosen = find_photographs(*sources)
-    name = f"{chosen.about.name}{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"
-    folder = out or prepared_root() / name
     caption_encoder = text_encoder(text, clip, pair, length)
     picture_encoder = image_encoder(images, clip, pair, length) if images else None
     splits = splits_of(chosen, subset)
     plan = _plan(chosen, side, subset, splits, text, caption_encoder, picture_encoder)
+    ending = f"{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"
+    if out is None:
+        chosen = _named(chosen, plan, ending)
+        plan["source"] = chosen.about.name
+    name = f"{chosen.about.name}{ending}"
+    folder = out or prepared_root() / name
     try:
         with alone(folder.with_name(f".{folder.name}.lock")) as mine:
             if not mine:
@@ -77,17 +90,19 @@ def prepare(
                     f"{folder} is being prepared by another process",
                     "Wait until it ends; the same command then finds the set, or resumes",
                 )
-            if (folder / MANIFEST).is_file():
-                made = read_manifest(folder)
-                refuse_difference(folder, made.get("made_of"), plan)
+            restore(folder)
+            made = read_manifest(folder) if (folder / MANIFEST).is_file() and not overwrite else {}
+            if made and up_to_date(folder, made.get("made_of"), plan):
                 say(f"{folder} is already prepared")
             else:
+                if made:
+                    say(f"{folder.name}: pictures or captions have changed since it was prepared; preparing it again")
                 command = _command(sources, side, text, images, subset, out)
                 command += f" --embedding-length {length}" if length else ""
                 command += f" --clip {shlex.quote(clip)}" if clip else ""
                 made = Preparation(
                     chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores()
-                ).build(command)
+                ).build(command, overwrite)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
@@ -104,6 +119,23 @@ def prepare(
     }
 
 
+def _named(photographs: Photographs, plan: Mapping[str, Any], ending: str) -> Photographs:
+    """The photographs under the first of the names NAME, NAME-2, ... that no set of other pictures has."""
+    for number in count(1):
+        name = photographs.about.name if number == 1 else f"{photographs.about.name}-{number}"
+        folder = prepared_root() / f"{name}{ending}"
+        before: Any = None
+        if (folder / MANIFEST).is_file():
+            with contextlib.suppress(UserError):
+                before = read_manifest(folder).get("made_of")
+        elif (begun := unfinished(folder) / PLAN).is_file():
+            before = json.loads(begun.read_bytes())
+        if not isinstance(before, dict) or same_set(before, plan):
+            break
+        say(f"{folder.name} is made of other pictures: {', '.join(before['places'])}")
+    return replace(photographs, about=replace(photographs.about, name=name))
+
+
 def _plan(
     photographs: Photographs,
     side: int,
@@ -117,7 +149,9 @@ def _plan(
     return {
         "source": photographs.about.name,
         "subset": to_dict(subset),
+        "places": [part.place for part in photographs.parts],
         "records": {split: digest(records) for split, records in splits.items()},
+        "files": {split: digest_of_files(records) for split, records in splits.items()},
         "side": side,
         "fit": photographs.fit,
         "text": caption_encoder.identity if caption_encoder else text,

@@ -29,6 +29,8 @@ class Part:
 
     about: PhotographSet
     layout: Layout
+    place: str
+    """The name of a set of the catalog, or the path of another folder."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _named_apart(parts: Sequence[Part]) -> list[Part]:
         seen[part.about.name] += 1
         number = seen[part.about.name]
         about = part.about if number == 1 else replace(part.about, name=f"{part.about.name}-{number}")
-        apart.append(Part(about, part.layout))
+        apart.append(replace(part, about=about))
     return apart
 
 
@@ -93,10 +95,10 @@ def _single(name: str) -> Part:
         places = data_folders(name)
         for folder in places:
             if folder.is_dir():
-                return Part(entry, LAYOUTS[entry.layout](folder))
+                return Part(entry, LAYOUTS[entry.layout](folder), name)
         raise UserError(
             f"{name} is not here: looked for {' and '.join(map(str, places))}",
-            f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}"
+            f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}; ./{name} is a folder of your own"
             + (f"; textvae data fetch {name} downloads it" if PHOTOGRAPHS[name].fetched else ""),
         )
     folder = Path(name).expanduser().resolve()
@@ -106,10 +108,15 @@ def _single(name: str) -> Part:
             f'there are no photographs called "{name}", nor is that a folder',
             f"Did you mean {near[0]}?" if near else f"There are: {', '.join(PHOTOGRAPHS)}; or give a folder's path",
         )
+    for known in PHOTOGRAPHS.values():
+        if known.layout and any(place.resolve() == folder for place in data_folders(known.name)):
+            return _single(known.name)
     for layout_name, layout in LAYOUTS.items():
         if layout.recognises(folder):
-            own = PhotographSet(slug(folder.name), layout.TITLE, "", "the user's own", layout_name)
-            return Part(own, layout(folder))
+            # The name of a set of the catalog stands for that set alone.
+            own_name = f"my-{slug(folder.name)}" if slug(folder.name) in PHOTOGRAPHS else slug(folder.name)
+            own = PhotographSet(own_name, layout.TITLE, "", "the user's own", layout_name)
+            return Part(own, layout(folder), str(folder))
     raise UserError(
         f"the captioned images in {folder} are in no known layout",
         "It needs metadata.jsonl (file_name, text), or .tar shards, or COCO's annotations/; see docs/data.md",

@@ -21,7 +21,7 @@ from textvae.recipes.conditions import training_conditions
 from textvae.runs import checkpoint
 from textvae.runs import run as runs
 from textvae.runs.checkpoint import STATE, read_state
-from textvae.runs.run import CONFIG, HISTORY, MODEL, open_run, read_history
+from textvae.runs.run import CARD, CONFIG, HISTORY, MODEL, open_run, read_history
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
@@ -75,7 +75,10 @@ def test_killed_twice_ends_in_the_same_bits(tmp_path, textvae):
     assert textvae(*words(whole, *EMA))[0] == 0
     assert step_of(whole) == 18
     assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
-    assert [row["step"] for row in read_history(cut)] == [6, 12, 18]
+    # Rows of the history are means since the row before, across a resumption too.
+    losses = [[(row["step"], row["loss"]) for row in read_history(run)] for run in (cut, whole)]
+    assert [step for step, _ in losses[0]] == [6, 12, 18]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.slow
@@ -396,6 +399,42 @@ def test_a_divergence_keeps_the_last_checkpoint(tmp_path, textvae, monkeypatch):
     assert all(weight.isfinite().all() for weight in weights.values())
     monkeypatch.setattr(Training, "_update", plain)
     assert textvae(*words(tmp_path / "run", *EMA))[0] == 0
+
+
+@pytest.mark.slow
+def test_a_stop_in_the_last_step_of_a_stage_is_obeyed(tmp_path, textvae, monkeypatch):
+    plain = Training._update
+
+    def update(self) -> None:
+        plain(self)
+        if self.step + 1 == self.total_steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Training, "_update", update)
+    out = tmp_path / "run"
+    asked = words(out, *FLOW)
+    for stage in ("model", "flow"):
+        code, _, err = textvae(*asked)
+        assert code == 130, err
+        state = read_state(out)
+        assert (state["stage"], state["complete"]) == (stage, True)
+    # In the last step of the last stage there is nothing left to stop.
+    assert textvae(*asked)[0] == 0
+    assert (out / CARD).is_file()
+    # A card that was not written, or before a later stage was trained, is written now.
+    (out / CARD).write_text("old")
+    assert textvae(*asked)[0] == 0
+    assert "label-conv" in (out / CARD).read_text()
+
+
+def test_another_torch_or_device_is_told(tmp_path, textvae, copied_run):
+    config = json.loads((copied_run / CONFIG).read_text())
+    config["execution"] |= {"torch": "1.0\x1b[2J", "device": "cuda:0"}
+    (copied_run / CONFIG).write_text(json.dumps(config))
+    code, _, err = textvae(*again(copied_run))
+    assert code == 0, err
+    assert "torch 1.0\\x1b[2J before" in err
+    assert "device cuda:0 before, cpu now" in err
 
 
 def test_config_json_says_how_it_was_carried_out(tiny_run):

@@ -237,6 +237,18 @@ def test_weights_that_an_update_ruined_are_not_kept(cpu, tiny_data):
         training.state_dict()
 
 
+@pytest.mark.parametrize("part", ["moments", "averaged weights"])
+def test_neither_an_average_nor_moments_that_are_not_finite_are_kept(cpu, tiny_data, part):
+    training = toy(cpu, tiny_data, epochs=1, batch_size=32, ema_decay=0.5)
+    next(training.steps())
+    weight = training.model.to_grid.weight
+    ruined = training.averaged.to_grid.weight if part != "moments" else training.optimizer.state[weight]["exp_avg_sq"]
+    with torch.no_grad():
+        ruined.flatten()[0] = torch.inf
+    with pytest.raises(TrainingDiverged, match=f"step 1: the term '{part}'"):
+        training.state_dict()
+
+
 def test_validation_is_deterministic_and_on_held_out_images_only(cpu, tiny_data):
     training = toy(cpu, tiny_data, epochs=1, batch_size=32, validation_images=64, ema_decay=0.5)
     assert training.steps_per_epoch == 6

@@ -20,6 +20,7 @@ from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone, temporary_target
+from textvae.utils.printable import printable
 from textvae.utils.progress import say
 
 
@@ -38,6 +39,8 @@ class Position:
     """Fields of the stage's ``EarlyStopping``."""
     complete: bool = False
     """Whether the stage is complete."""
+    means: dict[str, Any] = field(default_factory=dict)
+    """Sums of the losses since the last row of history.jsonl (the fields of ``_Means``)."""
 
     @classmethod
     def read(cls, out: Path, recipe: Recipe) -> tuple["Position", list[str]]:
@@ -64,13 +67,17 @@ class Position:
         return trainer.patience == 0 and self.history[-1]["epoch"] < trainer.epochs
 
     def _check_types(self) -> None:
-        for name, kind in (("training", dict), ("history", list), ("best", dict), ("complete", bool)):
+        for name, kind in (("training", dict), ("history", list), ("best", dict), ("complete", bool), ("means", dict)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"its {name} is no {kind.__name__}")
         if type(self.seconds) not in (int, float) or not 0 <= self.seconds < math.inf:
             raise ValueError(f"it has a training time of {self.seconds!r}")
         if type(self.training["step"]) is not int:
             raise TypeError("its step is no integer")
+        if self.means:
+            sums, images = self.means["sums"], self.means["images"]
+            if type(images) is not int or images < 0 or any(float(value) != float(value) for value in sums.values()):
+                raise ValueError("its sums of losses are not finite")
         check_history(self.history)
 
     def restore(self, stage: Stage, out: Path) -> None:
@@ -172,6 +179,12 @@ def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Exe
         )
     if environment["threads"] != execution.threads:
         say(f"{environment['threads']} threads before, {execution.threads} now: results may differ in the last bits")
+    for what, was, now_used in (
+        ("device", environment.get("device"), str(execution.device)),
+        ("torch", environment.get("torch"), torch.__version__),
+    ):
+        if was not in (None, now_used):
+            say(f"{what} {printable(str(was))} before, {now_used} now: results may differ from an unbroken training")
     for stage in longer:
         _check_can_go_on(out, recipe, stage)
         say(

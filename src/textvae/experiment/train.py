@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
-from textvae.runs.run import CARD, COMMAND, LIMIT, MINUTES, SAMPLES, open_run
+from textvae.runs.run import COMMAND, LIMIT, MINUTES, SAMPLES, open_run
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
@@ -111,8 +112,8 @@ def _train_stages(
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
         say(f"{out} is trained already: {position.training['step']} steps")
-        if not (out / CARD).exists():  # killed just before it was written
-            write_card(open_run(out, recipe))
+        # The process that completed it may have been killed just before it wrote the card.
+        write_card(open_run(out, recipe))
         return True
     for name in names:
         stage = start_stage(name, recipe, images, conditions, execution, out, position.training)
@@ -122,7 +123,8 @@ def _train_stages(
         else:
             position = Position(name, history=position.history, seconds=position.seconds)
         kept = keep_epochs if name == kept_stage(recipe) else ()
-        if not _train_stage(stage, position, out, sample_every, callbacks, kept):
+        stopped = _train_stage(stage, position, out, sample_every, callbacks, kept)
+        if stopped and not (position.complete and name == names[-1]):
             training = stage.training
             say(f"stopped at step {training.step} of {training.total_steps}; the same command resumes there")
             return False
@@ -145,18 +147,18 @@ def _train_stage(
     callbacks: Sequence[Callback],
     keep_epochs: Sequence[int],
 ) -> bool:
-    """Trains a stage from a position to its end; returns False where it was stopped before."""
+    """Trains a stage from a position to its end, or until it is asked to stop; returns whether it was."""
     training, config, recipe = stage.training, stage.config, stage.recipe
     best = EarlyStopping(**position.best)
 
     def save(complete: bool) -> None:
         position.training, position.best = training.state_dict(), vars(best)
-        position.seconds, position.complete = seconds, complete
+        position.seconds, position.complete, position.means = seconds, complete, vars(means)
         write_checkpoint(out, stage.weights(best.weights or training.averaged.state_dict()), vars(position))
 
     _report_missed(out, keep_epochs, training.step // training.steps_per_epoch)
     history, seconds = position.history, position.seconds
-    means = _Means()
+    means = _Means(**position.means)
     started, last_checkpoint = time.perf_counter() - seconds, time.perf_counter()
     complete = False
     total_images, seen = config.epochs * training.num_training, training.images_seen
@@ -175,6 +177,7 @@ def _train_stage(
                 if config.validation_images:
                     history[-1]["validation"] = training.validate()
                     complete = best.update(training, history[-1]["validation"]) or complete
+                training.check_finite()
                 if step.epoch in keep_epochs:
                     # Before any checkpoint of this epoch or a later one: a resumed training has kept all up to it.
                     write_snapshot(out, step.epoch, stage.weights(training.averaged.state_dict()), history)
@@ -198,8 +201,8 @@ def _train_stage(
                     callback.on_checkpoint(stage, out)
                 started += time.perf_counter() - paused
             if complete or stop.is_set():
-                break
-    return complete
+                return stop.is_set()
+    return False
 
 
 def draw_samples(stage: Stage, out: Path) -> None:
@@ -218,21 +221,22 @@ def draw_samples(stage: Stage, out: Path) -> None:
     save_image(grid(rows, recipe.prompts), out / SAMPLES, facts)
 
 
+@dataclass
 class _Means:
-    """Mean of each loss term since it was last taken, summed on the device."""
+    """Mean of each loss term since it was last taken, summed on the device. Its fields are saved in checkpoints."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._images = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    """Of each term, over images."""
+    images: int = 0
 
     def add(self, step: Step) -> None:
         for name, value in {"total": step.loss.total.detach(), **step.loss.terms}.items():
-            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value * step.images
-        self._images += step.images
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value * step.images
+        self.images += step.images
 
     def take(self) -> dict[str, dict[str, float]]:
-        means = {name: float(value) / self._images for name, value in self._sums.items()}
-        self._sums, self._images = {}, 0
+        means = {name: float(value) / self.images for name, value in self.sums.items()}
+        self.sums, self.images = {}, 0
         return {"loss": means}
 
 

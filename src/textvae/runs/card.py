@@ -78,12 +78,14 @@ class _Data:
 
 
 def write_card(run: Run) -> None:
-    """Writes README.md of a run folder from the folder's other files.
+    """Writes README.md of a run folder from the folder's other files, unless it says the same already.
 
     Raises:
         UserError: one of the files cannot be read, or nothing is known about the training data.
     """
-    write_text(run.path / CARD, card_of(run))
+    text = card_of(run)
+    if not (run.path / CARD).is_file() or (run.path / CARD).read_bytes() != text.encode():
+        write_text(run.path / CARD, text)
 
 
 def card_of(run: Run) -> str:

@@ -186,12 +186,7 @@ class Training:
         Raises:
             TrainingDiverged: the loss or the weights are not finite.
         """
-        if self._last_loss is not None:
-            # The gradient of a finite loss may not be finite, and then the weights are not.
-            weights = torch.stack([p.detach().abs().amax() for p in self.model.parameters()]).amax()
-            loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, "weights": weights})
-            if not step_is_finite(loss):
-                raise TrainingDiverged(self.step, loss, self.config)
+        self.check_finite()
         state = {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -200,6 +195,23 @@ class Training:
         if self.averaged is not self.model:
             state["averaged"] = self.averaged.state_dict()
         return state
+
+    def check_finite(self) -> None:
+        """Checks what the last step left: the gradient of a finite loss may not be finite.
+
+        Raises:
+            TrainingDiverged: the loss, the weights, their average or the optimizer's moments are not finite.
+        """
+        if self._last_loss is None:
+            return
+        largest = {
+            "moments": _largest(self.optimizer.state_dict()),
+            "averaged weights": _largest(self.averaged.state_dict()),
+            "weights": _largest(self.model.state_dict()),
+        }
+        loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, **largest})
+        if not step_is_finite(loss):
+            raise TrainingDiverged(self.step, loss, self.config)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state of ``state_dict``."""
@@ -227,6 +239,20 @@ class TrainingDiverged(UserError):
             f"step {step}: the term {likely!r} is not finite ({shown}); likely cause: {hint}",
             f"what was saved before is kept; choose a learning rate below {config.learning_rate:g}, or fp32",
         )
+
+
+def _largest(state: Any) -> Tensor:
+    """The largest absolute value of all floating-point tensors in nested mappings; NaN where one has a NaN."""
+    found = list(_tensors(state))
+    return torch.stack([tensor.detach().abs().amax().float() for tensor in found]).amax() if found else torch.zeros(())
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    if isinstance(state, Mapping):
+        for value in state.values():
+            yield from _tensors(value)
+    elif isinstance(state, Tensor) and state.is_floating_point() and state.numel():
+        yield state
 
 
 @torch.no_grad()

@@ -19,7 +19,8 @@ from textvae.experiment import minutes as measuring
 from textvae.models.with_flow import WithFlow
 from textvae.own_pictures import look_at, recipe_for
 from textvae.recipes import RECIPES
-from textvae.runs.run import CARD, CONFIG, METRICS, MODEL, SAMPLES
+from textvae.runs.find import CONFIG
+from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES
 from textvae.utils.errors import UserError
 
 

@@ -10,8 +10,8 @@ Examples:
     >>> model("a red boat", num_images=4)
 
 Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
-Training: train, TrainedRun, evaluate, sweep, reproduce, Recipe, resolve, Run, open_run, Callback, Training, Draws,
-    choose_execution.
+Training: train, TrainedRun, evaluate, sweep, reproduce, push, Recipe, resolve, Run, open_run, Callback, Training,
+    Draws, choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
 Everything a user can put right is raised as a UserError, with its cause and its cure.
 """
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         list_models,
         list_recipes,
         load_data,
+        push,
         reproduce,
         train,
     )
@@ -68,7 +69,7 @@ _SOURCES = {
     "Stage": "experiment.stages",
     "sweep": "experiment.sweep:sweep_setting",
     **dict.fromkeys(("add_data", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
-    **dict.fromkeys(("TrainedRun", "load_data", "reproduce", "train"), "library"),
+    **dict.fromkeys(("TrainedRun", "load_data", "push", "reproduce", "train"), "library"),
     "TextVAE": "models.base",
     "TextToImage": "pipeline",
     "prepare": "preparation.prepare",
@@ -126,6 +127,7 @@ __all__ = [
     "load_data",
     "open_run",
     "prepare",
+    "push",
     "rank_captions",
     "reproduce",
     "resolve",

@@ -13,6 +13,7 @@ from textvae.data.in_memory import InMemory
 from textvae.data.prepared import prepared_names
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
+from textvae.experiment.loggers import logging_to
 from textvae.experiment.train import train_recipe
 from textvae.own_pictures import MINUTES, is_pictures, run_folder, train_pictures
 from textvae.papers.reproduce import reproduce_paper
@@ -20,9 +21,11 @@ from textvae.papers.results import Places
 from textvae.pipeline import TextToImage
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import RecipeLike, resolve
+from textvae.runs import hub
 from textvae.runs.card import write_card
+from textvae.runs.find import shipped_models
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, is_shipped, open_run, shipped_models
+from textvae.runs.run import METRICS, Run, is_shipped, open_run
 from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
@@ -69,6 +72,7 @@ def train(
     precision: Precision = "auto",
     threads: int = 0,
     clip: str | None = None,
+    log: Literal["tensorboard", "trackio", "wandb"] | None = None,
 ) -> TrainedRun:
     """Trains a recipe, or a folder of captioned pictures, into a run folder. The same call again resumes, or finds it
     complete.
@@ -105,6 +109,8 @@ def train(
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
         clip: where the weights of CLIP are, for a data set that was prepared with it; default: where they were then.
+        log: show losses, rates and samples live: in event files of TensorBoard in the run folder, or by trackio or
+            Weights & Biases, where they are installed.
 
     Returns:
         The run, complete.
@@ -126,6 +132,7 @@ def train(
                 'leave them out, or train the recipe "latent-flow-photos" on the prepared set',
             )
         folder = run_folder(recipe) if out is None else Path(out)
+        callbacks = _with_log(callbacks, log, folder)
         time = MINUTES if minutes is None else float(minutes)
         if not train_pictures(recipe, folder, execution, time, size or 64, overrides, callbacks):
             raise KeyboardInterrupt
@@ -136,9 +143,14 @@ def train(
         raise UserError("size is for a folder of pictures", "a recipe or its data set has its own")
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
+    callbacks = _with_log(callbacks, log, folder)
     if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes):
         raise KeyboardInterrupt
     return _trained(open_run(folder, chosen))
+
+
+def _with_log(callbacks: Sequence[Callback], log: str | None, folder: Path) -> Sequence[Callback]:
+    return callbacks if log is None else [*callbacks, logging_to(log, folder)]
 
 
 def _trained(run: Run) -> TrainedRun:
@@ -205,6 +217,26 @@ def reproduce(
         "rows" (the measured numbers by row), "report" (the file) and "table" (the paper's part of it).
     """
     return reproduce_paper(paper, Path(runs), Places.under(Path(runs) / "results"), num_samples, only)
+
+
+def push(model: str | Path | Run, repository: str, private: bool = False) -> str:
+    """Uploads a run to the Hugging Face hub, where others name it hf://OWNER/NAME wherever a model goes.
+
+    Examples:
+        >>> textvae.push("runs/red-boats", "me/red-boats")
+
+    Args:
+        model: the run.
+        repository: OWNER/NAME; made if it does not exist.
+        private: whether a repository that is made is visible to its owner only.
+
+    Returns:
+        The model's address.
+
+    Raises:
+        UserError: the name is malformed, the run has no weights, nobody is logged in, or the hub refuses.
+    """
+    return hub.push(model if isinstance(model, Run) else open_run(model), repository, private)
 
 
 def load_data(name: str, split: str = "train") -> CaptionedImages:

@@ -2,8 +2,8 @@
 
 import json
 
-from textvae.papers.citations import PAPERS
 from textvae.recipes import RECIPES
+from textvae.utils.citations import PAPERS
 
 
 def test_recipes_are_listed_on_one_screen_under_their_papers(textvae):

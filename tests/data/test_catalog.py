@@ -8,7 +8,8 @@ from helpers import photos
 from textvae import cli, data
 from textvae.data.catalog import JUDGES, PHOTOGRAPHS, PhotographSet
 from textvae.preparation.layouts import LAYOUTS
-from textvae.runs.run import open_run, shipped_models
+from textvae.runs.find import shipped_models
+from textvae.runs.run import open_run
 
 BLOCKS = PhotographSet(
     "blocks",

@@ -9,7 +9,8 @@ from helpers import tiny
 
 from textvae.experiment import minutes as measuring
 from textvae.runs.card import training_command
-from textvae.runs.run import CONFIG, MODEL, open_run
+from textvae.runs.find import CONFIG
+from textvae.runs.run import MODEL, open_run
 
 FLOW = (
     *("--prior", "flow", "--trainer.batch-size", "64", "--flow.trainer.batch-size", "32"),

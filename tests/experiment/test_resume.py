@@ -21,7 +21,8 @@ from textvae.recipes.conditions import training_conditions
 from textvae.runs import checkpoint
 from textvae.runs import run as runs
 from textvae.runs.checkpoint import STATE, read_state
-from textvae.runs.run import CARD, CONFIG, HISTORY, MODEL, open_run, read_history
+from textvae.runs.find import CONFIG
+from textvae.runs.run import CARD, HISTORY, MODEL, open_run, read_history
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata

@@ -14,12 +14,12 @@ from textvae.data import describe
 from textvae.experiment import sweep
 from textvae.experiment import train as experiment
 from textvae.papers import reproduce
-from textvae.papers.citations import PAPERS
 from textvae.preparation import prepare
 from textvae.recipes import RECIPES
 from textvae.runs import card
 from textvae.runs import run as runs
 from textvae.utils import images
+from textvae.utils.citations import PAPERS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -110,10 +110,16 @@ def test_commands_are_understood(
     monkeypatch.setattr("textvae.preparation.coco_mini.build_coco_mini", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(images, "read_metadata", understood)
+    monkeypatch.setattr(images, "load_picture", understood)
+    monkeypatch.setattr("textvae.own_pictures.is_pictures", lambda name: name == "my_pictures")
+    monkeypatch.setattr("textvae.own_pictures.train_pictures", understood)
     monkeypatch.setattr("textvae.export.model.export", understood)
     monkeypatch.setattr("textvae.serve.static_page.write_page", understood)
     monkeypatch.setattr("textvae.cli.evaluate.read_lines", lambda *_: ["a coat"])
     monkeypatch.setattr(runs, "open_run", lambda *_: _Anything())
+    monkeypatch.setattr("textvae.runs.find.find_run", understood)
+    monkeypatch.setattr("textvae.runs.loss_curves.plot_losses", understood)
+    monkeypatch.setattr("textvae.library.push", understood)
     monkeypatch.setattr(runs, "is_shipped", lambda _: True)
     words = shlex.split(command)[1:]
     if len(words) == 1 or words[:-1] == ["data"]:

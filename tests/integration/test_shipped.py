@@ -14,7 +14,8 @@ from textvae.evaluation import evaluate
 from textvae.evaluation import judges as judge
 from textvae.pipeline import TextToImage
 from textvae.runs.card import WHOLE, ship
-from textvae.runs.run import CARD, METRICS, MODEL, open_run, shipped_models, write_weights
+from textvae.runs.find import shipped_models
+from textvae.runs.run import CARD, METRICS, MODEL, open_run, write_weights
 from textvae.utils.errors import UserError
 
 DRAWING = {name: path for name, path in shipped_models().items() if not name.startswith("judge")}

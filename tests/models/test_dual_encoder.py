@@ -21,7 +21,8 @@ from textvae.experiment.train import train_recipe
 from textvae.models.dual_encoder import DualEncoder
 from textvae.preparation import prepare
 from textvae.recipes import dual_encoders as pairs
-from textvae.runs.run import open_run, shipped_models, write_weights
+from textvae.runs.find import shipped_models
+from textvae.runs.run import open_run, write_weights
 from textvae.text.base import NONE
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training

@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from textvae.runs.card import card_of, training_command
-from textvae.runs.run import CARD, CONFIG, METRICS, open_run, shipped_models
+from textvae.runs.find import CONFIG, shipped_models
+from textvae.runs.run import CARD, METRICS, open_run
 
 REWRITE = (
-    "from textvae.runs.card import write_card; from textvae.runs.run import open_run, shipped_models; "
+    "from textvae.runs.card import write_card; from textvae.runs.find import shipped_models; "
+    "from textvae.runs.run import open_run; "
     "[write_card(open_run(path)) for path in shipped_models().values()]"
 )
 

@@ -21,6 +21,7 @@ from textvae.cli import (
     made,
     recipes,
     reproduce,
+    runs,
     serve,
     train,
 )
@@ -30,6 +31,7 @@ from textvae.utils.errors import UserError
 VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = {
     "recipes": recipes.recipes,
     "train": train.train,
+    "models": runs.models,
     "generate": generate.generate,
     "chat": chat.chat,
     "reconstruct": edit.reconstruct,
@@ -45,6 +47,8 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "data": data.ACTIONS,
     "sweep": train.sweep,
     "reproduce": reproduce.reproduce,
+    "plot": runs.plot,
+    "push": runs.push,
     "ship": recipes.ship,
     "doctor": doctor.doctor,
     "completion": completion.completion,
@@ -119,7 +123,7 @@ def overview() -> str:
     """The help of ``textvae`` itself."""
     return (
         _listed("textvae", "COMMAND", VERBS, "Text-to-image with variational autoencoders, trained in minutes.")
-        + "\n\nMODEL is a run folder or the name of a bundled model.\n"
+        + "\n\nMODEL is a run folder, the name of a bundled model, or hf://OWNER/NAME.\n"
         "textvae COMMAND --help shows the options of a command.\n"
         "--json prints its result, or its error, as JSON."
     )

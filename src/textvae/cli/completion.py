@@ -80,7 +80,7 @@ def _commands() -> tuple[dict[str, _Command], dict[str, list[str]]]:
     from textvae.data import SOURCES
     from textvae.data.catalog import PHOTOGRAPHS
     from textvae.recipes import RECIPES
-    from textvae.runs.run import shipped_models
+    from textvae.runs.find import shipped_models
 
     known = {
         "MODEL": tuple(sorted(shipped_models())),

@@ -29,7 +29,7 @@ def doctor() -> Output:
     from textvae.data import SOURCES
     from textvae.data.catalog import PHOTOGRAPHS
     from textvae.data.prepared import prepared_names
-    from textvae.runs.run import shipped_models
+    from textvae.runs.find import shipped_models
     from textvae.utils.device import choose_execution, cpu_features
     from textvae.utils.paths import data_folders, prepared_root
 

@@ -33,7 +33,8 @@ def recipes(
     """
     from textvae.recipes import RECIPES
     from textvae.recipes.resolve import resolve
-    from textvae.runs.run import read_config, shipped_models
+    from textvae.runs.find import shipped_models
+    from textvae.runs.run import read_config
 
     ships = {str(read_config(path)["recipe"]): model for model, path in shipped_models().items()}
     if name is not None:
@@ -48,7 +49,7 @@ def recipes(
 
 def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
     """All names under what they come from: a screen of them."""
-    from textvae.papers.citations import PAPERS
+    from textvae.utils.citations import PAPERS
 
     groups: dict[str, list[str]] = {group: [] for group in (*(f"paper {letter}" for letter in PAPERS), OWN, SCORING)}
     for name, facts in found.items():
@@ -101,7 +102,7 @@ def _shown(name: str, facts: dict[str, Any]) -> str:
 
 def _cited(source: str) -> list[str]:
     """The citation of the paper that a source names by its letter."""
-    from textvae.papers.citations import PAPERS
+    from textvae.utils.citations import PAPERS
 
     found = [paper for letter, paper in PAPERS.items() if f"paper {letter}" in source]
     return [f"{'':<12}{line}" for paper in found for line in textwrap.wrap(paper.citation, 68)]

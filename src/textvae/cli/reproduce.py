@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from textvae.cli.shared import Output, in_range
-from textvae.papers.citations import PAPERS
+from textvae.utils.citations import PAPERS
 
 
 def reproduce(

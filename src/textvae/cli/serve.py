@@ -61,7 +61,7 @@ def serve(
         from textvae.serve.server import is_loopback, listening, run
     except ImportError as error:
         raise UserError(f"serving needs the package {error.name}", 'pip install "textvae[serve]"') from None
-    from textvae.runs.run import shipped_models
+    from textvae.runs.find import shipped_models
 
     names = models or tuple(name for name in sorted(shipped_models()) if not name.startswith("judge-"))
     with listening(host, port) as bound:

@@ -27,7 +27,12 @@ class Output:
 
 
 Model = Annotated[
-    str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Run folder, or name of a bundled model.")
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(
+        metavar="MODEL",
+        help="Run folder, name of a bundled model, or hf://OWNER/NAME[@REVISION] on the Hugging Face hub.",
+    ),
 ]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
@@ -174,6 +179,9 @@ def open_model(
     Raises:
         UserError: there is no such model or device, or the model generates no images.
     """
+    from textvae.runs.find import find_run
+
+    find_run(model)  # before torch is imported
     from textvae.pipeline import TextToImage
     from textvae.runs.run import open_run
     from textvae.utils.device import choose_execution

@@ -72,6 +72,9 @@ def _pictures(
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int = 0,
+    log: Annotated[
+        Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(help_behavior_hint="(default: none)")
+    ] = None,
 ) -> Output:
     """Train a model on a folder of captioned pictures: prepare, train, measure, write the model card.
 
@@ -82,12 +85,14 @@ def _pictures(
         size: Pixels a side of the pictures that are drawn.
         out: Run folder.
         threads: CPU threads; 0 uses the cores that this process may use.
+        log: Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.
 
     Examples:
         textvae train my_pictures
         textvae train my_pictures --minutes 120 --size 128 --out runs/boats
     """
     from textvae.data import load
+    from textvae.experiment.loggers import logging_to
     from textvae.own_pictures import run_folder, train_pictures
     from textvae.runs.metrics import Metrics
     from textvae.runs.run import METRICS, open_run, read_history
@@ -98,7 +103,8 @@ def _pictures(
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
-    if not train_pictures(folder, run, execution, minutes, size):
+    callbacks = [logging_to(log, run)] if log else []
+    if not train_pictures(folder, run, execution, minutes, size, callbacks=callbacks):
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
     metrics = Metrics.read(run / METRICS)
     captions = load(open_run(run).recipe.data, "train").captions
@@ -129,6 +135,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     in_range("--sample-every", asked.run.sample_every, 1, 10**9)
     if asked.run.limit is not None:
         in_range("--limit", asked.run.limit, 1, 10**12)
+    from textvae.experiment.loggers import logging_to
     from textvae.experiment.train import train_recipe
     from textvae.recipes.resolve import resolve
     from textvae.runs.run import read_history
@@ -142,8 +149,9 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)
+    callbacks = [logging_to(asked.run.log, asked.out)] if asked.run.log else []
     complete = train_recipe(
-        settings, asked.out, execution, asked.run.sample_every, asked.run.limit, (), keep, asked.minutes
+        settings, asked.out, execution, asked.run.sample_every, asked.run.limit, callbacks, keep, asked.minutes
     )
     history = read_history(asked.out)
     last = history[-1] if history else {}

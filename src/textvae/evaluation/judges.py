@@ -21,7 +21,8 @@ from textvae.models.dual_encoder import DualEncoder
 from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.recipe import Recipe
-from textvae.runs.run import CONFIG, MODEL, Run, open_run, shipped_models
+from textvae.runs.find import CONFIG, shipped_models
+from textvae.runs.run import MODEL, Run, open_run
 from textvae.text.clip import FOLDER, WEIGHTS, ClipImages, ClipText, clip_place, installed_clip
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError

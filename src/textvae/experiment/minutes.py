@@ -11,7 +11,8 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.stages import FEW_STEP_STAGE, FLOW_STAGE, MODEL_STAGE, stages_of, start_stage, trainer_of
 from textvae.recipes.conditions import training_conditions
 from textvae.recipes.recipe import Recipe
-from textvae.runs.run import CONFIG, MINUTES, open_run, read_config, write_config, write_weights
+from textvae.runs.find import CONFIG
+from textvae.runs.run import MINUTES, open_run, read_config, write_config, write_weights
 from textvae.training.loop import Training
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError

@@ -1,27 +1,12 @@
 """Line plots of the papers' figures, drawn by matplotlib (the extra ``figures``)."""
 
-import importlib.util
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from textvae.utils.errors import UserError
-from textvae.utils.images import save_image
+from textvae.utils.figures import require_matplotlib, save_figure
 
 Points = Sequence[tuple[float, float]]
 """Points (x, y) of a curve."""
-
-
-def require_matplotlib() -> None:
-    """Checks that matplotlib is installed, without importing it.
-
-    Raises:
-        UserError: it is not.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("the figures need matplotlib, which is not installed", "pip install 'textvae[figures]'")
 
 
 def plot(
@@ -52,8 +37,4 @@ def plot(
                 label = name if curves is thin or name not in thin else None
                 axes.plot(x, y, color=colour, linewidth=width, label=label)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    drawn.seek(0)
-    with Image.open(drawn) as image:
-        save_image(image.convert("RGB"), path, {"model": ", ".join(names), "title": title})
+    save_figure(figure, path, {"model": ", ".join(names), "title": title})

@@ -14,7 +14,7 @@ from textvae.evaluation.judges import ClassifierJudge, classifier_judge
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.stages import Stage
 from textvae.experiment.train import train_recipe
-from textvae.papers import figures, plots
+from textvae.papers import figures
 from textvae.papers.results import Places, section, write_results
 from textvae.papers.rows import PAPERS, Row
 from textvae.papers.stored import SEEDED, stored_metrics
@@ -24,6 +24,7 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError
+from textvae.utils.figures import require_matplotlib
 from textvae.utils.files import sha256_of, write_text
 from textvae.utils.progress import say
 
@@ -56,7 +57,7 @@ def reproduce_paper(
     if unknown := [name for name in only if name not in rows]:
         raise UserError(f"paper {paper} has no row {unknown[0]!r}", f"its rows: {', '.join(rows)}")
     # Before hours of training, not after them.
-    plots.require_matplotlib()
+    require_matplotlib()
     measured: dict[str, Run] = {}
     for row in [rows[name] for name in only] or rows.values():
         measured[row.name] = run = _measured(row, runs, num_samples)

@@ -34,6 +34,7 @@ from textvae.runs.run import (
     write_weights,
 )
 from textvae.text.caption_words import CaptionWords
+from textvae.utils.citations import PAPERS
 from textvae.utils.config import to_dict
 from textvae.utils.files import sha256_of, write_text
 
@@ -88,8 +89,12 @@ def write_card(run: Run) -> None:
         write_text(run.path / CARD, text)
 
 
-def card_of(run: Run) -> str:
+def card_of(run: Run, address: str = "") -> str:
     """Returns the text of a run's model card.
+
+    Args:
+        run: the run.
+        address: hf://OWNER/NAME, where the card is for the hub; it then says how to use the model.
 
     Raises:
         UserError: as ``write_card``.
@@ -103,8 +108,16 @@ def card_of(run: Run) -> str:
         f"# {run.name}",
         "",
         f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).",
+        *(
+            f"Paper {letter}: {paper.citation}."
+            for letter, paper in PAPERS.items()
+            if f"paper {letter}" in recipe.source
+        ),
         "",
     ]
+    if address and draws:
+        prompt = shlex.quote(recipe.prompts[0])
+        lines += ["```bash", "pip install 'textvae[hub]'", f"textvae generate {address} {prompt}", "```", ""]
     if (run.path / SAMPLES).exists():
         lines += [f"![Samples, one row per prompt]({SAMPLES})", ""]
     lines += [

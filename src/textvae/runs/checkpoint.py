@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textvae.runs.find import CONFIG
 from textvae.runs.run import (
     CARD,
-    CONFIG,
     HISTORY,
     METRICS,
     MODEL,

@@ -4,6 +4,7 @@ config.json         recipe, settings, data set, device and precision
 model.safetensors   the trained weights
 state.pt            the state of the training, from which it resumes (read with weights_only=True)
 history.jsonl       loss terms over time
+tensorboard/        of a training with ``--log tensorboard``: the same as event files
 metrics.json        what ``textvae evaluate`` measured, with its protocol
 samples.png         a row of samples for each of the recipe's prompts
 README.md           the model card, written from the others
@@ -12,12 +13,10 @@ reconstructions.png of photographs: test images reconstructed by ``textvae repro
 """
 
 import contextlib
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from textvae.recipes import RECIPES
 from textvae.recipes.from_file import is_spec
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import RecipeLike, resolve
+from textvae.runs.find import CONFIG, find_run, hub_root, shipped_models
 from textvae.runs.quantize import dequantized, dequantized_header
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
@@ -42,7 +42,7 @@ from textvae.utils.errors import UserError
 from textvae.utils.files import read_json, write_json, write_text, written_whole
 from textvae.utils.weights import check_finite, check_fits, read_header
 
-MODEL, CONFIG = "model.safetensors", "config.json"
+MODEL = "model.safetensors"
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of model.safetensors."""
 MOST_CONFIG_BYTES = 1 << 24
@@ -112,17 +112,9 @@ class Run:
         return model.eval().requires_grad_(False)
 
 
-def shipped_models() -> dict[str, Path]:
-    """The models inside the package, by name."""
-    folder = resources.files("textvae") / "weights"
-    if not folder.is_dir():
-        return {}
-    return {entry.name: Path(str(entry)) for entry in folder.iterdir() if (entry / CONFIG).is_file()}
-
-
 def is_shipped(run: Run) -> bool:
-    """Whether the run is one of the package's own, which nobody should write into."""
-    return run.path in shipped_models().values()
+    """Whether the run is one of the package's own or a copy of one on the hub, which nobody should write into."""
+    return run.path in shipped_models().values() or run.path.is_relative_to(hub_root())
 
 
 def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | None = None) -> Run:
@@ -141,12 +133,7 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
         UserError: there is no such run, its config.json cannot be read, its recipe is unknown or another one, or
             ``clip`` is given for a model that CLIP does not condition.
     """
-    path = Path(model)
-    if not (path / CONFIG).is_file():
-        shipped = shipped_models()
-        if str(model) not in shipped:
-            raise _not_a_run(path, list(shipped))
-        path = shipped[str(model)]
+    path = find_run(model)
     config = read_config(path)
     named = _recipe_of(path, config["recipe"], recipe)
     settings = {key: config[key] for key in ("model", "trainer") if key in config}
@@ -207,16 +194,6 @@ def _contents_of(path: Path, config: Mapping[str, Any], recipe: Recipe) -> SetCo
             f"{path / CONFIG} does not say what {name} holds", "prepare that data set again, or train the model again"
         )
     return found
-
-
-def _not_a_run(path: Path, shipped: list[str]) -> UserError:
-    near = difflib.get_close_matches(str(path), shipped, 1)
-    cure = f"shipped models: {', '.join(sorted(shipped)) or 'none'}; or train one: textvae train RECIPE"
-    if near:
-        cure = f"did you mean the shipped model {near[0]!r}?"
-    elif path.is_dir():
-        return UserError(f"{path} is a folder, but no run: it has no {CONFIG}", cure)
-    return UserError(f"there is no run folder and no shipped model {str(path)!r}", cure)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from textvae.data.download import Download
 from textvae.data.mirrors import NpmPackage, RemoteFile
 from textvae.export.model import export
-from textvae.runs.run import open_run, shipped_models
+from textvae.runs.find import shipped_models
+from textvae.runs.run import open_run
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json, written_whole
 from textvae.utils.paths import data_root

@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from textvae.papers.citations import PAPERS
 from textvae.papers.stored import Stored
+from textvae.utils.citations import PAPERS
 
 KINDS = {"8-bit images": "8-bit", "binary images drawn from the grey values": "binary"}
 """Short names of what a likelihood is of; bits per dimension are only comparable within a kind."""

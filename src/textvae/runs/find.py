@@ -1,0 +1,55 @@
+"""Where run folders are: on the disk, in the package, on the Hugging Face hub; torch is not imported to find out."""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+
+from textvae.utils.errors import UserError
+from textvae.utils.paths import data_root
+
+CONFIG = "config.json"
+"""The file by which a folder is known to be a run."""
+HUB = "hf://"
+
+
+def find_run(model: str | Path) -> Path:
+    """The run folder of a model: the folder itself, a model that ships with textvae, by name, or a copy of a model on
+    the Hugging Face hub, named hf://OWNER/NAME, or hf://OWNER/NAME@REVISION.
+
+    Raises:
+        UserError: there is none, or the hub cannot be reached.
+    """
+    if str(model).startswith(HUB):
+        from textvae.runs.hub import fetch
+
+        return fetch(str(model))
+    path = Path(model)
+    if (path / CONFIG).is_file():
+        return path
+    shipped = shipped_models()
+    if str(model) not in shipped:
+        raise _not_a_run(path, list(shipped))
+    return shipped[str(model)]
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models inside the package, by name."""
+    folder = resources.files("textvae") / "weights"
+    if not folder.is_dir():
+        return {}
+    return {entry.name: Path(str(entry)) for entry in folder.iterdir() if (entry / CONFIG).is_file()}
+
+
+def hub_root() -> Path:
+    """Folder for copies of models on the Hugging Face hub, next to ``data_root()``."""
+    return data_root().parent / "hub"
+
+
+def _not_a_run(path: Path, shipped: list[str]) -> UserError:
+    near = difflib.get_close_matches(str(path), shipped, 1)
+    cure = f"shipped models: {', '.join(sorted(shipped)) or 'none'}; or train one: textvae train RECIPE"
+    if near:
+        cure = f"did you mean the shipped model {near[0]!r}?"
+    elif path.is_dir():
+        return UserError(f"{path} is a folder, but no run: it has no {CONFIG}", cure)
+    return UserError(f"there is no run folder and no shipped model {str(path)!r}", cure)

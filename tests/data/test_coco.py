@@ -51,7 +51,10 @@ def test_what_is_fetched_is_a_source_of_photographs(server, tmp_path, capsys) ->
     assert exit_.value.code == 0
     folder = tmp_path / "data" / "coco"
     assert json.loads(capsys.readouterr().out)["folder"] == str(folder)
-    found = {split: [r.captions for r in records] for split, records in find_photographs("coco").splits().items()}
+    found = {
+        split: [r.captions for r in records]
+        for split, records in find_photographs("coco").parts[0].layout.splits().items()
+    }
     assert found == {
         "train": [tuple(SCENES[n]) for n in range(4)],
         "test": [tuple(SCENES[n]) for n in (4, 5)],

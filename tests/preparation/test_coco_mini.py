@@ -73,7 +73,7 @@ def server(tmp_path, monkeypatch):
 
 
 def check(folder: Path) -> None:
-    splits = {split: list(records) for split, records in find_photographs("coco-mini").splits().items()}
+    splits = {split: list(records) for split, records in find_photographs("coco-mini").parts[0].layout.splits().items()}
     assert {split: [record.key for record in records] for split, records in splits.items()} == {
         "train": ["1", "4"], "test": ["2", "5"]
     }  # fmt: skip

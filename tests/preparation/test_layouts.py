@@ -1,8 +1,11 @@
 """COCO's layout, image folders and shards: the same records from each."""
 
+import bz2
 import gzip
 import json
+import lzma
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,10 @@ from helpers import photos
 
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.preparation.layouts import find_photographs
+from textvae.preparation.layouts.class_folders import ClassFolders
 from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.webdataset import Shards, read_shard
 from textvae.preparation.record import Record, clean
 from textvae.preparation.subset import Subset, splits_of
@@ -118,15 +123,145 @@ def test_shards(tmp_path) -> None:
         assert (record.image.read(), record.captions) == (image, (text,))
 
 
-@pytest.mark.parametrize("ending", [".tar.gz", ".tgz"])
-def test_compressed_shards_are_refused_with_what_to_do(tmp_path, ending) -> None:
-    plain = photos.shard(tmp_path / "my-train-0000.tar", {"a": (photos.encoded(photos.picture(0)), "x")})
-    (tmp_path / f"my-train-0001{ending}").write_bytes(gzip.compress(plain.read_bytes()))
-    for _ in ("beside a plain one", "alone"):
-        with pytest.raises(UserError, match="is compressed") as error:
-            find_photographs(str(tmp_path)).parts[0].layout.splits()
-        assert "gunzip" in error.value.cure
-        plain.unlink(missing_ok=True)
+@pytest.mark.parametrize(
+    ("ending", "compress"),
+    [(".tar.gz", gzip.compress), (".tgz", gzip.compress), (".tar.bz2", bz2.compress), (".tar.xz", lzma.compress)],
+)
+def test_compressed_shards_are_read_as_plain_ones(tmp_path, ending, compress) -> None:
+    samples = {f"{n:03d}": (photos.encoded(photos.picture(n)), photos.captions(n)[0]) for n in range(9)}
+    plain = photos.shard(tmp_path / "plain" / "my-train-0000.tar", samples)
+    packed = tmp_path / "packed" / f"my-train-0000{ending}"
+    packed.parent.mkdir()
+    packed.write_bytes(compress(plain.read_bytes()))
+    before, after = (splits_of(find_photographs(str(path.parent)), Subset())["train"] for path in (plain, packed))
+    assert [(record.key, record.captions) for record in after] == [(record.key, record.captions) for record in before]
+    # In any order, though it is quick only forwards.
+    for number in (3, 7, 0, 4):
+        assert after[number].image.read() == before[number].image.read()
+    cut = tmp_path / f"cut{ending}"
+    cut.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
+    assert "cannot be read to its end" in list(read_shard(cut))[-1].problem
+    with pytest.raises(Unreadable, match="cannot be unpacked"):
+        replace(after[7].image, path=str(cut)).read()
+
+
+def test_shards_that_python_cannot_unpack_are_refused(tmp_path) -> None:
+    (tmp_path / "my-train-0000.tar.zst").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot unpack") as error:
+        splits_of(find_photographs(str(tmp_path)), Subset())
+    assert ".tar.gz" in error.value.cure
+
+
+def test_a_table_of_captions_in_csv(tmp_path) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.jpg").write_bytes(photos.encoded(photos.picture(n)))
+    rows = 'file_name,text\n0.jpg,"a red block, picture 0"\n0.jpg,this is red\n1.jpg,"a ""green"" one"\n2.jpg\n'
+    (tmp_path / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode() + b"1.jpg,caf\xe9\n../x.jpg,x\n")
+    records = list(find_photographs(str(tmp_path)).parts[0].layout.splits()["train"])
+    assert [record.captions for record in records if not record.problem] == [
+        ("a red block, picture 0", "this is red"),
+        ('a "green" one',),
+    ]
+    assert [record.key for record in records if record.problem] == ["../x.jpg", "line 5", "line 6"]
+    assert records[0].image.read() == photos.encoded(photos.picture(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        # As Kaggle has Flickr8k and Flickr30k.
+        ("captions.txt", "image,caption\n0.jpg,one , two\n0.jpg,other\n".replace("one , two", '"one , two"')),
+        ("results.csv", "image_name| comment_number| comment\n0.jpg| 0| one , two\n0.jpg| 1| other\n"),
+        ("captions.csv", "Image;Caption\n0.jpg;one , two\n0.jpg;other\n"),
+        ("metadata.jsonl", '{"file_name": "0.jpg", "caption": ["one , two", "other"]}\n'),
+        ("captions.jsonl", '{"image": "0.jpg", "prompt": "one , two"}\n{"image": "0.jpg", "prompt": "other"}\n'),
+    ],
+)
+def test_tables_of_captions_as_others_write_them(tmp_path, name, content) -> None:
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images" / "0.jpg").write_bytes(photos.encoded(photos.picture(0)))
+    (tmp_path / name).write_text(content)
+    (record,) = find_photographs(str(tmp_path)).parts[0].layout.splits()["train"]
+    assert record.captions == ("one , two", "other")
+    assert record.image.read() == photos.encoded(photos.picture(0))
+
+
+def test_one_table_for_folders_of_splits(tmp_path) -> None:
+    folder = photos.image_folder(tmp_path, {"train": 3, "test": 2})
+    lines = []
+    for split in ("train", "test"):
+        for line in (folder / split / "metadata.jsonl").read_text().splitlines():
+            entry = json.loads(line)
+            lines.append(json.dumps(entry | {"file_name": f"{split}/{entry['file_name']}"}))
+        (folder / split / "metadata.jsonl").unlink()
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    splits = splits_of(find_photographs(str(folder)), Subset())
+    assert (told(splits["train"]), told(splits["test"])) == (expected(range(3)), expected(range(3, 5)))
+
+
+def test_captions_in_text_files_beside_the_images(tmp_path) -> None:
+    for number, kind in enumerate(("txt", "caption", "jpg.txt")):
+        (tmp_path / "deeper").mkdir(exist_ok=True)
+        (tmp_path / "deeper" / f"{number}.JPG").write_bytes(photos.encoded(photos.picture(number)))
+        name = f"{number}.{kind}" if number < 2 else f"{number}.JPG.txt"
+        (tmp_path / "deeper" / name).write_text("\n".join(photos.captions(number)) + "\n")
+    (tmp_path / "none.png").write_bytes(b"")
+    (tmp_path / "latin.png").write_bytes(b"")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "readme.txt").write_text("about the pictures")
+    source = find_photographs(str(tmp_path))
+    assert isinstance(source.parts[0].layout, SideCars)
+    records = list(source.parts[0].layout.splits()["train"])
+    assert told([record for record in records if not record.problem]) == expected(range(3))
+    assert {record.key: record.problem for record in records if record.problem} == {
+        "latin.png": "its text file cannot be read: it is not UTF-8",
+        "none.png": "no text file of its name",
+    }
+
+
+def test_text_files_in_folders_of_splits(tmp_path) -> None:
+    for number, split in enumerate(("train", "train", "valid")):
+        (tmp_path / split).mkdir(exist_ok=True)
+        (tmp_path / split / f"{number}.jpg").write_bytes(photos.encoded(photos.picture(number)))
+        (tmp_path / split / f"{number}.txt").write_text("\n".join(photos.captions(number)))
+    splits = splits_of(find_photographs(str(tmp_path)), Subset())
+    # What is called validation is what is tested on, where there are no test images.
+    assert (told(splits["train"]), told(splits["test"])) == (expected(range(2)), expected(range(2, 3)))
+
+
+def test_a_folder_for_each_class(tmp_path) -> None:
+    names = {"001.Black_footed_Albatross": "Black footed Albatross", "n02099601-golden_retriever": "golden retriever"}
+    names |= {"AnnualCrop": "Annual Crop", "train": "train", "2CV": "2CV"}
+    for number, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(photos.encoded(photos.picture(number)))
+    (tmp_path / "stray.jpg").write_bytes(b"")
+    source = find_photographs(str(tmp_path))
+    assert isinstance(source.parts[0].layout, ClassFolders)
+    records = list(source.parts[0].layout.splits()["train"])
+    assert [record.captions for record in records if not record.problem] == [(names[name],) for name in sorted(names)]
+    assert [record.problem for record in records if record.problem] == ["in no folder of a class"]
+
+
+def test_folders_of_classes_within_folders_of_splits(tmp_path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "1.jpg").write_bytes(photos.encoded(photos.picture(0)))
+    splits = splits_of(find_photographs(str(tmp_path)), Subset())
+    for split in ("train", "test"):
+        assert [record.captions for record in splits[split]] == [("cat",), ("dog",)]
+
+
+def test_pictures_without_captions_are_no_class_folder(tmp_path) -> None:
+    for folder in ("images", "masks", "train", "test"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").write_bytes(photos.encoded(photos.picture(0)))
+    (tmp_path / "train").rename(tmp_path / "images" / "train")
+    with pytest.raises(UserError, match="no layout") as error:
+        find_photographs(str(tmp_path))
+    for example in ("metadata.jsonl", ".tar", ".parquet", "boat.txt", "annotations/", "golden_retriever/"):
+        assert example in error.value.cure
 
 
 def test_a_shard_with_gaps_or_cut_short_gives_what_it_has(tmp_path) -> None:
@@ -172,7 +307,7 @@ def test_captions_are_cleaned_of_what_nobody_sees() -> None:
 def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match="Did you mean coco-mini"):
         find_photographs("coco_mini")
-    with pytest.raises(UserError, match="no known layout"):
+    with pytest.raises(UserError, match="no layout"):
         find_photographs(str(tmp_path))
     monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
 
-LayoutName = Literal["coco", "image-folder", "webdataset"]
+LayoutName = Literal["coco", "image-folder", "tables", "webdataset", "side-cars", "class-folders"]
 
 
 class Described(Protocol):

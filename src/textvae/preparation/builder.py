@@ -19,7 +19,7 @@ from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
 from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
 from textvae.data.prepared import REPORT, PreparedSet
-from textvae.preparation.decode import DecodeTask, Fit, Place, decode_chunk
+from textvae.preparation.decode import DecodeTask, Fit, ImageBytes, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
 from textvae.preparation.layouts import Photographs
 from textvae.preparation.record import Record, clean
@@ -182,7 +182,7 @@ class Preparation:
         if self.image_encoder is None or (self.unfinished / f"{split}-image.npy").is_file():
             return
         pictures = self.unfinished / f"{split}-images.npy"
-        originals: dict[str, tuple[Place, Fit]] = {}
+        originals: dict[str, tuple[ImageBytes, Fit]] = {}
         if self.image_encoder.side is not None:
             originals = {record.key: (record.image, record.fit) for record in self.splits[split] if record.image}
         keys = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["keys"]

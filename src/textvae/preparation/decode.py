@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -23,9 +23,25 @@ MOST_BYTES = 1 << 28
 """Larger image files are not read."""
 
 
+@runtime_checkable
+class ImageBytes(Protocol):
+    """Where the bytes of an image are; worker processes read them."""
+
+    @property
+    def path(self) -> str:
+        """The file that they are in."""
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            Unreadable: they cannot be read.
+        """
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of an image are: a file, or a range within one (a member of a tar)."""
+    """An image in a plain file: the whole file, or a range within it (a member of a tar)."""
 
     path: str
     start: int = 0
@@ -110,7 +126,7 @@ class DecodeTask:
     """Images to decode, and the file for their pixels."""
 
     out: str
-    images: tuple[tuple[Place, Fit], ...]
+    images: tuple[tuple[ImageBytes, Fit], ...]
     side: int
 
 

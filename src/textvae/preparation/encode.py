@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from textvae.data.frozen_encoders import DualEncoderImages
-from textvae.preparation.decode import Fit, Place, decode
+from textvae.preparation.decode import Fit, ImageBytes, decode
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.device import keep_freed_memory
@@ -48,7 +48,7 @@ class ImageTask:
     """An array of prepared pictures; or, if ``projects``, of their features."""
     stretch: tuple[int, int]
     """First and one-past-last row of the chunk."""
-    originals: tuple[tuple[Place, Fit], ...]
+    originals: tuple[tuple[ImageBytes, Fit], ...]
     """The original files, if the encoder takes those instead of prepared pictures."""
     projects: bool
     """Whether ``rows`` are features that the encoder only needs to project."""

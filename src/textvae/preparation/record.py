@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from textvae.preparation.decode import Fit, Place
+from textvae.preparation.decode import Fit, ImageBytes, Place
+
+MOST_CAPTION_BYTES = 1 << 16
+"""Longer captions are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Record:
 
     key: str
     """Identifies it within its split."""
-    image: Place | None
+    image: ImageBytes | None
     """None if there is a ``problem``."""
     captions: tuple[str, ...]
     problem: str = ""
@@ -27,7 +30,10 @@ class Record:
 
 @runtime_checkable
 class Layout(Protocol):
-    """A folder of captioned images whose arrangement is known."""
+    """A folder of captioned images whose arrangement is known.
+
+    Its class has a ``TITLE``, an ``EXAMPLE`` of its files, and ``recognises(folder)``.
+    """
 
     def splits(self) -> dict[str, Iterable[Record]]:
         """The records of each split, read when iterated. "train" is always there.

@@ -55,7 +55,8 @@ class Subset:
 
 
 def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record]]:
-    """The chosen records of each split. A source without a test split gets one: a tenth of train, at most 5,000 images.
+    """The chosen records of each split. The val split of a source without test images is its test split; one with
+    neither gets a tenth of train, at most 5,000 images.
 
     Several sources keep their splits, and their order within a split; their names are put before the keys.
 
@@ -79,9 +80,16 @@ def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record
 
 def _divided(part: Part, subset: Subset) -> dict[str, list[Record]]:
     splits = {split: subset.of(records) for split, records in part.layout.splits().items()}
+    if "train" not in splits:
+        raise UserError(
+            f"{part.about.name} has no training images, only {' and '.join(splits)}",
+            "Put them into a folder called train, or leave the splits out",
+        )
+    if "val" in splits and "test" not in splits:
+        splits["test"] = splits.pop("val")
     if "test" not in splits:
         records = splits["train"]
-        count = min(round(TEST_FRACTION * len(records)), MOST_TEST_IMAGES)
+        count = min(max(round(TEST_FRACTION * len(records)), min(len(records) - 1, 1)), MOST_TEST_IMAGES)
         # Drawn at random, since the order of a folder is often that of classes or days.
         chosen = set(random.Random(0).sample(range(len(records)), count))
         splits["test"] = [record for number, record in enumerate(records) if number in chosen]

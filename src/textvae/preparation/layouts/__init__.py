@@ -8,17 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textvae.data.catalog import PHOTOGRAPHS, LayoutName, PhotographSet, joined
+from textvae.preparation.layouts.class_folders import ClassFolders
 from textvae.preparation.layouts.coco import CocoCaptions
+from textvae.preparation.layouts.hub import ADDRESS, HubDataset
 from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.layouts.side_cars import SideCars
+from textvae.preparation.layouts.tables import Tables
 from textvae.preparation.layouts.webdataset import Shards
 from textvae.preparation.record import Layout
 from textvae.utils.errors import UserError
 from textvae.utils.paths import data_folders
 
-LAYOUTS: Mapping[LayoutName, type[CocoCaptions] | type[ImageFolder] | type[Shards]] = {
+LAYOUTS: Mapping[
+    LayoutName,
+    type[CocoCaptions] | type[ImageFolder] | type[Tables] | type[Shards] | type[SideCars] | type[ClassFolders],
+] = {
     "coco": CocoCaptions,
     "image-folder": ImageFolder,
+    "tables": Tables,
     "webdataset": Shards,
+    "side-cars": SideCars,
+    "class-folders": ClassFolders,
 }
 """In the order in which a folder is tried."""
 
@@ -51,7 +61,8 @@ def find_photographs(*names: str) -> Photographs:
     """The photographs of one source or of several, which are joined.
 
     Args:
-        names: sets of the catalog by their names, folders by their paths; a folder's layout is recognised by its files.
+        names: sets of the catalog by their names, folders by their paths, data sets of the Hugging Face hub as
+            hf://datasets/OWNER/NAME. A folder's layout is recognised by its files.
 
     Raises:
         UserError: there is no such set or folder, a folder is in none of the layouts, or a source is given twice.
@@ -101,6 +112,8 @@ def _single(name: str) -> Part:
             f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}; ./{name} is a folder of your own"
             + (f"; textvae data fetch {name} downloads it" if PHOTOGRAPHS[name].fetched else ""),
         )
+    if name.startswith(ADDRESS):
+        return _of_the_hub(name)
     folder = Path(name).expanduser().resolve()
     if not folder.is_dir():
         near = difflib.get_close_matches(name, PHOTOGRAPHS, n=1)
@@ -118,9 +131,24 @@ def _single(name: str) -> Part:
             own = PhotographSet(own_name, layout.TITLE, "", "the user's own", layout_name)
             return Part(own, layout(folder), str(folder))
     raise UserError(
-        f"the captioned images in {folder} are in no known layout",
-        "It needs metadata.jsonl (file_name, text), or .tar shards, or COCO's annotations/; see docs/data.md",
+        f"{folder} holds captioned images in no layout that is known",
+        "Arrange it in one of these ways (docs/data.md tells more):"
+        + "".join(f"\n  {layout.TITLE}: {layout.EXAMPLE}" for layout in LAYOUTS.values()),
     )
+
+
+def _of_the_hub(address: str) -> Part:
+    name = address.removeprefix(ADDRESS)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", name):
+        raise UserError(f"{address} is no address of a data set", f"Write it as {ADDRESS}OWNER/NAME")
+    about = PhotographSet(
+        slug(name.partition("@")[0]),
+        f"{name} of the Hugging Face hub",
+        f"https://huggingface.co/datasets/{name.partition('@')[0]}",
+        "as its page says",
+        None,
+    )
+    return Part(about, HubDataset(name), address)
 
 
 def slug(name: str) -> str:

@@ -22,7 +22,7 @@ class CocoCaptions:
     """COCO's download, unpacked: annotations/, train2017/, val2017/ (or 2014)."""
 
     TITLE: ClassVar[str] = "images with captions in COCO's layout"
-    """Of a user's own folder."""
+    EXAMPLE: ClassVar[str] = "annotations/captions_train2017.json and train2017/000000000009.jpg, as COCO unpacks"
 
     folder: Path
 

@@ -1,26 +1,22 @@
-"""WebDataset shards: ``.tar`` files in which ``KEY.jpg`` is followed by ``KEY.txt``."""
+"""WebDataset shards: ``.tar`` files, also compressed, in which ``KEY.jpg`` is followed by ``KEY.txt``."""
 
 import io
-import os
-import re
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textvae.preparation.decode import Place
-from textvae.preparation.record import Record
+from textvae.preparation.decode import ImageBytes, Place
+from textvae.preparation.layouts.names import IMAGES, split_of_file
+from textvae.preparation.packed import PackedPlace, ending_of, unpacked
+from textvae.preparation.record import MOST_CAPTION_BYTES, Record
 from textvae.utils.errors import UserError
 from textvae.utils.printable import printable
 
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-"""Endings of compressed shards, which are refused: an image can only be located in an uncompressed tar."""
-
-MOST_CAPTION_BYTES = 1 << 16
-"""Longer captions are not read."""
-
-IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
+REFUSED = (".tar.zst", ".tar.lz4")
+"""Endings of shards that Python cannot unpack."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +24,42 @@ class Shards:
     """A folder of ``.tar`` files, whose names contain their split (products-val-0000.tar); the others are train."""
 
     TITLE: ClassVar[str] = "WebDataset shards of images with captions"
-    """Of a user's own folder."""
+    EXAMPLE: ClassVar[str] = "photos-train-0000.tar (or .tar.gz) with boat.jpg and boat.txt in it"
 
     folder: Path
 
     @staticmethod
     def recognises(folder: Path) -> bool:
         """Whether the folder has this layout."""
-        return any(folder.glob("*.tar")) or bool(_compressed(folder))
+        return bool(_shards(folder))
 
     def splits(self) -> dict[str, Iterable[Record]]:
-        """See ``Layout.splits``. If there are val shards and no test shards, val is our "test"."""
-        if compressed := _compressed(self.folder):
-            raise UserError(
-                f"{compressed[0]} is compressed: its images cannot be read one by one",
-                "Decompress the shards, for example with gunzip, so that .tar files remain",
-            )
+        """See ``Layout.splits``."""
         found: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.glob("*.tar")):
-            # A whole word of the name, so that "latest.tar" is no test shard.
-            named = re.search(r"(?:^|[^a-z])(train|val|test)(?:[^a-z]|$)", path.stem.casefold())
-            found.setdefault(named[1] if named else "train", []).append(path)
+        for path in _shards(self.folder):
+            if _refused(path):
+                raise UserError(
+                    f"{path} is compressed in a way that Python cannot unpack",
+                    "Unpack the shards so that .tar files remain; .tar.gz, .tar.bz2 and .tar.xz are read as they are",
+                )
+            found.setdefault(split_of_file(_stem(path)), []).append(path)
         if "train" not in found:
             raise UserError(f"{self.folder} has no training shards", "Name them like photos-train-0000.tar")
-        if "val" in found and "test" not in found:
-            found["test"] = found.pop("val")
         return {split: _Split(tuple(paths)) for split, paths in found.items()}
 
 
-def _compressed(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.casefold().endswith(COMPRESSED))
+def _shards(folder: Path) -> list[Path]:
+    """In the order of their names, without hidden files."""
+    named = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in named if path.suffix == ".tar" or ending_of(path.name) or _refused(path))
+
+
+def _refused(path: Path) -> bool:
+    return path.name.casefold().endswith(REFUSED)
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(ending_of(path.name) or path.suffix)
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,28 @@ class _Split:
 def read_shard(path: Path) -> Iterator[Record]:
     """The samples of one shard: consecutive members whose names differ only in their extension.
 
-    Images are not read but located, so that worker processes can read them later. A truncated or damaged shard gives
+    Images are not read but located, so that worker processes can read them later; a compressed shard is unpacked as it
+    is read, and nothing of it is written. A truncated or damaged shard gives
     the samples before its end, and a record with the problem.
     """
-    key, image, captions = "", None, []  # type: str, Place | None, list[str]
+    key, image, captions = "", None, []  # type: str, ImageBytes | None, list[str]
+    packed, shard = ending_of(path.name) is not None, _stem(path)
     unusable = problem = ""
     try:
-        with _Bounded(io.FileIO(path)) as file, tarfile.open(path, "r:", file) as tar:  # "r:" reads uncompressed tars
-            for member in _members(tar, file):
+        plain: Any = unpacked(path) if packed else io.FileIO(path)
+        # The size of what is unpacked is not known before its end.
+        size = sys.maxsize if packed else path.stat().st_size
+        with _Bounded(plain) as file, tarfile.open(path, "r:", file) as tar:  # "r:" reads uncompressed tars
+            for member in _members(tar, file, size):
                 name = PurePosixPath(member.name)
                 stem, extension = name.stem, name.suffix.removeprefix(".")
-                this = f"{path.stem}/{name.parent / stem}"
+                this = f"{shard}/{name.parent / stem}"
                 if this != key:
                     if key:
                         yield _record(key, image, captions, unusable)
                     key, image, captions, unusable = this, None, [], ""
                 if extension.casefold() in IMAGES:
-                    image = Place(str(path), member.offset_data, member.size)
+                    image = (PackedPlace if packed else Place)(str(path), member.offset_data, member.size)
                 elif extension == "txt" and member.size > MOST_CAPTION_BYTES:
                     unusable = f"its caption has {member.size:,} bytes"
                 elif extension == "txt":
@@ -103,16 +110,15 @@ def read_shard(path: Path) -> Iterator[Record]:
     if key:
         yield _record(key, image, captions, unusable)
     if problem:
-        yield Record(path.stem, None, (), problem)
+        yield Record(printable(shard), None, (), problem)
 
 
-def _members(tar: tarfile.TarFile, file: "_Bounded") -> Iterator[tarfile.TarInfo]:
+def _members(tar: tarfile.TarFile, file: "_Bounded", size: int) -> Iterator[tarfile.TarInfo]:
     """The regular files of a tar.
 
     Raises:
         tarfile.ReadError: a size leads out of the tar or backwards, or a header is damaged.
     """
-    size = os.fstat(file.fileno()).st_size
     at = 0
     for member in tar:
         if tar.offset <= at or member.size < 0 or member.offset_data + member.size > size:
@@ -137,7 +143,7 @@ class _Bounded(io.BufferedReader):
         return super().read(size)
 
 
-def _record(key: str, image: Place | None, captions: list[str], unusable: str) -> Record:
+def _record(key: str, image: ImageBytes | None, captions: list[str], unusable: str) -> Record:
     # Names that are not UTF-8 have lone surrogates.
     if unusable:
         return Record(printable(key), None, tuple(captions), unusable)

@@ -11,6 +11,7 @@ from textvae.experiment import minutes as measuring
 from textvae.runs.card import training_command
 from textvae.runs.find import CONFIG
 from textvae.runs.run import MODEL, open_run
+from textvae.utils.processes import Processes
 
 FLOW = (
     *("--prior", "flow", "--trainer.batch-size", "64", "--flow.trainer.batch-size", "32"),
@@ -41,11 +42,11 @@ def test_the_stages_share_the_time_as_with_the_recipe_s_epochs(tmp_path, tiny_da
     }
     recipe = resolve("label-conv", overrides=overrides, prior="flow")
     # An epoch takes 0.4, 0.8 and 0.8 seconds: 0.8 + 2.4 + 0.8 = 4 seconds in all, a fifteenth of a minute.
-    longer = measuring.within_minutes(recipe, tiny_data, cpu, 2.0, tmp_path)
+    longer = measuring.within_minutes(recipe, tiny_data, cpu, 2.0, tmp_path, Processes())
     assert longer.trainer.epochs == pytest.approx(60, abs=2)
     assert longer.flow.trainer.epochs == pytest.approx(90, abs=3)
     assert longer.flow.stride_epochs == pytest.approx(30, abs=2)
-    least = measuring.within_minutes(recipe, tiny_data, cpu, 0.001, tmp_path)
+    least = measuring.within_minutes(recipe, tiny_data, cpu, 0.001, tmp_path, Processes())
     assert (least.trainer.epochs, least.flow.trainer.epochs, least.flow.stride_epochs) == (1, 1, 1)
 
 

@@ -26,6 +26,7 @@ from textvae.runs.run import CARD, HISTORY, MODEL, open_run, read_history
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
+from textvae.utils.processes import Processes
 
 EMA = (
     *("--trainer.epochs", "3", "--trainer.batch-size", "48"),
@@ -343,7 +344,7 @@ def test_step_sizes_come_from_the_settings_and_not_from_the_checkpoint(copied_ru
     for group in state["training"]["optimizer"]["param_groups"]:
         group["lr"], group["weight_decay"] = 1e9, 1e9
     conditions = training_conditions(tiny_data, recipe)
-    training = start_stage("model", recipe, tiny_data, conditions, cpu, copied_run, {}).training
+    training = start_stage("model", recipe, tiny_data, conditions, cpu, copied_run, {}, Processes()).training
     training.load_state_dict(state["training"])
     assert {group["lr"] for group in training.optimizer.param_groups} == {recipe.trainer.learning_rate}
     assert {group["weight_decay"] for group in training.optimizer.param_groups} == {0.0}
@@ -528,14 +529,14 @@ def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(
     recipe, images = open_run(flow_run).recipe, tiny_data
     before = read_state(flow_run)["training"]
     conditions = training_conditions(images, recipe)
-    stage = start_stage("strides", recipe, images, conditions, cpu, flow_run, before)
+    stage = start_stage("strides", recipe, images, conditions, cpu, flow_run, before, Processes())
     assert stage.config.learning_rate == pytest.approx(recipe.flow.trainer.learning_rate / 4)
     assert stage.config.epochs == 1
     model = stage.training.model
     assert model.few_step
     kept = before["averaged" if recipe.flow.trainer.ema_decay else "model"]
     assert all(weight.equal(kept[f"prior.{name}"]) for name, weight in model.prior.named_parameters())
-    assert start_stage("flow", recipe, images, conditions, cpu, flow_run, {}).config == recipe.flow.trainer
+    assert start_stage("flow", recipe, images, conditions, cpu, flow_run, {}, Processes()).config == recipe.flow.trainer
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import updated
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes
 
 CAPTIONS = ["A red flower, red!", "a red rose", "the white flower's petals", "A white tulip"]
 
@@ -143,7 +144,7 @@ def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(bl
     assert train_recipe(dataclasses.replace(toy, flow=None), out, cpu)
     images = data.load(blocks, "train")
     known = with_captions(toy, images)
-    stage = start_stage(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {})
+    stage = start_stage(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {}, Processes())
     latents, ranges = stage.training.images, stage.training.condition_range
     assert len(latents) == len(ranges) == 2 * len(images)
     assert ranges[: len(images)].equal(images.caption_range)

@@ -27,6 +27,7 @@ from textvae.cli import (
 )
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
+from textvae.utils.processes import is_first, place, speaks
 
 VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = {
     "recipes": recipes.recipes,
@@ -57,6 +58,9 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
 GROUPS = {"data": "List, fetch, prepare or describe data sets."}
 """The summary of verbs that have actions."""
 
+SHARED = ("train",)
+"""The verbs whose work several processes share, under torchrun."""
+
 T = TypeVar("T")
 
 
@@ -68,17 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words.remove("--json")
     try:
         output = run(words)
-        print(json.dumps(output.data, indent=2, ensure_ascii=False) if as_json else output.text)
+        if is_first():
+            print(json.dumps(output.data, indent=2, ensure_ascii=False) if as_json else output.text)
         sys.stdout.flush()
         sys.exit(output.exit_code)
     except UserError as error:
-        if as_json:
+        if not speaks():
+            pass
+        elif as_json:
             print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2, ensure_ascii=False))
         else:
             print(f"textvae: {error.cause}\n  {error.cure}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("textvae: interrupted", file=sys.stderr)
+        if is_first():
+            print("textvae: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of stdout has left, as `head` does: this is no error, and there is nobody left to write to.
@@ -102,6 +110,8 @@ def run(words: Sequence[str]) -> Output:
     if verb == "help":
         return run([*rest, "--help"])
     function = _chosen(VERBS, verb, "command")
+    if verb not in SHARED and place()[1] > 1:
+        raise UserError(f"textvae {verb} runs in one process", f"under torchrun there are: {', '.join(SHARED)}")
     if isinstance(function, Mapping):
         if not rest or rest[0] in ("-h", "--help"):
             return Output({"actions": list(function)}, _listed(f"textvae {verb}", "COMMAND", function))

@@ -140,6 +140,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     from textvae.recipes.resolve import resolve
     from textvae.runs.run import read_history
     from textvae.utils.device import choose_execution
+    from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say
 
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
@@ -153,6 +154,8 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     complete = train_recipe(
         settings, asked.out, execution, asked.run.sample_every, asked.run.limit, callbacks, keep, asked.minutes
     )
+    if not is_first():
+        return Output({}, "", 0 if complete else 130)
     history = read_history(asked.out)
     last = history[-1] if history else {}
     result = {"run": str(asked.out), "complete": complete, "last": last, "interrupted": not complete}

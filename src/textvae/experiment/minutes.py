@@ -1,6 +1,7 @@
 """How many passes over the data fit into a number of minutes, by the speed that is measured before the training."""
 
 import dataclasses
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from textvae.runs.run import MINUTES, open_run, read_config, write_config, write
 from textvae.training.loop import Training
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes
 from textvae.utils.progress import duration, say
 
 MEASURED_S = 4.0
@@ -24,7 +26,9 @@ MEASURED = 256
 """Images that it is measured on; at least one batch of each stage, at most all of them."""
 
 
-def within_minutes(recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float, out: Path) -> Recipe:
+def within_minutes(
+    recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float, out: Path, group: Processes
+) -> Recipe:
     """The recipe with as many epochs in each stage as fit into ``minutes`` of training.
 
     The stages share the time as they do with the recipe's own epochs. A run folder that was begun with the same minutes
@@ -36,15 +40,18 @@ def within_minutes(recipe: Recipe, images: CaptionedImages, execution: Execution
         execution: device, precision and threads.
         minutes: time for all stages together.
         out: the run folder.
+        group: the processes that share the training; they are measured together.
 
     Raises:
         UserError: ``minutes`` is not positive, or the run folder was trained in another time.
     """
     if not 0 < minutes < 1e7:
         raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
-    if (out / CONFIG).exists():
-        return _recorded(recipe, minutes, out)
-    seconds, encoding = _measured(recipe, images, execution)
+    recorded = group.from_first(lambda: _recorded(recipe, minutes, out) if (out / CONFIG).exists() else None)
+    if recorded is not None:
+        return _with_epochs(recipe, recorded)
+    measured = _measured(recipe, images, execution, group)
+    seconds, encoding = group.from_first(lambda: measured)
     left = max(60 * minutes - encoding, 0.0)
     wanted = {name: trainer_of(recipe, name).epochs * seconds[name] for name in seconds}
     epochs = {}
@@ -59,8 +66,8 @@ def within_minutes(recipe: Recipe, images: CaptionedImages, execution: Execution
     return _with_epochs(recipe, epochs)
 
 
-def _recorded(recipe: Recipe, minutes: float, out: Path) -> Recipe:
-    """The recipe with the epochs that were chosen when the run was begun."""
+def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
+    """The epochs of each stage that were chosen when the run was begun."""
     before = read_config(out).get(MINUTES)
     if before != minutes:
         was = "without --minutes" if before is None else f"with --minutes {before:g}"
@@ -71,7 +78,7 @@ def _recorded(recipe: Recipe, minutes: float, out: Path) -> Recipe:
             f"{out} was begun with other stages: {', '.join(stages_of(trained))}",
             "leave out --minutes to add a stage, with its --flow.trainer.epochs",
         )
-    return _with_epochs(recipe, {name: trainer_of(trained, name).epochs for name in stages_of(trained)})
+    return {name: trainer_of(trained, name).epochs for name in stages_of(trained)}
 
 
 def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
@@ -83,7 +90,9 @@ def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
     return dataclasses.replace(recipe, trainer=trainer, flow=flow)
 
 
-def _measured(recipe: Recipe, images: CaptionedImages, execution: Execution) -> tuple[dict[str, float], float]:
+def _measured(
+    recipe: Recipe, images: CaptionedImages, execution: Execution, group: Processes
+) -> tuple[dict[str, float], float]:
     """Seconds of an epoch of each stage, and of encoding all images for the flow.
 
     Measured on a few images, with models that are thrown away and whose epochs do not end.
@@ -102,7 +111,7 @@ def _measured(recipe: Recipe, images: CaptionedImages, execution: Execution) -> 
         write_config(out, endless, "", {})
         for name in stages_of(recipe):
             started = time.perf_counter()
-            stage = start_stage(name, endless, few, conditions, execution, out, state)
+            stage = start_stage(name, endless, few, conditions, execution, out, state, group)
             if name == FLOW_STAGE:
                 encoding = (time.perf_counter() - started) * trained / count
             training = stage.training
@@ -115,14 +124,16 @@ def _measured(recipe: Recipe, images: CaptionedImages, execution: Execution) -> 
 
 def _seconds_a_step(training: Training) -> float:
     """Mean time of a step after the first one."""
-    started, counted = 0.0, 0
-    for step in training.steps():
+    started, counted, enough = 0.0, 0, threading.Event()
+    for step in training.steps(enough.is_set):
         float(step.loss.total.detach())  # waits for the device
         now = time.perf_counter()
         if step.number == 1:
             started = now
             continue
         counted += 1
-        if counted >= 2 and now - started > MEASURED_S:
+        if step.stop:
             return (now - started) / counted
+        if counted >= 2 and now - started > MEASURED_S:
+            enough.set()
     raise AssertionError("the epochs of a measurement do not end")

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from textvae.data.captioned_images import CaptionedImages
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, stages_of, trainer_of
 from textvae.recipes.recipe import Recipe
@@ -126,7 +125,7 @@ def locked(out: Path) -> Iterator[None]:
 def claim_run_folder(
     out: Path,
     recipe: Recipe,
-    images: CaptionedImages,
+    fingerprint: str,
     execution: Execution,
     asked: Mapping[str, Any] | None = None,
 ) -> None:
@@ -139,7 +138,6 @@ def claim_run_folder(
     Raises:
         UserError: the folder belongs to another training or holds other files.
     """
-    fingerprint = images.fingerprint()
     if (out / CONFIG).exists():
         _check_unchanged(out, recipe, fingerprint, execution)
         return

@@ -26,6 +26,7 @@ from textvae.training.config import TrainerConfig
 from textvae.training.loop import CaptionedLatents, Training
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes
 from textvae.utils.progress import say
 from textvae.utils.random import Draws
 
@@ -127,6 +128,7 @@ def start_stage(
     execution: Execution,
     out: Path,
     before: Mapping[str, Any],
+    group: Processes,
 ) -> Stage:
     """A stage at its first step.
 
@@ -140,21 +142,23 @@ def start_stage(
         out: the run folder, whose weights contain the model of the first stage.
         before: the last training state of the previous stage. Few-step sampling starts from that and not from the
             weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
+        group: the processes that share the training, of which the first alone reads ``out``.
     """
     known, known_of = conditions
     if name == MODEL_STAGE or recipe.flow is None:
         torch.manual_seed(recipe.trainer.seed)
-        return Stage(name, recipe, Training(recipe.model.build(), images, known, recipe.trainer, execution, known_of))
-    model = open_run(out, recipe).load_model()
-    vae = model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
-    to_device(vae, execution.device)
+        model = recipe.model.build()
+        return Stage(name, recipe, Training(model, images, known, recipe.trainer, execution, known_of, group))
+    vae = cast(TextVAE, recipe.model.build())
+    vae.load_state_dict(group.from_first(lambda: _first_stage(open_run(out, recipe).load_model()).state_dict()))
+    to_device(vae.eval().requires_grad_(False), execution.device)
     say(f"stage {name}: latents of {len(images)} images")
     # Encoding takes a second or two, so the latents are not kept in a file.
-    # Loading a model builds it first, with random weights, so torch is seeded here.
+    # The model of the first stage was built with random weights, so torch is seeded here.
     torch.manual_seed(recipe.trainer.seed)
     trainer, flow = trainer_of(recipe, name), recipe.flow.model.build(vae)
     trained = images.first(len(images) - recipe.trainer.validation_images)
-    latents = _latents(vae, trained, conditions, execution, trainer.flip)
+    latents = _latents(vae, trained, conditions, execution, trainer.flip, group)
     if name == FLOW_STAGE:
         flow.fit_scale(*latents.images.chunk(2, dim=1))
     else:
@@ -164,8 +168,12 @@ def start_stage(
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(True)
-    training = Training(FlowMatching(flow, name == FEW_STEP_STAGE), latents, known, trainer, execution)
-    return Stage(name, recipe, training, vae)
+    matching = FlowMatching(flow, name == FEW_STEP_STAGE)
+    return Stage(name, recipe, Training(matching, latents, known, trainer, execution, processes=group), vae)
+
+
+def _first_stage(model: Trainable) -> TextVAE:
+    return model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
 
 
 def _latents(
@@ -174,18 +182,25 @@ def _latents(
     conditions: Conditions,
     execution: Execution,
     mirrored: bool,
+    group: Processes,
     batch_size: int = 250,
 ) -> CaptionedLatents:
     """Posterior moments of all training images, each encoded with its first condition; with ``mirrored``, those of all
-    mirrored images follow.
+    mirrored images follow. Processes deal out the batches, whose latents do not depend on their number.
     """
-    known, known_of = conditions
-    rows = []
-    for flipped in (False, True) if mirrored else (False,):
-        for start in range(0, len(images), batch_size):
-            span = slice(start, start + batch_size)
-            batch = images.images[span].to(execution.device).float().div_(255)
-            batch = (batch.flip(3) if flipped else batch).contiguous(memory_format=torch.channels_last)
-            rows.append(moments(vae, batch, known[known_of[span, 0]].to(execution.device)))
-    ranges = known_of[: len(images)]
-    return CaptionedLatents(torch.cat(rows).contiguous(), torch.cat([ranges, ranges]) if mirrored else ranges)
+    known, ranges = conditions[0], conditions[1][: len(images)]
+
+    def encoded(span: slice, flipped: bool) -> Tensor:
+        batch = images.images[span].to(execution.device).float().div_(255)
+        batch = (batch.flip(3) if flipped else batch).contiguous(memory_format=torch.channels_last)
+        return moments(vae, batch, known[ranges[span, 0]].to(execution.device))
+
+    one = encoded(slice(1), False)
+    latents = one.new_zeros(len(images) * (1 + mirrored), *one.shape[1:])
+    batches = [(flipped, start) for flipped in range(1 + mirrored) for start in range(0, len(images), batch_size)]
+    for flipped, start in batches[group.rank :: group.size]:
+        rows = encoded(slice(start, start + batch_size), bool(flipped))
+        place = flipped * len(images) + start
+        latents[place : place + len(rows)] = rows
+    group.add(latents)  # what the others computed is zero here
+    return CaptionedLatents(latents, torch.cat([ranges, ranges]) if mirrored else ranges)

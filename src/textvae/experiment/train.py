@@ -1,5 +1,9 @@
-"""Training a recipe into a run folder, stage after stage; it can be interrupted at any moment and resumed."""
+"""Training a recipe into a run folder, stage after stage; it can be interrupted at any moment and resumed.
 
+Of several processes that share a training, the first alone reads and writes the run folder and tells the others.
+"""
+
+import contextlib
 import signal
 import threading
 import time
@@ -28,6 +32,7 @@ from textvae.training.loop import Step
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_image
+from textvae.utils.processes import Processes, processes
 from textvae.utils.progress import ProgressLine, say
 
 CHECKPOINT_EVERY_S = 30.0
@@ -55,7 +60,7 @@ def train_recipe(
         execution: device, precision and threads.
         sample_every: epochs between two updates of samples.png, of which a stage gets at most ``MOST_SAMPLES``.
         limit: train on this many images only, from the start of the training set; for tests and first tries.
-        callbacks: called after each step, epoch and checkpoint.
+        callbacks: called after each step, epoch and checkpoint, in the first process.
         keep_epochs: epochs whose weights are kept as RUN/epochs/N, a run folder that opens like any other; of a
             recipe with a flow, epochs of the flow.
         minutes: in place of the recipe's epochs, as many as fit into this time, by the speed measured beforehand.
@@ -68,7 +73,9 @@ def train_recipe(
         UserError: the folder holds something else, another process trains there, the training diverged, or it does not
             reach an epoch to keep.
     """
-    images = data.load(recipe.data, "train")
+    group = processes()
+    name = recipe.data
+    images = group.in_turn(lambda: data.load(name, "train"))
     if limit is not None:
         images = images.first(limit)
     if held_out := recipe.trainer.validation_images:
@@ -80,15 +87,23 @@ def train_recipe(
     recipe.outline(with_flow=True)
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
-    with locked(out):
+    fingerprint = images.fingerprint()
+    if any(other != fingerprint for other in group.gather(fingerprint)):
+        raise UserError(f"not all processes have the same images of {name}", "give all hosts the same files")
+    with locked(out) if group.first else contextlib.nullcontext():
         if minutes is not None:
-            recipe = within_minutes(recipe, images, execution, minutes, out)
+            recipe = within_minutes(recipe, images, execution, minutes, out, group)
         _check_reached(recipe, keep_epochs)
-        asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None}
-        claim_run_folder(
-            out, recipe, images, execution, {key: value for key, value in asked.items() if value is not None}
-        )
-        return _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs)
+        if group.first:
+            asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None}
+            claim_run_folder(
+                out, recipe, fingerprint, execution, {key: value for key, value in asked.items() if value is not None}
+            )
+        else:
+            callbacks = keep_epochs = ()
+        complete = _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs, group)
+        group.wait()
+    return complete
 
 
 def _check_reached(recipe: Recipe, keep_epochs: Sequence[int]) -> None:
@@ -105,30 +120,32 @@ def _train_stages(
     sample_every: int,
     callbacks: Sequence[Callback],
     keep_epochs: Sequence[int],
+    group: Processes,
 ) -> bool:
     """Trains the stages that are not complete; returns False where training was stopped before the end."""
     conditions = training_conditions(images, recipe)
-    position, names = Position.read(out, recipe)
+    position, names = group.from_first(lambda: Position.read(out, recipe))
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
         say(f"{out} is trained already: {position.training['step']} steps")
-        # The process that completed it may have been killed just before it wrote the card.
-        write_card(open_run(out, recipe))
+        if group.first:  # the process that completed it may have been killed just before it wrote the card
+            write_card(open_run(out, recipe))
         return True
     for name in names:
-        stage = start_stage(name, recipe, images, conditions, execution, out, position.training)
+        stage = start_stage(name, recipe, images, conditions, execution, out, position.training, group)
         if position.stage == name and position.training:
             position.restore(stage, out)
             say(f"{out}: resuming at step {stage.training.step} of {stage.training.total_steps}")
         else:
             position = Position(name, history=position.history, seconds=position.seconds)
         kept = keep_epochs if name == kept_stage(recipe) else ()
-        stopped = _train_stage(stage, position, out, sample_every, callbacks, kept)
+        stopped = _train_stage(stage, position, out, sample_every, callbacks, kept, group)
         if stopped and not (position.complete and name == names[-1]):
             training = stage.training
             say(f"stopped at step {training.step} of {training.total_steps}; the same command resumes there")
             return False
-    write_card(open_run(out, recipe))
+    if group.first:
+        write_card(open_run(out, recipe))
     return True
 
 
@@ -146,6 +163,7 @@ def _train_stage(
     sample_every: int,
     callbacks: Sequence[Callback],
     keep_epochs: Sequence[int],
+    group: Processes,
 ) -> bool:
     """Trains a stage from a position to its end, or until it is asked to stop; returns whether it was."""
     training, config, recipe = stage.training, stage.config, stage.recipe
@@ -154,7 +172,8 @@ def _train_stage(
     def save(complete: bool) -> None:
         position.training, position.best = training.state_dict(), vars(best)
         position.seconds, position.complete, position.means = seconds, complete, vars(means)
-        write_checkpoint(out, stage.weights(best.weights or training.averaged.state_dict()), vars(position))
+        if group.first:
+            write_checkpoint(out, stage.weights(best.weights or training.averaged.state_dict()), vars(position))
 
     _report_missed(out, keep_epochs, training.step // training.steps_per_epoch)
     history, seconds = position.history, position.seconds
@@ -164,7 +183,7 @@ def _train_stage(
     total_images, seen = config.epochs * training.num_training, training.images_seen
     title = recipe.name if recipe.flow is None else f"{recipe.name}, {stage.name}"
     with _stop_requested() as stop, ProgressLine(title, total_images, "images", seen) as progress:
-        for step in training.steps():
+        for step in training.steps(stop.is_set):
             means.add(step)
             seconds = time.perf_counter() - started
             if step.number % HISTORY_EVERY_STEPS == 0 or step.ends_epoch:
@@ -184,7 +203,7 @@ def _train_stage(
                     say(f"epoch {step.epoch} is kept: {snapshot_folder(out, step.epoch)}")
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
-                if complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES) == 0:
+                if group.first and (complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES) == 0):
                     draw_samples(stage, out)
             paused = time.perf_counter()
             for callback in callbacks:
@@ -192,16 +211,17 @@ def _train_stage(
                 if step.ends_epoch and (numbers := callback.on_epoch(stage, history[-1])):
                     history[-1].setdefault("watched", {}).update(numbers)
             started += time.perf_counter() - paused
+            stopping = any(group.gather(stop.is_set())) if step.ends_epoch or group.size == 1 else step.stop
             now = time.perf_counter()
-            if complete or stop.is_set() or now - last_checkpoint > CHECKPOINT_EVERY_S:
+            if complete or stopping or now - last_checkpoint > CHECKPOINT_EVERY_S:
                 save(complete)
                 last_checkpoint = now
                 paused = time.perf_counter()
                 for callback in callbacks:
                     callback.on_checkpoint(stage, out)
                 started += time.perf_counter() - paused
-            if complete or stop.is_set():
-                return stop.is_set()
+            if complete or stopping:
+                return stopping
     return False
 
 

@@ -28,6 +28,7 @@ class DualEncoder(Trainable):
     figure 3. The networks below the projections stay frozen: here there are thousands of pairs, not millions.
     """
 
+    contrastive = True
     version: str = ""
     """The first eight digits of the weights' SHA-256, where they were read from a file."""
 

@@ -117,10 +117,12 @@ class SpatialVAE(TextVAE):
             # A random share of the posterior's noise: reconstructions are decoded without noise, samples of a flow with
             # some. A decoder trained with all of the noise paints a pattern where it is absent.
             some, share = draws.uniform() < 0.5, draws.uniform(1, 1, 1)
-            latent = torch.lerp(posterior.mean[some], latent[some], share[some])
-            shown = self.decode(latent, condition[some]).mean
-            # The expectation of the mean over all images.
-            perceptual = perceptual_distance(images[some], shown).sum() / (0.5 * len(images))
+            perceptual = found.total.new_zeros(())
+            if some.any():
+                latent = torch.lerp(posterior.mean[some], latent[some], share[some])
+                shown = self.decode(latent, condition[some]).mean
+                # The expectation of the mean over all images.
+                perceptual = perceptual_distance(images[some], shown).sum() / (0.5 * len(images))
             total, terms["perceptual"] = total + self.config.perceptual * perceptual, perceptual.detach()
         if self.training and self.reader is not None:
             auxiliary = self.reader.auxiliary_loss(condition, images, draws)

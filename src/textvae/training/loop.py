@@ -6,7 +6,7 @@ interrupted, and nothing that happens between two steps can change them.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms, step_is_finite
 from textvae.training.config import TrainerConfig
+from textvae.training.distributed import SharedStep
 from textvae.training.optimizers import optimizer_of
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes
 from textvae.utils.random import Draws, permutation
 
 
@@ -34,9 +36,11 @@ class Step:
     """The pass over the data it belongs to, from 1."""
     ends_epoch: bool
     images: int
-    """Images in the batch."""
+    """Images in the batch, of all processes."""
     loss: LossTerms
-    """Still on the device: reading it waits for the device."""
+    """Of the whole batch. Still on the device: reading it waits for the device."""
+    stop: bool
+    """Whether training should stop here, as a process wished."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ class Training:
         config: TrainerConfig,
         execution: Execution,
         condition_range: Int64[Tensor, "n 2"] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         """Prepares a training.
 
@@ -72,6 +77,7 @@ class Training:
             config: settings of the training.
             execution: device and precision.
             condition_range: first and one-past-last condition of each image; by default, that of its captions.
+            processes: the processes that share each step, all with the same model and data; by default, this one alone.
 
         Raises:
             UserError: nothing is left to train on.
@@ -92,6 +98,8 @@ class Training:
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
         self._last_loss: LossTerms | None = None
+        self._processes = processes or Processes()
+        self._shared = SharedStep(self.model, self._processes) if self._processes.size > 1 else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -109,11 +117,15 @@ class Training:
         epochs, position = divmod(self.step, self.steps_per_epoch)
         return epochs * self.num_training + position * self.config.batch_size
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Step]:
         """Trains from the present step to the last one, yielding after each.
 
+        Args:
+            stop: asked in each step whether this process wishes to stop; all processes learn of it in the same step.
+
         Raises:
-            TrainingDiverged: a loss term is not finite; the weights are those before that step.
+            TrainingDiverged: a loss term is not finite. On a CPU the weights are those before that step. On a GPU they
+                may be those of up to 50 steps later, and ``state_dict`` refuses them.
         """
         # On a GPU, reading the loss waits for the queue, so it is read only now and then. On a CPU it is free.
         check_every = 1 if self.execution.device.type == "cpu" else 50
@@ -121,16 +133,25 @@ class Training:
             epoch, position = divmod(self.step, self.steps_per_epoch)
             order = permutation(self.config.seed, self.num_training, epoch)
             for batch in torch.split(order, self.config.batch_size)[position:]:
-                loss = self._train_on(batch)
-                if (self.step + 1) % check_every == 0 and not step_is_finite(loss):
+                loss, wishes = self._train_on(batch, stop)
+                checked = (self.step + 1) % check_every == 0
+                if checked and not step_is_finite(loss):
                     raise TrainingDiverged(self.step + 1, loss, self.config)
                 self._update()
                 self.step += 1
                 self._last_loss = loss
                 ends_epoch = self.step % self.steps_per_epoch == 0
-                yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss)
+                if ends_epoch and self._shared is not None:
+                    self._shared.check_weights()
+                stopping = stop() if wishes is None else checked and bool(wishes)
+                yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss, stopping)
 
-    def _train_on(self, batch: Int64[Tensor, "b"]) -> LossTerms:
+    def _train_on(
+        self, batch: Int64[Tensor, "b"], stop: Callable[[], bool]
+    ) -> tuple[LossTerms, Float[Tensor, ""] | None]:
+        """Computes loss and gradients of a batch; where processes share it, also how many of them wish to stop."""
+        if self._shared is not None:
+            batch = self._shared.part(batch)
         draws = Draws(self.config.seed, self.step, batch, "training", self.execution.device)
         self.model.train()
         images, condition = self._gather(batch, draws)
@@ -139,9 +160,11 @@ class Training:
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         with self.execution.autocast():
             loss: LossTerms = self.model.loss(images, condition, draws)
+        if self._shared is not None:
+            return self._shared.backward(loss, len(batch), stop())
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return loss, None
 
     def _update(self) -> None:
         if self.config.schedule == "cosine":
@@ -171,14 +194,17 @@ class Training:
         held_out = torch.arange(self.num_training, len(self.images))
         self.averaged.eval()
         sums: dict[str, float] = {}
-        for batch in torch.split(held_out, batch_size):
+        # Whole batches are dealt out, as there are losses that relate the images of a batch to one another.
+        for batch in torch.split(held_out, batch_size)[self._processes.rank :: self._processes.size]:
             draws = Draws(self.config.seed, 0, batch, "validation", self.execution.device)
             images, condition = self._gather(batch, draws)
             with self.execution.autocast():
                 loss: LossTerms = self.averaged.loss(images, condition, draws)
             for name, value in {"loss": loss.total, **loss.terms}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-        return {name: value / len(held_out) for name, value in sums.items()}
+        shares = self._processes.gather(sums)
+        names = dict.fromkeys(name for share in shares for name in share)
+        return {name: sum(share.get(name, 0.0) for share in shares) / len(held_out) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and numbers only.

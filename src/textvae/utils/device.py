@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from textvae.utils.errors import UserError
+from textvae.utils.processes import place
 from textvae.utils.progress import say
 
 Arithmetic = Literal["fp32", "bf16"]
@@ -73,6 +74,8 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
 def choose_device(device: str | torch.device = "auto") -> torch.device:
     """The device of that name; "auto" is a CUDA device if there is one, else the CPU.
 
+    "cuda" is the current device; of several processes of a command, each has its own.
+
     Raises:
         UserError: the device is unknown or not available.
     """
@@ -80,6 +83,9 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         raise UserError(f"device {device!r} is not a device", 'choose "auto", "cpu", "cuda" or "cuda:N"')
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    _, size, local_rank = place()
+    if device == "cuda" and size > 1:
+        device = f"cuda:{local_rank}"
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)

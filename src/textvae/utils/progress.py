@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar
 
+from textvae.utils.processes import is_first
+
 TERMINAL_EVERY_S = 0.1
 """Between two updates of the line on a terminal."""
 LOG_EVERY_S = 30.0
@@ -16,7 +18,11 @@ DELAY_S = 1.0
 
 
 def say(line: str) -> None:
-    """Prints one line to stderr; a progress line on the terminal is cleared before it."""
+    """Prints one line to stderr; a progress line on the terminal is cleared before it. Of several processes of a
+    command, only the first prints.
+    """
+    if not is_first():
+        return
     if ProgressLine.active is not None:
         ProgressLine.active.clear()
     print(line, file=sys.stderr, flush=True)
@@ -34,7 +40,8 @@ class ProgressLine:
     """Percentage, time left, rate and named values of work that is counted in units, as a context manager.
 
     What does not fit the terminal's width is left out from the end, so that percentage and time left always show.
-    Within another progress line, as where samples are drawn during training, an inner one is silent.
+    Within another progress line, as where samples are drawn during training, an inner one is silent; so are those of
+    all processes of a command but the first.
     """
 
     active: ClassVar["ProgressLine | None"] = None
@@ -50,7 +57,7 @@ class ProgressLine:
         self._shown = False
 
     def __enter__(self) -> "ProgressLine":
-        if ProgressLine.active is None:
+        if ProgressLine.active is None and is_first():
             ProgressLine.active = self
         return self
 

@@ -110,7 +110,7 @@ def _single(name: str) -> Part:
         raise UserError(
             f"{name} is not here: looked for {' and '.join(map(str, places))}",
             f"Put it there, or set TEXTVAE_DATA to the folder that holds {name}; ./{name} is a folder of your own"
-            + (f"; textvae data fetch {name} downloads it" if PHOTOGRAPHS[name].fetched else ""),
+            + (f"; textvae data fetch {name} downloads it" if entry.fetched else ""),
         )
     if name.startswith(ADDRESS):
         return _of_the_hub(name)

@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity as scikit_ssim
 from torch import nn
 
 from textvae.models.base import TextVAE
-from textvae.models.clip_dual import ClipDual, noised
+from textvae.models.clip_dual import ClipDual, _enlarging, _halving, noised
 from textvae.models.clip_grid import ClipGrid
 from textvae.models.clip_latent import ClipLatent
 from textvae.models.layers import GridAttention, RowBatchNorm, TiledConv2d
@@ -381,3 +381,35 @@ def test_the_condition_matters_and_zero_says_nothing(config):
     assert not drawn[0].equal(drawn[1])
     assert not drawn[0].equal(unsaid[0])
     torch.testing.assert_close(unsaid, unsaid[:1].expand_as(unsaid))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_the_authors_program_pads_as_tensorflow_does(kernel) -> None:
+    torch.manual_seed(0)
+    pad, convolution = _halving(2, 3, kernel, program=True)
+    transposed, cut = _enlarging(3, 2, kernel, 2, program=True)
+    images, smaller = torch.randn(1, 2, 8, 8), torch.randn(1, 3, 4, 4)
+    with torch.no_grad():
+        convolution.bias.zero_()
+        transposed.bias.zero_()
+        transposed.weight.copy_(convolution.weight)
+        halved = convolution(pad(images))
+        # Keras's layer is the transpose of the convolution.
+        assert float((halved * smaller).sum()) == pytest.approx(
+            float((images * cut(transposed(smaller))).sum()), rel=1e-4
+        )
+        # "same" of an even side at stride 2: one pixel less is added before than after.
+        total = kernel - 2
+        expected = F.conv2d(F.pad(images, (total // 2, total - total // 2) * 2), convolution.weight, stride=2)
+    assert torch.equal(halved, expected)
+
+
+def test_the_authors_program_differs_where_it_does() -> None:
+    paper, program = (built(ClipDual.Config(64, D, reading=reading)) for reading in ("paper", "program"))
+    assert paper.dense[0].in_features - program.dense[0].in_features == 32 - D
+    norms = [[layer for layer in model.dense if isinstance(layer, RowBatchNorm)] for model in (paper, program)]
+    assert list(map(len, norms)) == [3, 1]
+    every = [layer for layer in program.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert {(layer.momentum, layer.eps) for layer in every} == {(0.01, 1e-3)}
+    images, condition = batch(program)
+    assert program.loss(images, condition, draws(3)).total.isfinite()

@@ -290,11 +290,16 @@ def test_subsets_are_drawn_by_seed_and_by_theme(tmp_path) -> None:
     assert keys(Subset(0.25)) != keys(Subset(0.25, seed=1))
     assert keys(Subset(theme=("red", "white"))) == [str(n) for n in range(40) if n % 4 in (0, 3)]
     assert keys(Subset(theme=("BLOCK",))) == keys(Subset())
+    # Words, or a theme that has a name.
+    assert Subset.about("red, white,", 0.5, 3) == Subset(0.5, ("red", "white"), 3)
+    assert Subset.about("livestock").theme == ("cow", "sheep")
+    assert Subset.about("livestock", 0.5).suffix == "-livestock-0.5"
+    assert set(Subset.about("pastoral").theme) < set(Subset.about("nature").theme)
     with pytest.raises(UserError, match="is left for train"):
         keys(Subset(theme=("re",)))
     with pytest.raises(UserError, match="fraction"):
         Subset(0.0)
-    assert Subset(0.1, ("cow", "sheep"), 3).suffix == "-cow-sheep-0.1-seed3"
+    assert Subset(0.1, ("cow", "horse"), 3).suffix == "-cow-horse-0.1-seed3"
 
 
 def test_captions_are_cleaned_of_what_nobody_sees() -> None:

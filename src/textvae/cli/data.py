@@ -150,7 +150,8 @@ def prepare(
         text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that learn to read.
         image_encoder: Encoder whose embeddings of the images are stored.
         fraction: Part of the images to take, chosen at random.
-        theme: Take only images with one of these words in a caption, such as cow,sheep,mountain.
+        theme: Take only images with one of these words in a caption, such as cow,sheep,mountain; or a theme by name:
+            livestock and pastoral are those of paper c, nature has more words of the kind.
         seed: Random seed of --fraction.
         out: Folder to write.
         clip: CLIP model: a folder, or NAME or NAME@REVISION on the Hugging Face hub.
@@ -170,13 +171,12 @@ def prepare(
     from textvae.preparation.prepare import prepare
     from textvae.preparation.subset import Subset
 
-    words = tuple(word.strip() for word in theme.split(",") if word.strip())
     result = prepare(
         source,
         size,
         text,
         image_encoder,
-        Subset(fraction, words, seed),
+        Subset.about(theme, fraction, seed),
         out,
         clip,
         pair,

@@ -20,7 +20,10 @@ from textvae.utils.random import Draws
 
 _SLOPE = 0.3
 """Slope of LeakyReLU: the default of Keras, which the paper's authors used."""
+_PLAIN_SLOPE = 0.2
+"""Keras's default for an activation that is given by its name, as two of the program's dense layers have it."""
 _SHRUNK = 32
+_DENSE = (2048, 2048, 1024)
 _GRID = (256, 8, 8)
 """The decoder's first grid."""
 _ENCODER = ((256, 3), (256, 5), (128, 3), (128, 3))
@@ -34,11 +37,9 @@ _STRIDES = {64: (2, 2, 2, 1, 1), 128: (2, 2, 2, 1, 2)}
 class ClipDual(TextVAE):
     """The embedding, projected to 32 numbers, is concatenated to the flattened image and to z.
 
-    The paper gives filters, widths and the encoder's kernels, and its authors' program (github.com/Ayma-n/dl-fp) the
-    decoder's kernels and strides, and that dropout is applied to z (the rate is not given; 0.2 in ``recipes``). Where
-    they differ, the paper is followed: the encoder takes the projected embedding (in the program the whole one), and
-    all three dense layers have batch normalisation (in the program the last). The projection has no bias here, so that
-    a condition of zeros is the empty condition.
+    The paper gives filters, widths and the encoder's kernels, and its authors' program (final_notebooks/ of
+    github.com/Ayma-n/dl-fp) the decoder's kernels and strides, and that dropout is applied to z. Where they differ,
+    ``reading`` chooses. The projection has no bias here, so that a condition of zeros is the empty condition.
 
     The objective is BCE + 0.5 KL + 0.1 (1 - SSIM). The published losses (2,376 at 64 pixels, 9,227 at 128) match a BCE
     that is summed over pixels and averaged over the three colours, as in Keras, and not the mean over pixels that the
@@ -61,6 +62,12 @@ class ClipDual(TextVAE):
         """Weight of the KL in nats."""
         ssim_weight: Factor = 0.1
         """Weight of 1 - SSIM."""
+        reading: Literal["paper", "program"] = "paper"
+        """What is followed where the paper and its authors' program differ. paper: the encoder takes the projected
+        embedding, and all three dense layers have batch normalisation. program: it takes the whole embedding, the last
+        dense layer alone has batch normalisation, the slope of the other two is 0.2, batch normalisation averages over
+        100 steps instead of 10 and adds 1e-3 to the variance, and padding is that of TensorFlow, one pixel less at the
+        left and top of layers of stride 2."""
         condition_noise: Factor = 0.0
         """Length of the Gaussian noise that is added to a condition in training, relative to the condition's, which is
         then restored. Image embeddings differ from text embeddings; noise may make that matter less."""
@@ -73,30 +80,30 @@ class ClipDual(TextVAE):
         super().__init__()
         self.config = config
         self.image_shape = (3, config.image_size, config.image_size)
+        program = config.reading == "program"
         self.shrink = nn.Linear(config.condition_dim, _SHRUNK, bias=False)
         halvings: list[nn.Module] = []
         channels = 3
         for filters, kernel in _ENCODER:
-            halvings += _activated(nn.Conv2d(channels, filters, kernel, stride=2, padding=kernel // 2))
+            halvings += _activated(_halving(channels, filters, kernel, program), program)
             channels = filters
         self.convolutions = nn.Sequential(*halvings)
         side = config.image_size // 2 ** len(_ENCODER)
+        told = config.condition_dim if program else _SHRUNK
         dense: list[nn.Module] = []
-        for before, after in pairwise((channels * side * side + _SHRUNK, 2048, 2048, 1024)):
-            dense += _activated(nn.Linear(before, after))
+        for before, after in pairwise((channels * side * side + told, *_DENSE)):
+            linear = nn.Linear(before, after)
+            plain = program and after != _DENSE[-1]
+            dense += [linear, nn.LeakyReLU(_PLAIN_SLOPE)] if plain else _activated([linear], program)
         self.dense = nn.Sequential(*dense)
-        self.posterior_head = GaussianHead(1024, config.latent_dim)
+        self.posterior_head = GaussianHead(_DENSE[-1], config.latent_dim)
         self.dropout = Dropout(config.dropout)
 
-        self.to_grid = nn.Sequential(*_activated(nn.Linear(config.latent_dim + _SHRUNK, 8 * 8 * 256)))
+        self.to_grid = nn.Sequential(*_activated([nn.Linear(config.latent_dim + _SHRUNK, 8 * 8 * 256)], program))
         doublings: list[nn.Module] = []
         channels = _GRID[0]
         for (filters, kernel), stride in zip(_DECODER, _STRIDES[config.image_size], strict=True):
-            doublings += _activated(
-                nn.ConvTranspose2d(
-                    channels, filters, kernel, stride=stride, padding=kernel // 2, output_padding=stride - 1
-                )
-            )
+            doublings += _activated(_enlarging(channels, filters, kernel, stride, program), program)
             channels = filters
         self.decoder = nn.Sequential(*doublings, nn.Conv2d(channels, 3, 5, padding=2))
         for layer in self.modules():
@@ -110,9 +117,8 @@ class ClipDual(TextVAE):
     def posterior(self, images: Float[Tensor, "n 3 h w"], condition: Float[Tensor, "n d"]) -> DiagonalGaussian:
         """q(z|x,c)."""
         features = self.convolutions(images).flatten(1)
-        posterior: DiagonalGaussian = self.posterior_head(
-            self.dense(torch.cat([features, self.shrink(condition)], dim=1))
-        )
+        told = condition if self.config.reading == "program" else self.shrink(condition)
+        posterior: DiagonalGaussian = self.posterior_head(self.dense(torch.cat([features, told], dim=1)))
         return posterior
 
     def decode(self, latent: Float[Tensor, "n latent"], condition: Float[Tensor, "n d"]) -> Likelihood:
@@ -149,7 +155,29 @@ def noised(condition: Float[Tensor, "n d"], amount: float, noise: Float[Tensor, 
     return turned
 
 
-def _activated(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
-    """The layer, batch normalisation, LeakyReLU."""
-    norm = RowBatchNorm(layer.out_features) if isinstance(layer, nn.Linear) else nn.BatchNorm2d(layer.out_channels)
-    return [layer, norm, nn.LeakyReLU(_SLOPE)]
+def _halving(channels: int, filters: int, kernel: int, program: bool) -> list[nn.Module]:
+    """A convolution of stride 2."""
+    if not program:
+        return [nn.Conv2d(channels, filters, kernel, stride=2, padding=kernel // 2)]
+    low, high = (kernel - 2) // 2, kernel // 2  # what TensorFlow's "same" adds to an even side
+    return [nn.ZeroPad2d((low, high, low, high)), nn.Conv2d(channels, filters, kernel, stride=2)]
+
+
+def _enlarging(channels: int, filters: int, kernel: int, stride: int, program: bool) -> list[nn.Module]:
+    """A transposed convolution: the side times the stride."""
+    if program and stride == 2:
+        # The transpose of ``_halving``: what that adds is cut off, and it adds one pixel more at the right and bottom.
+        layer = nn.ConvTranspose2d(channels, filters, kernel, stride=2, padding=(kernel - 2) // 2)
+        return [layer, nn.ZeroPad2d((0, -1, 0, -1))]
+    padding, extra = kernel // 2, stride - 1
+    return [nn.ConvTranspose2d(channels, filters, kernel, stride=stride, padding=padding, output_padding=extra)]
+
+
+def _activated(layers: list[nn.Module], program: bool) -> list[nn.Module]:
+    """The layers, batch normalisation, LeakyReLU."""
+    settings = {"momentum": 0.01, "eps": 1e-3} if program else {}
+    layer = next(layer for layer in layers if not isinstance(layer, nn.ZeroPad2d))
+    if isinstance(layer, nn.Linear):
+        return [*layers, RowBatchNorm(layer.out_features, **settings), nn.LeakyReLU(_SLOPE)]
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    return [*layers, nn.BatchNorm2d(layer.out_channels, **settings), nn.LeakyReLU(_SLOPE)]

@@ -165,7 +165,7 @@ def _command(
     words = ["textvae data prepare", *map(shlex.quote, sources), f"--size {side}", f"--text {text}"]
     words += [f"--image-encoder {images}"] if images else []
     words += [f"--fraction {subset.fraction:g}", f"--seed {subset.seed}"] if subset.fraction < 1 else []
-    words += [f"--theme {','.join(subset.theme)}"] if subset.theme else []
+    words += [f"--theme {shlex.quote(','.join(subset.theme))}"] if subset.theme else []
     words += [f"--out {shlex.quote(str(out))}"] if out else []
     return " ".join(words)
 

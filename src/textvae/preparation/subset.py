@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from textvae.preparation.layouts import Part, Photographs, slug
@@ -11,6 +11,22 @@ from textvae.utils.errors import UserError
 
 TEST_FRACTION, MOST_TEST_IMAGES = 0.1, 5000
 """What becomes the test split of a set that has none."""
+
+_PASTORAL = (
+    "cow", "sheep", "mountain", "hill", "countryside", "grass", "forest", "farm", "alpaca", "horse", "landscape",
+    "fence",
+)  # fmt: skip
+THEMES: Mapping[str, tuple[str, ...]] = {
+    # Paper c's two sets: 3,400 and about 20,000 images of MS-COCO.
+    "livestock": _PASTORAL[:2],
+    "pastoral": _PASTORAL,
+    # More of the kind, for sets smaller than MS-COCO: 3,376 training images of coco-mini and flickr8k together.
+    "nature": (
+        *_PASTORAL, "field", "meadow", "pasture", "snow", "beach", "ocean", "sea", "lake", "river", "desert", "cliff",
+        "valley", "sky", "woods", "sand", "shore", "pond", "waterfall", "giraffe", "zebra", "elephant",
+    ),
+}  # fmt: skip
+"""Themes with a name, which stands for their words."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +49,17 @@ class Subset:
         if not 0 < self.fraction <= 1:
             raise UserError(f"the fraction {self.fraction:g} is out of range", "Choose it from (0, 1]")
 
+    @classmethod
+    def about(cls, theme: str, fraction: float = 1.0, seed: int = 0) -> "Subset":
+        """The subset of a theme: a name in ``THEMES``, or words with commas between them; empty: all images."""
+        words = tuple(word.strip() for word in theme.split(",") if word.strip())
+        return cls(fraction, THEMES.get(theme, words), seed)
+
     @property
     def suffix(self) -> str:
         """What it adds to the set's name; empty for the whole."""
-        parts = [*map(slug, self.theme)]
+        named = [name for name, words in THEMES.items() if words == self.theme]
+        parts = named or [*map(slug, self.theme)]
         if self.fraction < 1:
             parts.append(f"{self.fraction:g}")
             parts += [f"seed{self.seed}"] if self.seed else []

@@ -7,6 +7,7 @@ import tyro
 
 from textvae.cli.shared import Output, in_range
 from textvae.utils.citations import PAPERS
+from textvae.utils.errors import UserError
 
 
 def reproduce(
@@ -19,6 +20,12 @@ def reproduce(
         Path | None, tyro.conf.arg(help_behavior_hint="(default: results go to RUNS/results)")
     ] = None,
     tables_only: bool = False,
+    full: bool = False,
+    dry_run: bool = False,
+    photographs: str = "coco",
+    clip: Annotated[
+        str, tyro.conf.arg(help_behavior_hint="(default: $TEXTVAE_DATA/clip, or openai/clip-vit-base-patch32)")
+    ] = "",
 ) -> Output:
     """Train and measure the tables of a paper, and write RESULTS.md.
 
@@ -35,12 +42,22 @@ def reproduce(
         num_samples: Test images, and generated images, of each measurement.
         repository: Root of a clone of textvae whose results are to be renewed.
         tables_only: Only write RESULTS.md from the stored metrics: nothing is trained, measured or drawn.
+        full: Of a, b and c: the experiments on photographs as the paper made them, with MS-COCO, CLIP, its subset, size
+            and epochs. MS-COCO is fetched if it is not here. Runs and report go to RUNS/full.
+        dry_run: With --full: print the commands and an estimate of time and disk, and do nothing.
+        photographs: With --full: another set of photographs, or a folder, in the place of MS-COCO.
+        clip: With --full: CLIP model, a folder or a model of the Hugging Face hub.
 
     Examples:
         textvae reproduce b
-        textvae reproduce a --only label-conv --num-samples 2000
+        textvae reproduce a --only clip-grid-64 --num-samples 2000
+        textvae reproduce a --full --dry-run
     """
     in_range("--num-samples", num_samples, 2, 10_000_000)
+    if full:
+        return _full(paper, only, runs, num_samples, dry_run, photographs, clip)
+    if dry_run or clip or photographs != "coco":
+        raise UserError("--dry-run, --photographs and --clip belong to --full", "add --full, or leave them out")
     from textvae.papers.reproduce import reproduce_paper
     from textvae.papers.results import Places, section, write_results
 
@@ -50,6 +67,28 @@ def reproduce(
     else:
         result = reproduce_paper(paper, runs, places, num_samples, only)
     return Output(result, result["table"])
+
+
+def _full(
+    paper: str, only: tuple[str, ...], runs: Path, num_samples: int, dry_run: bool, photographs: str, clip: str
+) -> Output:
+    import dataclasses
+
+    from textvae.papers.full import plan_full, reproduce_full
+
+    if not dry_run:
+        result = reproduce_full(paper, runs, num_samples, only, photographs, clip)
+        return Output(result, result["table"])
+    plan = plan_full(paper, runs, only, photographs, clip)
+    lines = [
+        "Commands:",
+        *(f"  {command}" for command in plan.commands),
+        "",
+        "Estimate for this machine's CPU threads:",
+    ]
+    lines += [f"  {line}" for line in plan.details]
+    lines += [f"  in all: {plan.hours:,.0f} h, {plan.gigabytes:.1f} GB of disk ({plan.free_gigabytes:.0f} GB are free)"]
+    return Output(dataclasses.asdict(plan), "\n".join(lines))
 
 
 _PAPERS = "\n\n".join(f"    Paper {letter}: {paper.citation}." for letter, paper in PAPERS.items())

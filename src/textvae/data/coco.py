@@ -10,7 +10,7 @@ from typing import Literal
 from textvae.data.archives import Archive, download, fetch_archives
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
-from textvae.utils.paths import data_root
+from textvae.utils.paths import data_folders, data_root
 from textvae.utils.progress import ProgressLine
 
 Year = Literal[2014, 2017]
@@ -71,6 +71,20 @@ def fetch_coco(year: Year = 2017, annotations_only: bool = False) -> Path:
             raise UserError("another process is fetching MS-COCO", "Wait until it ends")
         fetch_archives(archives[:1] if annotations_only else archives, ADDRESSES, folder)
     return folder
+
+
+def whole_coco(*years: Year) -> Path | None:
+    """The folder that holds MS-COCO of one of the years with captions and photographs; None if there is none."""
+    for year in years:
+        parts = [
+            part
+            for split in ("train", "val")
+            for part in (f"{split}{year}", f"annotations/captions_{split}{year}.json")
+        ]
+        for folder in data_folders("coco"):
+            if all((folder / part).exists() for part in parts):
+                return folder
+    return None
 
 
 def fetch_photographs(names: Sequence[str], folder: Path) -> None:

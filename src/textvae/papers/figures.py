@@ -13,7 +13,7 @@ from textvae.papers.plots import Points, plot
 from textvae.papers.rows import NEAREST
 from textvae.papers.stored import Stored
 from textvae.pipeline import TextToImage
-from textvae.recipes.conditions import conditions_of, image_conditions_of
+from textvae.recipes.conditions import conditions_of, image_conditions_of, with_captions
 from textvae.runs.run import Run, read_history
 from textvae.text.base import NONE
 from textvae.utils.images import PAPER, grid, save_image, to_pil
@@ -191,7 +191,9 @@ def _photographs(runs: Mapping[str, Run], folder: Path) -> None:
     """
     for name, run in runs.items():
         side = data.load(run.recipe.data, "test").image_shape[1]
-        samples(run, run.recipe.prompts, folder / f"{name}.png", 8 if side <= 64 else 4)
+        # Photographs without an entry in the catalog have no prompts: captions serve.
+        prompts = with_captions(run.recipe, data.load(run.recipe.data, "train")).prompts
+        samples(run, prompts, folder / f"{name}.png", 8 if side <= 64 else 4)
         reconstructions(run, run.path / "reconstructions.png")
 
 

@@ -22,6 +22,7 @@ from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
+from textvae.runs.snapshots import snapshot_folder
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError
 from textvae.utils.figures import require_matplotlib
@@ -56,12 +57,32 @@ def reproduce_paper(
     rows = {row.name: row for row in PAPERS[paper]}
     if unknown := [name for name in only if name not in rows]:
         raise UserError(f"paper {paper} has no row {unknown[0]!r}", f"its rows: {', '.join(rows)}")
+    return reproduce_rows(paper, [rows[name] for name in only] or list(rows.values()), runs, places, num_samples)
+
+
+def reproduce_rows(
+    paper: str, rows: Sequence[Row], runs: Path, places: Places, num_samples: int, clip: str = ""
+) -> dict[str, Any]:
+    """``reproduce_paper`` for given rows of a paper.
+
+    Args:
+        paper: as there.
+        rows: the rows; those with ``keep_epochs`` give several.
+        runs: as there.
+        places: as there.
+        num_samples: as there.
+        clip: the CLIP model that scores images; see ``clip_judge``.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
     # Before hours of training, not after them.
     require_matplotlib()
     measured: dict[str, Run] = {}
-    for row in [rows[name] for name in only] or rows.values():
-        measured[row.name] = run = _measured(row, runs, num_samples)
-        write_text(places.metrics / f"{row.name}.json", (run.path / METRICS).read_text(encoding="utf-8"))
+    for row in rows:
+        for name, run in _measured(row, runs, num_samples, clip).items():
+            measured[name] = run
+            write_text(places.metrics / f"{name}.json", (run.path / METRICS).read_text(encoding="utf-8"))
     stored = stored_metrics(places.metrics)
     # Images of one seed are enough.
     figures.draw(paper, {name: run for name, run in measured.items() if not SEEDED.search(name)}, places.figures)
@@ -74,20 +95,25 @@ def reproduce_paper(
     }
 
 
-def _measured(row: Row, runs: Path, num_samples: int) -> Run:
-    """The run of a row, trained and measured if it was not yet."""
+def _measured(row: Row, runs: Path, num_samples: int, clip: str) -> dict[str, Run]:
+    """The run of a row by its name, trained and measured if it was not yet; and those of the epochs that it keeps."""
     say(f"== {row.name}")
     execution, recipe, out = choose_execution(precision=row.precision), row.settings(), runs / row.name
-    if not train_recipe(recipe, out, execution, callbacks=_callbacks(recipe)):
+    if not train_recipe(recipe, out, execution, callbacks=_callbacks(recipe), keep_epochs=row.keep_epochs):
         raise KeyboardInterrupt
-    run = open_run(out)
-    samples = min(num_samples, len(data.load(run.recipe.data, "test")))
-    if not _is_measured(run, samples):
-        metrics = evaluate_run(run, execution.device, samples, row.importance_samples, seed=0, nets=row.nets)
-        sections = metrics.sections | _training(run, row) | sampling_curves(run, execution.device)
-        Metrics(metrics.protocol, sections, metrics.absent).write(out / METRICS)
-        write_card(run)
-    return run
+    folders = {f"{row.name}-epochs-{epoch}": snapshot_folder(out, epoch) for epoch in row.keep_epochs}
+    measured = {}
+    for name, folder in {row.name: out, **folders}.items():
+        measured[name] = run = open_run(folder)
+        samples = min(num_samples, len(data.load(run.recipe.data, "test")))
+        if not _is_measured(run, samples):
+            metrics = evaluate_run(
+                run, execution.device, samples, row.importance_samples, seed=0, nets=row.nets, clip=clip
+            )
+            sections = metrics.sections | _training(run, row) | sampling_curves(run, execution.device)
+            Metrics(metrics.protocol, sections, metrics.absent).write(folder / METRICS)
+            write_card(run)
+    return measured
 
 
 class JudgeAccuracy(Callback):

@@ -34,6 +34,8 @@ class Row:
     """Latents drawn per image for the likelihood bounds."""
     paper: str = ""
     """How long the paper trained, if this row trains for less; shown with the row's numbers."""
+    keep_epochs: tuple[int, ...] = ()
+    """Earlier epochs whose models are kept and measured as rows NAME-epochs-N."""
 
     def settings(self) -> Recipe:
         """The recipe with the settings of this row."""

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from textvae.data.coco import fetch_coco, fetch_photographs
+from textvae.data.coco import fetch_coco, fetch_photographs, whole_coco
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone, write_json, written_whole
 from textvae.utils.paths import data_folders, data_root
@@ -52,7 +52,7 @@ def build_coco_mini() -> Path:
     with alone(target.with_name(f".{NAME}.lock")) as mine:
         if not mine:
             raise UserError(f"another process is building {NAME}", "Wait until it ends")
-        coco = _whole_coco()
+        coco = whole_coco(2017)
         candidates = _candidates(_members(), read_annotations(coco or fetch_coco(2017, annotations_only=True)))
         originals = coco or target.with_name(f".{NAME}.originals")
         if coco is None:
@@ -207,9 +207,3 @@ def _write_scaled(source: Path, target: Path) -> tuple[int, int]:
         with written_whole(target) as temporary:
             picture.resize(size, Image.Resampling.LANCZOS).save(temporary, "JPEG", quality=QUALITY)
     return size
-
-
-def _whole_coco() -> Path | None:
-    """Where MS-COCO 2017 is with all its photographs; None if it is nowhere."""
-    parts = [part for name in SPLITS.values() for part in (name, f"annotations/captions_{name}.json")]
-    return next((folder for folder in data_folders("coco") if all((folder / part).exists() for part in parts)), None)

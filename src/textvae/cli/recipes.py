@@ -69,7 +69,7 @@ def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
 def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
     from textvae.models.classifier import Classifier
     from textvae.models.dual_encoder import DualEncoder
-    from textvae.papers.stored import measured
+    from textvae.papers.stored import measured, measured_training
 
     return {
         "summary": recipe.summary,
@@ -78,7 +78,9 @@ def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
         "generates": not isinstance(recipe.model, Classifier.Config | DualEncoder.Config),
         "presets": list(recipe.presets),
         "published": dict(recipe.published),
+        "epochs": recipe.trainer.epochs,
         "measured": measured(recipe.name),
+        "measured_after": measured_training(recipe.name),
         "ships_as": ships.get(recipe.name),
     }
 
@@ -90,7 +92,9 @@ def _shown(name: str, facts: dict[str, Any]) -> str:
         lines.append(f"{'presets':<12}{', '.join(facts['presets'])}")
     if facts["ships_as"]:
         lines.append(f"{'bundled as':<12}{facts['ships_as']}")
-    lines.append(f"{'train':<12}textvae train {name}")
+    lines += [f"{'train':<12}textvae train {name}", f"{'epochs':<12}{facts['epochs']}"]
+    if facts["measured_after"]:
+        lines += textwrap.wrap(f"{'measured':<12}after {facts['measured_after']}", 110, subsequent_indent=" " * 12)
     published, measured = facts["published"], facts["measured"]
     if published or measured:
         lines += ["", f"{'':<46}{'published':>10}{'measured':>10}"]

@@ -29,6 +29,27 @@ def measured(name: str) -> dict[str, float]:
     return numbers(json.loads(file.read_text(encoding="utf-8")), SHOWN)
 
 
+def measured_training(name: str) -> str:
+    """How long the model of a recipe was trained of which ``measured`` gives the numbers; empty if there is none."""
+    file = resources.files("textvae.papers") / "measured" / f"{name}.json"
+    metrics = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return training(metrics) if "training" in metrics else ""
+
+
+def training(metrics: Mapping[str, Any], paper: str = "") -> str:
+    """Length and duration of a training; and the length of the paper's, if that is longer.
+
+    Args:
+        metrics: of a metrics file with the section "training".
+        paper: how long the paper trained; empty: what the file says of it.
+    """
+    get = getter(metrics)
+    images, epochs, longer = get("training.images"), get("training.epochs") or 0, paper or get("training.paper")
+    of = f" of {images:,} images" if images else ""
+    beside = f" (paper: {longer})" if longer else ""
+    return f"{epochs:.0f} {'epoch' if epochs == 1 else 'epochs'}{of}{beside}, {get('training.seconds') or 0:.0f} s"
+
+
 def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:
     """A function that looks up dotted names such as "reconstruction.mse_sum" in a metrics file; None if absent."""
 

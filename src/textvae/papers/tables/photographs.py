@@ -1,11 +1,10 @@
 """The table of photographs from captions, for papers a, b and c and for our models."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from textvae.papers.findings.published import INCEPTION, spread
 from textvae.papers.rows import paper_training
-from textvae.papers.stored import SEEDED, Stored, getter, images_of
+from textvae.papers.stored import SEEDED, Stored, getter, images_of, training
 from textvae.papers.tables.table import number, pair, picture, protocol, table
 from textvae.recipes import RECIPES
 
@@ -67,7 +66,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
                 number(get("likelihood.retrieval_precision")),
                 number(get("likelihood.elbo_nats")),
                 *([number(get("speed.generated_images_per_s"))] if timed else []),
-                _training(name, stored[name]),
+                training(stored[name], paper_training(name)),
             ]
         )
     # One row for each set of images, however its captions are encoded.
@@ -105,15 +104,6 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
             protocol(stored, names),
         ]
     )
-
-
-def _training(name: str, metrics: Mapping[str, Any]) -> str:
-    """Length and duration of the training; and the length of the paper's, if that is longer."""
-    get = getter(metrics)
-    images, epochs, paper = get("training.images"), get("training.epochs") or 0, paper_training(name)
-    of = f" of {images:,} images" if images else ""
-    longer = f" (paper: {paper})" if paper else ""
-    return f"{epochs:.0f} {'epoch' if epochs == 1 else 'epochs'}{of}{longer}, {get('training.seconds') or 0:.0f} s"
 
 
 def _columns(stored: Stored, names: Sequence[str]) -> str:

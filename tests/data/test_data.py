@@ -122,7 +122,22 @@ def test_data_without_classes_can_be_described_too():
     facts = numbers(plain)
     assert (facts["pixel_mean"], facts["pixel_std"], facts["image_shape"]) == (1.0, 0.0, [3, 8, 8])
     assert "per_class" not in facts
-    assert contact_sheet(plain).size == (10 * 20 + 4, 2 * 20 + 4)
+    # Six in a row, enlarged to 160 pixels, with captions below.
+    assert contact_sheet(plain).width == 6 * (160 + 10) + 10
+    assert contact_sheet(plain).height > 3 * (160 + 20)
+
+
+def test_a_contact_sheet_shows_pictures_from_all_over_with_their_captions():
+    shades = torch.arange(60, dtype=torch.uint8).mul(4)
+    images = shades[:, None, None, None].expand(60, 3, 16, 16).contiguous()
+    captions = [f"picture {number}" for number in range(60)]
+    ranges = torch.stack([torch.arange(60), torch.arange(1, 61)], dim=1)
+    sheet = contact_sheet(CaptionedImages("x", "train", images, captions, ranges))
+    seen = {colour[0] for _, colour in sheet.getcolors(1 << 20)}
+    assert {number * 8 for number in range(30)} <= seen
+    bare = contact_sheet(CaptionedImages("x", "train", images, [" "] * 60, ranges))
+    assert bare.size == sheet.size
+    assert bare.tobytes() != sheet.tobytes()
 
 
 def test_labels_mean_the_same_to_data_and_text():

@@ -18,6 +18,7 @@ from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.image_folder import ImageFolder
 from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.webdataset import Shards, read_shard
+from textvae.preparation.recognise import recognise
 from textvae.preparation.record import Record, clean
 from textvae.preparation.subset import Subset, splits_of
 from textvae.utils.errors import UserError
@@ -214,7 +215,7 @@ def test_captions_in_text_files_beside_the_images(tmp_path) -> None:
     records = list(source.parts[0].layout.splits()["train"])
     assert told([record for record in records if not record.problem]) == expected(range(3))
     assert {record.key: record.problem for record in records if record.problem} == {
-        "latin.png": "its text file cannot be read: it is not UTF-8",
+        "latin.png": "its text file is not UTF-8",
         "none.png": "no text file of its name",
     }
 
@@ -318,6 +319,42 @@ def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="TEXTVAE_DATA"):
         find_photographs("products")
+
+
+def test_what_is_recognised_is_told(tmp_path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(photos.encoded(photos.picture(number)))
+        (tmp_path / f"{number}.txt").write_text("\n".join(photos.captions(number % 10)))
+    (tmp_path / "blank.jpg").write_bytes(b"")
+    (tmp_path / "blank.txt").write_text(" ")
+    (tmp_path / "none.jpg").write_bytes(b"")
+    found = recognise(str(tmp_path))
+    assert found.layouts == {str(tmp_path): SideCars.TITLE}
+    assert sum(found.images.values()) == 20
+    assert set(found.images) == {"train", "test"}
+    # "a red block, picture 0" and "this is red": 10 of the first kind, 4 of the second.
+    assert (found.captions, found.words) == (14, 3 + 2 + 4 + 10)
+    assert found.skipped == {"no caption": 1, "no text file of its name": 1}
+    assert found.held_out == (str(tmp_path),)
+    assert recognise(str(tmp_path)) == found
+    (tmp_path / "test").mkdir()
+    (tmp_path / "train").mkdir()
+    for path in [path for path in tmp_path.iterdir() if path.is_file()]:
+        path.rename(tmp_path / ("test" if path.name.startswith("1") else "train") / path.name)
+    assert recognise(str(tmp_path)).images == {"test": 11, "train": 9}
+    assert recognise(str(tmp_path)).held_out == ()
+
+
+def test_tables_beside_images_do_not_take_their_place(tmp_path) -> None:
+    # As img2dataset leaves them.
+    photos.shard(tmp_path / "one" / "00000.tar", {"a": (photos.encoded(photos.picture(0)), "x")})
+    (tmp_path / "one" / "00000.parquet").write_bytes(b"")
+    (tmp_path / "two" / "00000").mkdir(parents=True)
+    (tmp_path / "two" / "00000" / "000000000.jpg").write_bytes(photos.encoded(photos.picture(0)))
+    (tmp_path / "two" / "00000" / "000000000.txt").write_text("x")
+    (tmp_path / "two" / "00000.parquet").write_bytes(b"")
+    layouts = [find_photographs(str(tmp_path / name)).parts[0].layout for name in ("one", "two")]
+    assert [type(layout) for layout in layouts] == [Shards, SideCars]
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Describes a data set: origin, terms, checksums, statistics, and a contact sheet."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,9 @@ from PIL import Image
 from textvae.data import source
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils import images as pictures
+
+SHOWN, SHOWN_COLUMNS = 30, 6
+"""Pictures of a contact sheet without classes, and in each of its rows."""
 
 
 def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
@@ -81,13 +83,17 @@ def _pixels(images: CaptionedImages) -> dict[str, float]:
 
 
 def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:
-    """The first pictures: a row for each class, or ten rows where there are no classes."""
+    """The first pictures of each class in a row; without classes, pictures from all over, with their captions.
+
+    Args:
+        images: pixels, not features.
+        columns: pictures of a class.
+    """
     if images.labels is None:
-        rows = [
-            list(range(start, min(start + columns, len(images))))
-            for start in islice(range(0, len(images), columns), 10)
-        ]
-        return pictures.grid([pictures.to_pil(images.images[row]) for row in rows])
+        count = min(len(images), SHOWN)
+        chosen = [number * len(images) // count for number in range(count)]
+        captions = [images.captions[start] for start in images.caption_range[chosen, 0].tolist()]
+        return pictures.captioned(pictures.to_pil(images.images[chosen]), captions, SHOWN_COLUMNS)
     rows, names = [], []
     for number, class_name in enumerate(images.class_names):
         row = (images.labels == number).nonzero().flatten()[:columns].tolist()

@@ -4,7 +4,6 @@ What is built is decided in ``prepare``.
 """
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from textvae.data.prepared import REPORT, PreparedSet
 from textvae.preparation.decode import DecodeTask, Fit, ImageBytes, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
 from textvae.preparation.layouts import Photographs
+from textvae.preparation.recognise import kind_of
 from textvae.preparation.record import Record, clean
 from textvae.preparation.workers import run_tasks
 from textvae.pretrained.base import FrozenImages
@@ -227,7 +227,7 @@ class Preparation:
         write_text(self.unfinished / REPORT, "".join(f"{line}\n" for line in report))
         counts = {"skipped": Counter[str](), "handled": Counter[str]()}
         for line in map(json.loads, report):
-            counts[line["done"]][_kind(line["why"])] += 1
+            counts[line["done"]][kind_of(line["why"])] += 1
         manifest: dict[str, Any] = {
             "textvae": _version(),
             "command": command,
@@ -372,11 +372,6 @@ def _line(split: str, key: str, done: str, why: str) -> Line:
 
 def _lines(report: Sequence[Line]) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in report)
-
-
-def _kind(why: str) -> str:
-    """The kind of a reason: without its numbers and details."""
-    return re.sub(r"\d+ ", "", re.split(r":| from \d", why)[0])
 
 
 def _version() -> str:

@@ -15,6 +15,7 @@ from textvae.data.frozen_encoders import image_encoder, text_encoder
 from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
 from textvae.preparation.builder import PLAN, Preparation, restore, same_set, unfinished, up_to_date
 from textvae.preparation.layouts import Photographs, find_photographs
+from textvae.preparation.recognise import summary
 from textvae.preparation.record import Record, digest, digest_of_files
 from textvae.preparation.subset import Subset, splits_of
 from textvae.pretrained.base import FrozenImages
@@ -97,6 +98,8 @@ def prepare(
             else:
                 if made:
                     say(f"{folder.name}: pictures or captions have changed since it was prepared; preparing it again")
+                for line in summary(chosen, splits).lines():
+                    say(line)
                 command = _command(sources, side, text, images, subset, out)
                 command += f" --embedding-length {length}" if length else ""
                 command += f" --clip {shlex.quote(clip)}" if clip else ""

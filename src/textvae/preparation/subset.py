@@ -77,7 +77,14 @@ class Subset:
         return kept
 
 
-def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record]]:
+class Splits(dict[str, list[Record]]):
+    """The records of each split: "train", "test" and perhaps "val"."""
+
+    held_out: tuple[str, ...] = ()
+    """The places without test images, of whose training images some became the test split."""
+
+
+def splits_of(photographs: Photographs, subset: Subset) -> Splits:
     """The chosen records of each split. The val split of a source without test images is its test split; one with
     neither gets a tenth of train, at most 5,000 images.
 
@@ -86,10 +93,12 @@ def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record
     Raises:
         UserError: a source cannot be read, or nothing is left to train or test on.
     """
-    splits: dict[str, list[Record]] = {}
+    splits = Splits()
     for part in photographs.parts:
         prefix = f"{part.about.name}/" if len(photographs.parts) > 1 else ""
-        for split, records in _divided(part, subset).items():
+        divided = _divided(part, subset)
+        splits.held_out += divided.held_out
+        for split, records in divided.items():
             own = (replace(record, key=f"{prefix}{record.key}", fit=part.about.fit) for record in records)
             splits.setdefault(split, []).extend(own)
     for split, records in splits.items():
@@ -101,8 +110,8 @@ def splits_of(photographs: Photographs, subset: Subset) -> dict[str, list[Record
     return splits
 
 
-def _divided(part: Part, subset: Subset) -> dict[str, list[Record]]:
-    splits = {split: subset.of(records) for split, records in part.layout.splits().items()}
+def _divided(part: Part, subset: Subset) -> Splits:
+    splits = Splits({split: subset.of(records) for split, records in part.layout.splits().items()})
     if "train" not in splits:
         raise UserError(
             f"{part.about.name} has no training images, only {' and '.join(splits)}",
@@ -111,7 +120,7 @@ def _divided(part: Part, subset: Subset) -> dict[str, list[Record]]:
     if "val" in splits and "test" not in splits:
         splits["test"] = splits.pop("val")
     if "test" not in splits:
-        records = splits["train"]
+        records, splits.held_out = splits["train"], (part.place,)
         count = min(max(round(TEST_FRACTION * len(records)), min(len(records) - 1, 1)), MOST_TEST_IMAGES)
         # Drawn at random, since the order of a folder is often that of classes or days.
         chosen = set(random.Random(0).sample(range(len(records)), count))

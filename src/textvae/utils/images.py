@@ -24,6 +24,8 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _DESCRIPTION = 0x010E
 """EXIF's ImageDescription, which holds the metadata of JPEG and WebP files as JSON."""
 _LABEL_WIDTH = 220
+CAPTION_LINES = 4
+"""Lines of a caption below a picture."""
 
 
 def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
@@ -68,6 +70,34 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
         for c, picture in enumerate(row):
             enlarged = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
             canvas.paste(enlarged, (margin + gap + c * (width + gap), top))
+    return canvas
+
+
+def captioned(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int, width: int = 160) -> Image.Image:
+    """Pictures on white, each with its caption below in at most ``CAPTION_LINES`` lines.
+
+    Args:
+        pictures: of one size each.
+        captions: a caption for each picture; a long one is cut.
+        columns: pictures in a row.
+        width: pixels that each is enlarged to, at least, by a whole number.
+    """
+    gap = 10
+    scale = max(1, -(-width // pictures[0].width))
+    width, height = (side * scale for side in pictures[0].size)
+    font = ImageFont.load_default(size=13)
+    line_height = int(font.getbbox("Ag")[3]) + 4
+    characters = int(width / font.getlength("n"))
+    cell_width, cell_height = width + gap, height + CAPTION_LINES * line_height + 2 * gap
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    canvas = Image.new("RGB", (columns * cell_width + gap, rows * cell_height + gap), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left, top = gap + number % columns * cell_width, gap + number // columns * cell_height
+        canvas.paste(picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST), (left, top))
+        lines = textwrap.wrap(caption[:1000], characters, max_lines=CAPTION_LINES, placeholder=" ...")
+        pen.text((left, top + height + gap // 2), "\n".join(lines), INK, font=font)
     return canvas
 
 

@@ -25,12 +25,12 @@ LAYOUTS: Mapping[
 ] = {
     "coco": CocoCaptions,
     "image-folder": ImageFolder,
-    "tables": Tables,
     "webdataset": Shards,
     "side-cars": SideCars,
+    "tables": Tables,
     "class-folders": ClassFolders,
 }
-"""In the order in which a folder is tried."""
+"""In the order in which a folder is tried. Beside images and shards there may be tables of what is known about them."""
 
 
 @dataclass(frozen=True)

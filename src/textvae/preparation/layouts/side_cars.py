@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from textvae.preparation.decode import Place
 from textvae.preparation.layouts.names import IMAGES, by_split, extension, folders
 from textvae.preparation.record import MOST_CAPTION_BYTES, Record, inside
+from textvae.utils.pictures import Unreadable
 from textvae.utils.printable import printable
 
 SIDE_CARS = ("txt", "caption")
@@ -51,8 +53,10 @@ class _Split:
                     continue
                 try:
                     yield Record(key, place, tuple(_captions(folder / side_car)))
-                except (OSError, ValueError) as error:
-                    yield Record(key, None, (), f"its text file cannot be read: {printable(_why(error))}")
+                except UnicodeDecodeError:
+                    yield Record(key, None, (), "its text file is not UTF-8")
+                except Unreadable as error:
+                    yield Record(key, None, (), f"its text file {error}")
 
 
 def _images(files: Iterable[str]) -> list[str]:
@@ -66,14 +70,7 @@ def _side_car(image: str, files: set[str]) -> str | None:
 
 
 def _captions(file: Path) -> list[str]:
-    with file.open("rb") as opened:
-        content = opened.read(MOST_CAPTION_BYTES + 1)
+    content = Place(str(file), size=MOST_CAPTION_BYTES + 1).read()
     if len(content) > MOST_CAPTION_BYTES:
-        raise ValueError(f"it has more than {MOST_CAPTION_BYTES:,} bytes")
+        raise Unreadable(f"has more than {MOST_CAPTION_BYTES:,} bytes")
     return content.decode("utf-8-sig").splitlines()
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)

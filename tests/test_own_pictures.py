@@ -11,7 +11,7 @@ from helpers.pictures import folder_of_pictures
 from PIL import Image
 
 import textvae as library
-from textvae import data
+from textvae import data, own_pictures
 from textvae.evaluation import fitted_judge as fitted
 from textvae.evaluation.evaluators import colour
 from textvae.evaluation.metrics.retrieval import retrieval_precision
@@ -20,7 +20,7 @@ from textvae.models.with_flow import WithFlow
 from textvae.own_pictures import look_at, recipe_for
 from textvae.recipes import RECIPES
 from textvae.runs.find import CONFIG
-from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES
+from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
 from textvae.utils.errors import UserError
 
 
@@ -72,7 +72,8 @@ def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path)
     # The last line is a command that draws.
     command = out.splitlines()[-1].removeprefix("draw: ")
     assert textvae(*shlex.split(command)[1:], "--out", tmp_path / "drawn.png")[0] == 0
-    assert Image.open(tmp_path / "drawn.png").size[0] > 0
+    with Image.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.width >= 64
     # The same command finds all of it done.
     before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
     code, again, _ = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
@@ -81,7 +82,8 @@ def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path):
+def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(own_pictures, "NETS", ())
     folder = folder_of_pictures(tmp_path / "boats", 55)
     model = library.train(folder, minutes=0.01, precision="fp32", threads=1)
     assert isinstance(model.load_model(), WithFlow)
@@ -152,3 +154,36 @@ def test_colours_that_captions_name_often_are_judged(tiny_photos, tmp_path):
     train = data.load(found.name, "train")
     assert set(colour.often_named(train)) <= {"red", "green", "blue", "white"}
     assert len(colour.often_named(train)) >= 2
+
+
+@pytest.mark.slow
+def test_a_model_to_start_from_keeps_its_first_stage_and_learns_new_words(tiny_photos, textvae, tmp_path, monkeypatch):
+    monkeypatch.setattr(own_pictures, "NETS", ())
+    how = ("--minutes", "0.01", "--precision", "fp32", "--threads", "1")
+    folder_of_pictures(tmp_path / "boats", 60)
+    others = folder_of_pictures(tmp_path / "others", 64)
+    file = others / "metadata.jsonl"
+    file.write_text(file.read_text(encoding="utf-8").replace("block", "sail"), encoding="utf-8")
+    assert textvae("train", "boats", *how)[0] == 0
+    code, _, err = textvae("train", "others", *how, "--from", "runs/boats", "--out", "sails")
+    assert code == 0, err
+    first, second = open_run("runs/boats"), open_run("sails")
+    before, after = first.load_model(), second.load_model()
+    assert all(value.equal(before.vae.state_dict()[name]) for name, value in after.vae.state_dict().items())
+    known = first.recipe.text.words
+    assert second.recipe.text.words[: len(known)] == known
+    assert "sail" in second.recipe.text.words[len(known) :]
+    assert second.recipe.flow.model.size == len(second.recipe.text.words) + 1
+    assert {row["stage"] for row in read_history(Path("sails"))} == {"flow"}
+    # Its flow began with the other's weights, and went on from there.
+    old, new = (model.prior.features.embedding.weight[1 : len(known) + 1] for model in (before, after))
+    assert 0 < (old - new).abs().max() < 0.5
+    assert "--from runs/boats" in (Path("sails") / CARD).read_text()
+    # It resumes as it was begun only.
+    assert textvae("train", "others", *how, "--from", "runs/boats", "--out", "sails")[0] == 0
+    code, _, err = textvae("train", "others", *how, "--out", "sails")
+    assert code == 2
+    assert "begun from" in err
+    code, _, err = textvae("train", "others", *how, "--from", "fashion", "--out", "more")
+    assert code == 2
+    assert "learned words" in err

@@ -68,6 +68,7 @@ def train(
     keep_epochs: Sequence[int] = (),
     minutes: float | None = None,
     size: int | None = None,
+    start: str | Path | Run | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 0,
@@ -104,6 +105,8 @@ def train(
         minutes: in place of a number of epochs: as many in each stage as fit into this time, by the speed measured
             beforehand. They are recorded in the run, so that an interruption does not change the result. Of a folder of
             pictures: 30 by default.
+        start: a model to start from, such as "flowers" or a run folder, whose pictures have the same size: its first
+            stage is kept, its flow prior is trained further, and its vocabulary gets the new captions' words.
         size: of a folder of pictures: 64, 128 or 256 pixels a side; default: 64.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
@@ -134,7 +137,7 @@ def train(
         folder = run_folder(recipe) if out is None else Path(out)
         callbacks = _with_log(callbacks, log, folder)
         time = MINUTES if minutes is None else float(minutes)
-        if not train_pictures(recipe, folder, execution, time, size or 64, overrides, callbacks):
+        if not train_pictures(recipe, folder, execution, time, size or 64, overrides, callbacks, start):
             raise KeyboardInterrupt
         return _trained(open_run(folder))
     if isinstance(recipe, Path):
@@ -144,7 +147,8 @@ def train(
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
     callbacks = _with_log(callbacks, log, folder)
-    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes):
+    begun = None if start is None else start if isinstance(start, Run) else open_run(start)
+    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes, start=begun):
         raise KeyboardInterrupt
     return _trained(open_run(folder, chosen))
 

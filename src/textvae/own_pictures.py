@@ -139,6 +139,7 @@ def train_pictures(
     size: int = 64,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     callbacks: Sequence[Callback] = (),
+    start: str | Path | Run | None = None,
 ) -> bool:
     """Prepares, trains, measures and describes; the same call again resumes at any point.
 
@@ -150,6 +151,7 @@ def train_pictures(
         size: pixels a side.
         overrides: settings by part, as ``resolve`` takes them.
         callbacks: see ``train_recipe``.
+        start: a model to start from: its first stage is kept, its flow trained further, its vocabulary extended.
 
     Returns:
         Whether it is complete; False where it was interrupted.
@@ -157,12 +159,16 @@ def train_pictures(
     Raises:
         UserError: as ``look_at`` and ``train_recipe``.
     """
+    begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     found = look_at(folder, size)
     for line in found.lines():
         say(line)
     recipe = recipe_for(found, size, overrides)
     command = ["textvae train", shlex.quote(str(folder)), f"--minutes {minutes:g}", f"--size {size}"]
-    if not train_recipe(recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command)):
+    command += [] if start is None else [f"--from {shlex.quote(str(start.path if isinstance(start, Run) else start))}"]
+    if not train_recipe(
+        recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command), start=begun
+    ):
         return False
     run = open_run(out)
     if not _is_measured(run):

@@ -68,6 +68,9 @@ def _pictures(
     folder: tyro.conf.Suppress[str] = "",
     minutes: float = 30.0,
     size: Literal[64, 128, 256] = 64,
+    start: Annotated[
+        str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="(default: from nothing)")
+    ] = None,
     out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER)")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -83,6 +86,7 @@ def _pictures(
     Args:
         minutes: Time for training; preparing before and measuring after it take a few minutes more.
         size: Pixels a side of the pictures that are drawn.
+        start: Model to start from, such as flowers: its first stage is kept, its flow is trained further.
         out: Run folder.
         threads: CPU threads; 0 uses the cores that this process may use.
         log: Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.
@@ -90,6 +94,7 @@ def _pictures(
     Examples:
         textvae train my_pictures
         textvae train my_pictures --minutes 120 --size 128 --out runs/boats
+        textvae train my_pictures --minutes 10 --from flowers
     """
     from textvae.data import load
     from textvae.experiment.loggers import logging_to
@@ -104,7 +109,7 @@ def _pictures(
     for reason in execution.reasons:
         say(reason)
     callbacks = [logging_to(log, run)] if log else []
-    if not train_pictures(folder, run, execution, minutes, size, callbacks=callbacks):
+    if not train_pictures(folder, run, execution, minutes, size, callbacks=callbacks, start=start):
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
     metrics = Metrics.read(run / METRICS)
     captions = load(open_run(run).recipe.data, "train").captions
@@ -138,11 +143,12 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     from textvae.experiment.loggers import logging_to
     from textvae.experiment.train import train_recipe
     from textvae.recipes.resolve import resolve
-    from textvae.runs.run import read_history
+    from textvae.runs.run import open_run, read_history
     from textvae.utils.device import choose_execution
     from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say
 
+    start = open_run(asked.run.start) if asked.run.start else None
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
     settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
     if asked.minutes is not None and _epochs_of(settings) != _epochs_of(recipe):
@@ -152,7 +158,15 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
         say(reason)
     callbacks = [logging_to(asked.run.log, asked.out)] if asked.run.log else []
     complete = train_recipe(
-        settings, asked.out, execution, asked.run.sample_every, asked.run.limit, callbacks, keep, asked.minutes
+        settings,
+        asked.out,
+        execution,
+        asked.run.sample_every,
+        asked.run.limit,
+        callbacks,
+        keep,
+        asked.minutes,
+        start=start,
     )
     if not is_first():
         return Output({}, "", 0 if complete else 130)

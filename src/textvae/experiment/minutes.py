@@ -27,7 +27,13 @@ MEASURED = 256
 
 
 def within_minutes(
-    recipe: Recipe, images: CaptionedImages, execution: Execution, minutes: float, out: Path, group: Processes
+    recipe: Recipe,
+    images: CaptionedImages,
+    execution: Execution,
+    minutes: float,
+    out: Path,
+    group: Processes,
+    has_model: bool = False,
 ) -> Recipe:
     """The recipe with as many epochs in each stage as fit into ``minutes`` of training.
 
@@ -41,6 +47,7 @@ def within_minutes(
         minutes: time for all stages together.
         out: the run folder.
         group: the processes that share the training; they are measured together.
+        has_model: whether the first stage is trained already, so that the time is for the others.
 
     Raises:
         UserError: ``minutes`` is not positive, or the run folder was trained in another time.
@@ -52,6 +59,8 @@ def within_minutes(
         return _with_epochs(recipe, recorded)
     measured = _measured(recipe, images, execution, group)
     seconds, encoding = group.from_first(lambda: measured)
+    if has_model:
+        del seconds[MODEL_STAGE]
     left = max(60 * minutes - encoding, 0.0)
     wanted = {name: trainer_of(recipe, name).epochs * seconds[name] for name in seconds}
     epochs = {}
@@ -63,7 +72,7 @@ def within_minutes(
     needed = encoding + sum(epochs[name] * seconds[name] for name in seconds)
     if needed > 1.2 * 60 * minutes:
         say(f"one epoch of each stage takes {duration(needed)}, which is more than {minutes:g} minutes")
-    return _with_epochs(recipe, epochs)
+    return _with_epochs(recipe, {MODEL_STAGE: recipe.trainer.epochs, **epochs})
 
 
 def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:

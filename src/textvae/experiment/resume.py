@@ -14,7 +14,7 @@ from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, stages_of,
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import FILES, LOCK, not_a_checkpoint, recover
 from textvae.runs.find import CONFIG
-from textvae.runs.run import LIMIT, check_history, open_run, write_config
+from textvae.runs.run import LIMIT, START, check_history, open_run, write_config
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict
 from textvae.utils.device import Execution
@@ -63,8 +63,11 @@ class Position:
             raise not_a_checkpoint(out, error) from None
 
     def _prolonged(self, trainer: TrainerConfig) -> bool:
-        """Whether the stage was complete with fewer epochs than it has now; early stopping ends it for good."""
-        return trainer.patience == 0 and self.history[-1]["epoch"] < trainer.epochs
+        """Whether the stage was complete with fewer epochs than it has now.
+
+        Early stopping ends it for good; a model that was started from has no history here.
+        """
+        return trainer.patience == 0 and bool(self.history) and self.history[-1]["epoch"] < trainer.epochs
 
     def _check_types(self) -> None:
         for name, kind in (("training", dict), ("history", list), ("best", dict), ("complete", bool), ("means", dict)):
@@ -139,7 +142,7 @@ def claim_run_folder(
         UserError: the folder belongs to another training or holds other files.
     """
     if (out / CONFIG).exists():
-        _check_unchanged(out, recipe, fingerprint, execution)
+        _check_unchanged(out, recipe, fingerprint, execution, (asked or {}).get(START))
         return
     if any(path.name != LOCK and temporary_target(path) not in FILES for path in out.iterdir()):
         raise UserError(f"{out} exists and is not a run folder", "choose another --out")
@@ -152,10 +155,18 @@ def claim_run_folder(
     write_config(out, recipe, fingerprint, environment, asked)
 
 
-def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Execution) -> None:
+def _check_unchanged(
+    out: Path, recipe: Recipe, fingerprint: str, execution: Execution, start: Mapping[str, str] | None
+) -> None:
     run = open_run(out, recipe)
     if run.snapshot is not None:
         raise UserError(f"{out} is a snapshot of a training, after epoch {run.snapshot}", "choose another --out")
+    if run.config.get(START) != start:
+        was = run.config.get(START, {}).get("model", "")
+        raise UserError(
+            f"{out} was begun {f'from {was}, as that model was then' if was else 'without --from'}",
+            "resume it as it was begun, or choose another --out",
+        )
     # Both sides go through the recipe's types, so that a setting added since then has its default in both.
     before = _identity(run.recipe, run.config.get("data", {}).get("fingerprint", ""))
     now = _identity(recipe, fingerprint)
@@ -191,8 +202,8 @@ def _check_unchanged(out: Path, recipe: Recipe, fingerprint: str, execution: Exe
             f"(stage {stage})"
         )
     if longer or (run.recipe.flow is None and recipe.flow is not None):
-        limit = {LIMIT: run.config[LIMIT]} if LIMIT in run.config else {}
-        write_config(out, recipe, fingerprint, environment, limit)
+        kept = {key: run.config[key] for key in (LIMIT, START) if key in run.config}
+        write_config(out, recipe, fingerprint, environment, kept)
 
 
 def _with_more_epochs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -21,12 +21,13 @@ from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.minutes import within_minutes
 from textvae.experiment.resume import Position, claim_run_folder, locked
-from textvae.experiment.stages import Stage, check_flow, kept_stage, start_stage, trainer_of
+from textvae.experiment.stages import FLOW_STAGE, Stage, check_flow, kept_stage, start_stage, trainer_of
+from textvae.experiment.start_from import begin, continued, take_over
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
-from textvae.runs.run import COMMAND, LIMIT, MINUTES, SAMPLES, open_run
+from textvae.runs.run import COMMAND, LIMIT, MINUTES, SAMPLES, START, Run, open_run, stored_checksum
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
@@ -51,6 +52,7 @@ def train_recipe(
     keep_epochs: Sequence[int] = (),
     minutes: float | None = None,
     command: str = "",
+    start: Run | None = None,
 ) -> bool:
     """Trains a recipe into a run folder. The same call again resumes where the last one was interrupted.
 
@@ -64,6 +66,7 @@ def train_recipe(
         keep_epochs: epochs whose weights are kept as RUN/epochs/N, a run folder that opens like any other; of a
             recipe with a flow, epochs of the flow.
         minutes: in place of the recipe's epochs, as many as fit into this time, by the speed measured beforehand.
+        start: a model whose first stage is kept and whose flow is trained further; its vocabulary is extended.
         command: the command that the card names, where it is not ``textvae train RECIPE``.
 
     Returns:
@@ -85,6 +88,8 @@ def train_recipe(
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     recipe = with_captions(recipe, images)
     recipe.outline(with_flow=True)
+    if start is not None:
+        recipe = continued(recipe, start)
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
     fingerprint = images.fingerprint()
@@ -92,16 +97,17 @@ def train_recipe(
         raise UserError(f"not all processes have the same images of {name}", "give all hosts the same files")
     with locked(out) if group.first else contextlib.nullcontext():
         if minutes is not None:
-            recipe = within_minutes(recipe, images, execution, minutes, out, group)
+            recipe = within_minutes(recipe, images, execution, minutes, out, group, has_model=start is not None)
         _check_reached(recipe, keep_epochs)
         if group.first:
-            asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None}
+            begun = None if start is None else {"model": start.name, "checksum": stored_checksum(start.path) or ""}
+            asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None, START: begun}
             claim_run_folder(
                 out, recipe, fingerprint, execution, {key: value for key, value in asked.items() if value is not None}
             )
         else:
             callbacks = keep_epochs = ()
-        complete = _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs, group)
+        complete = _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs, start, group)
         group.wait()
     return complete
 
@@ -120,11 +126,12 @@ def _train_stages(
     sample_every: int,
     callbacks: Sequence[Callback],
     keep_epochs: Sequence[int],
+    start: Run | None,
     group: Processes,
 ) -> bool:
     """Trains the stages that are not complete; returns False where training was stopped before the end."""
     conditions = training_conditions(images, recipe)
-    position, names = group.from_first(lambda: Position.read(out, recipe))
+    position, names = group.from_first(lambda: _position(out, recipe, start))
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
         say(f"{out} is trained already: {position.training['step']} steps")
@@ -138,6 +145,8 @@ def _train_stages(
             say(f"{out}: resuming at step {stage.training.step} of {stage.training.total_steps}")
         else:
             position = Position(name, history=position.history, seconds=position.seconds)
+            if start is not None and name == FLOW_STAGE:
+                take_over(stage, start)
         kept = keep_epochs if name == kept_stage(recipe) else ()
         stopped = _train_stage(stage, position, out, sample_every, callbacks, kept, group)
         if stopped and not (position.complete and name == names[-1]):
@@ -147,6 +156,15 @@ def _train_stages(
     if group.first:
         write_card(open_run(out, recipe))
     return True
+
+
+def _position(out: Path, recipe: Recipe, start: Run | None) -> tuple[Position, list[str]]:
+    """How far the run is trained, and what is left; a run that starts from another model begins with its weights."""
+    position, names = Position.read(out, recipe)
+    if start is not None and not position.training:
+        begin(out, start)
+        position, names = Position.read(out, recipe)
+    return position, names
 
 
 def _report_missed(out: Path, keep_epochs: Sequence[int], done: int) -> None:

@@ -27,6 +27,7 @@ from textvae.runs.run import (
     METRICS,
     MODEL,
     SAMPLES,
+    START,
     Run,
     open_run,
     read_config,
@@ -101,7 +102,7 @@ def card_of(run: Run, address: str = "") -> str:
     """
     recipe, data = run.recipe, _data_of(run)
     draws = not isinstance(recipe.model, Classifier.Config | DualEncoder.Config)
-    metrics = _metrics_of(run)
+    metrics, start = _metrics_of(run), run.config.get(START)
     found = numbers(metrics, LISTED)
     lines = [
         *_front_matter(run, data, metrics.get("protocol", {}), found),
@@ -124,6 +125,7 @@ def card_of(run: Run, address: str = "") -> str:
         f"- Recipe: `{recipe.name}`, trained by `{training_command(run)}`",
         f"- Training data: {data.title} ({data.home})",
         f"- Terms of the data: {data.terms}",
+        *([f"- Started from: `{start['model']}`, whose data's terms apply as well"] if start else []),
         *([f"- Weight format: {form}"] if (form := _weight_format(run)) else []),
         "- Licence of the weights: MIT",
         f"- Intended use: {RESEARCH if data.terms.endswith('for research') else USE}",
@@ -175,6 +177,8 @@ def training_command(run: Run) -> str:
         options = [_options(run, preset) for preset in (None, *trained.presets)]
         shortest: list[str] = min(options, key=len)
         words += shortest
+    if start := run.config.get(START):
+        words.append(f"--from {shlex.quote(str(start['model']))}")
     if limit := run.config.get(LIMIT):
         words.append(f"--limit {limit}")
     if run.snapshot is not None:

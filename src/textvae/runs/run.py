@@ -53,6 +53,8 @@ HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json"
 MINUTES, LIMIT, COMMAND = "minutes", "limit", "command"
 """Keys of config.json: the time that the epochs were chosen for, the images that were trained on at most, and the
 command that trained a folder of pictures; each only where it was given."""
+START = "start"
+"""Key of config.json: the model that the training started from, with the checksum of its weights."""
 EPOCHS = "epochs"
 """The folder of a run that holds its snapshots."""
 SNAPSHOT = "snapshot"
@@ -207,7 +209,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = read_json(file, MOST_CONFIG_BYTES)
         if not isinstance(config, dict) or not isinstance(config["recipe"], str):
             raise ValueError("it names no recipe")
-        for part in ("text", "model", "trainer", "data", "execution"):
+        for part in ("text", "model", "trainer", "data", "execution", START):
             if not isinstance(config.get(part, {}), dict):
                 raise ValueError(f"its {part} is no object")
         if not isinstance(config.get(COMMAND, ""), str) or type(config.get(LIMIT, 1)) is not int:
@@ -232,7 +234,7 @@ def write_config(
     execution: Mapping[str, Any],
     asked: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes config.json; ``asked`` has the keys ``MINUTES``, ``LIMIT`` and ``COMMAND`` as far as they were given."""
+    """Writes config.json; ``asked`` has ``MINUTES``, ``LIMIT``, ``COMMAND`` and ``START`` where they were given."""
     from textvae import __version__
 
     held = contents(recipe.data)

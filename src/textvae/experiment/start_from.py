@@ -1,0 +1,78 @@
+"""Starting from a trained model: its first stage is kept, and its flow prior is trained further on other pictures."""
+
+import dataclasses
+from pathlib import Path
+
+from textvae.experiment.resume import Position
+from textvae.experiment.stages import MODEL_STAGE, Stage
+from textvae.models.with_flow import FlowMatching, WithFlow
+from textvae.recipes.recipe import Recipe
+from textvae.runs.checkpoint import write_checkpoint
+from textvae.runs.run import Run
+from textvae.text.caption_words import CaptionWords
+from textvae.utils.errors import UserError
+
+EMBEDDING = "features.embedding.weight"
+"""The weights of a flow that has a row for each word."""
+OF_THE_DATA = ("mean", "scale", "strides")
+"""State of a flow that is measured on its latents, or belongs to few-step sampling: it is not taken over."""
+
+
+def continued(recipe: Recipe, start: Run) -> Recipe:
+    """The recipe with the networks of a trained model, and the model's vocabulary followed by the captions' new words.
+
+    Args:
+        recipe: what is trained, with its vocabulary learned.
+        start: the model to start from.
+
+    Raises:
+        UserError: the model has no flow prior that learned words, draws another size, or the recipe has none.
+    """
+    source = start.recipe
+    if recipe.flow is None or not isinstance(recipe.text, CaptionWords):
+        raise UserError(f"{recipe.name} cannot start from another model", "choose latent-flow-photos")
+    if source.flow is None or not isinstance(source.text, CaptionWords):
+        raise UserError(
+            f"{start.name} has no flow prior that learned words",
+            "start from flowers, products or a run of latent-flow-photos",
+        )
+    if source.model.image_shape != recipe.model.image_shape:
+        sides = source.model.image_shape[1], recipe.model.image_shape[1]
+        raise UserError(f"{start.name} draws {sides[0]} pixels, not {sides[1]}", f"train with {sides[0]} pixels")
+    known = frozenset(source.text.words)
+    words = (*source.text.words, *(word for word in recipe.text.words if word not in known))
+    length = max(source.text.length, recipe.text.length)
+    text = dataclasses.replace(recipe.text, words=words, length=length, most=max(recipe.text.most, len(words)))
+    prior = dataclasses.replace(source.flow.model.prior, word_dropout=recipe.flow.model.prior.word_dropout)
+    reader = dataclasses.replace(source.flow.model, prior=prior, size=text.num_tokens)
+    return dataclasses.replace(
+        recipe, model=source.model, text=text, flow=dataclasses.replace(recipe.flow, model=reader)
+    )
+
+
+def begin(out: Path, start: Run) -> None:
+    """Writes a checkpoint whose first stage is complete, with the weights of the model to start from."""
+    vae = _model_of(start).vae
+    position = Position(MODEL_STAGE, training={"step": 0}, complete=True)
+    write_checkpoint(out, vae.state_dict(), vars(position))
+
+
+def take_over(stage: Stage, start: Run) -> None:
+    """Gives the flow of a stage, at its first step, the weights of the model to start from."""
+    source = _model_of(start).prior.state_dict()
+    for network in (stage.training.model, stage.training.averaged):
+        assert isinstance(network, FlowMatching)
+        state = network.prior.state_dict()
+        for name, weight in source.items():
+            if name == EMBEDDING:
+                state[name][: len(weight)] = weight
+            elif name not in OF_THE_DATA:
+                state[name] = weight
+        network.prior.load_state_dict(state)
+
+
+def _model_of(start: Run) -> WithFlow:
+    model = start.load_model()
+    if not isinstance(model, WithFlow):
+        raise UserError(f"the flow prior of {start.name} is not trained yet", "finish its training first")
+    return model

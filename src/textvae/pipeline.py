@@ -11,13 +11,14 @@ from PIL import Image
 from torch import Tensor
 
 from textvae.models.base import TextVAE
+from textvae.models.with_flow import WithFlow
 from textvae.priors import SamplingOptions
 from textvae.runs.run import Run, open_run
 from textvae.text.base import NONE, TextEncoder
 from textvae.utils.device import Arithmetic, Precision, autocast, choose_device, choose_precision, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.images import fit_image, to_pil, to_uint8
-from textvae.utils.progress import ProgressLine
+from textvae.utils.progress import ProgressLine, say
 from textvae.utils.random import normals
 
 BATCH_SIZE = 64
@@ -84,6 +85,8 @@ class TextToImage:
         network = run.load_model()
         if not isinstance(network, TextVAE):
             raise UserError(f"{run.name} is a {type(network).__name__}: it draws nothing", "choose a VAE")
+        if run.recipe.flow is not None and not isinstance(network, WithFlow):
+            say(f"the flow prior of {run.name} is not trained yet: until it is, pictures show nothing of the prompt")
         return cls(network, run.recipe.text, device, precision)
 
     def to(self, device: str | torch.device) -> "TextToImage":
@@ -236,10 +239,12 @@ class TextToImage:
         """
         self.check_size(images)
         reconstructed = []
-        for start in range(0, len(images), batch_size):
-            batch = unit_interval(images[start : start + batch_size], self.device)
-            condition = conditions[start : start + batch_size].to(self.device)
-            reconstructed.append(to_uint8(self.model.reconstruct(batch, condition)))
+        with ProgressLine("reconstructing", len(images), "images") as progress:
+            for start in range(0, len(images), batch_size):
+                batch = unit_interval(images[start : start + batch_size], self.device)
+                condition = conditions[start : start + batch_size].to(self.device)
+                reconstructed.append(to_uint8(self.model.reconstruct(batch, condition)))
+                progress.advance(len(batch))
         return torch.cat(reconstructed)
 
     def pixels(self, images: Images) -> UInt8[Tensor, "n c h w"]:

@@ -121,7 +121,8 @@ def options_of(recipe: Any) -> type:
             help="Epochs between two updates of samples.png; at most 20 updates a stage.")], 5),
         ("start", Annotated[str | None, tyro.conf.arg(
             name="from", metavar="MODEL", help="Model to start from: its first stage is kept, its flow prior is "
-            "trained further, and its vocabulary gets the new captions' words.", help_behavior_hint="(default: none)")], None),
+            "trained further, and its vocabulary gets the new captions' words.",
+            help_behavior_hint="(default: none)")], None),
         ("keep_epochs", Annotated[str, tyro.conf.arg(
             metavar="N[,N...]", help="Keep the weights after these epochs (of the flow, where there is one) as run "
             "folders RUN/epochs/N, such as 50,100.", help_behavior_hint="(default: none)")], ""),

@@ -6,6 +6,7 @@ folder, which hold everything that has been trained so far.
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,6 +61,11 @@ class Stage:
         if self._vae is not None and isinstance(trained, FlowMatching):
             return WithFlow(self._vae, trained.prior)
         return trained
+
+    @cached_property
+    def prompt_conditions(self) -> Tensor:
+        """The conditions of the recipe's prompts; encoded once, as the encoder reports each unknown word."""
+        return self.recipe.text.encode(self.recipe.prompts)
 
     def text_to_image(self) -> TextToImage | None:
         """The model at the present step, ready to draw; None where it draws nothing (a classifier)."""

@@ -21,7 +21,7 @@ from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.minutes import within_minutes
 from textvae.experiment.resume import Position, claim_run_folder, locked
-from textvae.experiment.stages import FLOW_STAGE, Stage, check_flow, kept_stage, start_stage, trainer_of
+from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, check_flow, kept_stage, start_stage, trainer_of
 from textvae.experiment.start_from import begin, continued, take_over
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
@@ -32,7 +32,7 @@ from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
-from textvae.utils.images import grid, save_image
+from textvae.utils.images import grid, save_image, to_pil
 from textvae.utils.processes import Processes, processes
 from textvae.utils.progress import ProgressLine, say
 
@@ -244,19 +244,26 @@ def _train_stage(
 
 
 def draw_samples(stage: Stage, out: Path) -> None:
-    """Writes samples.png: a row of pictures for each of the recipe's prompts; nothing for a model that draws none."""
+    """Writes samples.png: a row of pictures for each of the recipe's prompts; nothing for a model that draws none.
+
+    While the first stage of a model with a flow is trained, pictures are reconstructed instead: what it draws from
+    N(0, I) shows nothing, before there is a flow.
+    """
     generator, recipe = stage.text_to_image(), stage.recipe
     if generator is None:
         return
-    pictures = generator(recipe.prompts, SAMPLES_PER_PROMPT)
+    facts = {"model": recipe.name, "step": str(stage.training.step)}
+    if stage.name == MODEL_STAGE and recipe.flow is not None:
+        pictures, conditions = stage.training.examples(SAMPLES_PER_PROMPT)
+        again = generator.reconstruct_tensors(pictures, conditions)
+        facts["prompt"] = "training images | reconstructed"
+        save_image(grid([to_pil(pictures), to_pil(again)], facts["prompt"].split(" | ")), out / SAMPLES, facts)
+        return
+    count = len(recipe.prompts)
+    conditions = stage.prompt_conditions.repeat_interleave(SAMPLES_PER_PROMPT, dim=0)
+    pictures = to_pil(generator.draw(conditions, list(range(SAMPLES_PER_PROMPT)) * count))
     rows = [pictures[i : i + SAMPLES_PER_PROMPT] for i in range(0, len(pictures), SAMPLES_PER_PROMPT)]
-    facts = {
-        "prompt": " | ".join(recipe.prompts),
-        "seed": "0",
-        "model": recipe.name,
-        "step": str(stage.training.step),
-    }
-    save_image(grid(rows, recipe.prompts), out / SAMPLES, facts)
+    save_image(grid(rows, recipe.prompts), out / SAMPLES, facts | {"prompt": " | ".join(recipe.prompts), "seed": "0"})
 
 
 @dataclass

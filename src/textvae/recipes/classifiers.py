@@ -11,7 +11,7 @@ def judge_fashion() -> Recipe:
 
     Source: ours. Result: test accuracy 0.937; at least 0.93 is expected.
     Time: about eight minutes on two cores.
-    Command: ``textvae train judge-fashion --precision bf16``.
+    Command: ``textvae train judge-fashion``.
     """
     return Recipe(
         name="judge-fashion",
@@ -38,7 +38,7 @@ def judge_digits() -> Recipe:
 
     Source: ours. Result: test accuracy 0.997; at least 0.993 is expected.
     Time: about five minutes on two cores.
-    Command: ``textvae train judge-digits --precision bf16``.
+    Command: ``textvae train judge-digits``.
     """
     return Recipe(
         name="judge-digits",

@@ -24,7 +24,7 @@ def latent_flow_fashion() -> Recipe:
     Choices: KL weight 0.3; 4 latents a position, since the flow learns 4 better than 8; a small U-Net, guidance 1.3.
     Result: Fréchet distance 13.7 (judge), reconstructions 7.4; judge accuracy 0.911. Preset "tiny": 50 and 0.895.
     Time: 34 minutes on two cores; preset "tiny": three minutes on one core.
-    Command: ``textvae train latent-flow-fashion --precision bf16``, and ``--preset tiny``.
+    Command: ``textvae train latent-flow-fashion``, and ``--preset tiny``.
     """
     model = SpatialVAE.Config(latent_channels=4, beta=0.3)
     trainer = TrainerConfig(epochs=8, batch_size=64, learning_rate=3e-3, schedule="cosine", ema_decay=0.995)
@@ -62,7 +62,7 @@ def latent_flow_digits() -> Recipe:
     black; with the settings for garments all pixels turned black within 50 steps and stayed so.
     Result: judge accuracy 0.984 or more on every kind of caption; Fréchet distance 2.8 (judge).
     Time: 18 minutes on one core.
-    Command: ``textvae train latent-flow-digits --precision bf16``.
+    Command: ``textvae train latent-flow-digits``.
     """
     text = DigitCaptions("arithmetic")
     fashion = latent_flow_fashion()
@@ -121,7 +121,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     141, 46 (400 images, on which real training images have 95).
     Time: 32 to 34 minutes on one core.
     Command: ``textvae data prepare flowers102 --text words``, then
-    ``textvae train latent-flow-flowers --precision bf16``; likewise products and coco (coco-mini).
+    ``textvae train latent-flow-flowers``; likewise products and coco (coco-mini).
     """
     settings = _SETTINGS[photographs]
     entry = PHOTOGRAPHS[settings.source]

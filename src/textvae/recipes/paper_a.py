@@ -67,7 +67,7 @@ def clip_grid(size: Literal[64, 128, 224], enters: Literal["input", "middle"] = 
     without gain: ``--model.extra-convolutions 1`` and ``--model.attention``. ``ClipGrid`` says where "middle" is.
     Result: samples hardly follow the caption. Published: FID (of unnamed protocol) and CLIP score at 224 pixels.
     Time: 64 pixels, 180 images/s a thread, 15 minutes on two; 224 pixels, 17 images/s a thread, two hours.
-    Command: ``textvae train clip-grid-64 --precision bf16``; ``textvae reproduce a`` trains fewer epochs.
+    Command: ``textvae train clip-grid-64``; ``textvae reproduce a`` trains fewer epochs.
     """
     kind = "grid" if enters == "input" else "mid"
     where = "tiled over the pixels" if enters == "input" else "added after two convolutions"

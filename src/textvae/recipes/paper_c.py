@@ -34,7 +34,7 @@ def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropo
     runs/pair-coco-mini``. With CLIP: ``textvae data prepare coco --text clip --image-encoder clip --theme livestock``,
     then ``--data coco-livestock-64-clip``; ``textvae reproduce c --full`` does all of it.
     Time: 64 pixels, 10 images/s a thread, 50 minutes on two; 128 pixels, 5 images/s, two hours.
-    Command: ``textvae train clip-dual-64-image-dropout --precision bf16``; ``textvae reproduce c`` trains fewer epochs.
+    Command: ``textvae train clip-dual-64-image-dropout``; ``textvae reproduce c`` trains fewer epochs.
     """
     loss = _FIGURE_2.get((size, embedding, dropout))
     return Recipe(
@@ -83,7 +83,7 @@ def clip_dual_bridged(bridge: Literal["shifted", "noised"]) -> Recipe:
     of sentences and images. "noised": in training, they get Gaussian noise of half their length, then their length back
     (as in CapDec, Nukrai et al. 2022, and CLOSE, Gu et al. 2023, which read images where sentences were learned).
     Result: RESULTS.md.
-    Command: ``textvae train clip-dual-64-image-shifted --precision bf16``.
+    Command: ``textvae train clip-dual-64-image-shifted``.
     """
     plain = clip_dual(64, "image", 0.2)
     how = {"shifted": "translated to the mean of the sentences", "noised": "with noise"}[bridge]

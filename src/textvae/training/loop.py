@@ -188,6 +188,12 @@ class Training:
             return images, condition
         return images.float().div_(255).contiguous(memory_format=torch.channels_last), condition
 
+    def examples(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first images, as stored, and the first condition of each, at most ``count``."""
+        some = torch.arange(min(count, self.num_training), device=self.images.device)
+        condition = self.conditions[self.condition_range[some, 0]]
+        return self.images[some].cpu(), condition.float() if condition.dtype is torch.float16 else condition
+
     @torch.no_grad()
     def validate(self, batch_size: int = 512) -> dict[str, float]:
         """Mean loss terms of the model that is kept, over the held-out images, with the same draws every time."""

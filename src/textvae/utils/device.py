@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,8 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
         reasons.append(f"precision {arithmetic}: {_fastest_precision(chosen)[1]}")
     elif precision == "bf16" and chosen.type == "cpu" and not _has_native_bf16():
         say(
-            "warning: this processor has no bf16 instructions, so that bf16 is emulated and many times slower than "
-            "fp32; --precision auto chooses what is fastest"
+            "warning: this processor has no bf16 instructions: a convolution takes "
+            f"{bf16_slowdown():.1f} times as long in bf16 as in fp32; leave out --precision, and the fastest is chosen"
         )
     if not 0 <= threads <= 1024:
         raise UserError(f"{threads} threads are out of range", "choose a number from 1 to 1024, or 0 for all cores")
@@ -138,6 +139,23 @@ def _has_native_bf16() -> bool:
     """Whether the processor computes in bf16; where its features are unknown, it is assumed to."""
     features = cpu_features()
     return not features or bool(features & {"amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16"})
+
+
+def bf16_slowdown() -> float:
+    """How many times as long a convolution with its gradient takes on this processor in bf16 as in fp32, measured."""
+    images = torch.randn(8, 32, 32, 32).contiguous(memory_format=torch.channels_last)
+    layer = nn.Conv2d(32, 32, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    seconds = []
+    for precision in ("fp32", "bf16"):
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            with autocast(torch.device("cpu"), "fp32" if precision == "fp32" else "bf16"):
+                total = layer(images).float().sum()
+            total.backward()
+            times.append(time.perf_counter() - started)
+        seconds.append(min(times))
+    return seconds[1] / seconds[0]
 
 
 def keep_freed_memory() -> None:

@@ -29,6 +29,10 @@ MADE_LATER = {"RESULTS.md", "docs/figures/label-conv.png"}
 """Written by ``textvae reproduce``: a fresh clone has them, a house under construction need not."""
 
 
+PICTURES = ("my_pictures", "photos/holiday")
+"""Folders of one's own in the pages."""
+
+
 def links(page: Path) -> Iterator[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -98,6 +102,8 @@ def test_commands_are_understood(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(experiment, "train_recipe", understood)
+    monkeypatch.setattr("textvae.own_pictures.is_pictures", lambda name: name in PICTURES)
+    monkeypatch.setattr("textvae.own_pictures.train_pictures", understood)
     monkeypatch.setattr("textvae.library.evaluate", understood)
     monkeypatch.setattr(library, "evaluate_run", understood)
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)

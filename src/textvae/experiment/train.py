@@ -76,6 +76,8 @@ def train_recipe(
         UserError: the folder holds something else, another process trains there, the training diverged, or it does not
             reach an epoch to keep.
     """
+    if minutes is None:
+        _check_reached(recipe, keep_epochs)
     group = processes()
     name = recipe.data
     images = group.in_turn(lambda: data.load(name, "train"))
@@ -98,7 +100,7 @@ def train_recipe(
     with locked(out) if group.first else contextlib.nullcontext():
         if minutes is not None:
             recipe = within_minutes(recipe, images, execution, minutes, out, group, has_model=start is not None)
-        _check_reached(recipe, keep_epochs)
+            _check_reached(recipe, keep_epochs)
         if group.first:
             begun = None if start is None else {"model": start.name, "checksum": stored_checksum(start.path) or ""}
             asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None, START: begun}

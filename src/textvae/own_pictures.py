@@ -25,6 +25,7 @@ from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of
 from textvae.utils.images import save_image
+from textvae.utils.processes import place
 from textvae.utils.progress import say
 
 RECIPE = "latent-flow-photos"
@@ -159,6 +160,11 @@ def train_pictures(
     Raises:
         UserError: as ``look_at`` and ``train_recipe``.
     """
+    if place()[1] > 1:
+        raise UserError(
+            "a folder of pictures is trained in one process",
+            f"prepare it first; under torchrun, train the recipe {RECIPE} on the prepared set",
+        )
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     found = look_at(folder, size)
     for line in found.lines():

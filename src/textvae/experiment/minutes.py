@@ -112,6 +112,7 @@ def _measured(
     count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
     few = images.first(count)
     conditions = training_conditions(few, endless)
+    say(f"measuring the speed of this machine on {count} images")
     seconds: dict[str, float] = {}
     encoding = 0.0
     state: Mapping[str, Any] = {}

@@ -21,7 +21,7 @@ def test_help_starts_with_what_most_people_need(textvae):
     first = ["--out", "--data", "--prior", "--minutes", "--trainer.epochs", "--trainer.batch-size",
              "--trainer.learning-rate", "--trainer.seed"]  # fmt: skip
     assert options[: len(first)] == first
-    assert {"--device", "--precision"} <= set(options[:12])
+    assert {"--device", "--precision"} <= set(options[:13])
     assert len(options) == len(set(options))
     assert len(out.splitlines()) < 200
     assert "--preset" in textvae("train", "latent-flow-fashion", "--help")[1]

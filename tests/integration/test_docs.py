@@ -117,8 +117,6 @@ def test_commands_are_understood(
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(images, "read_metadata", understood)
     monkeypatch.setattr(images, "load_picture", understood)
-    monkeypatch.setattr("textvae.own_pictures.is_pictures", lambda name: name == "my_pictures")
-    monkeypatch.setattr("textvae.own_pictures.train_pictures", understood)
     monkeypatch.setattr("textvae.export.model.export", understood)
     monkeypatch.setattr("textvae.serve.static_page.write_page", understood)
     monkeypatch.setattr("textvae.cli.evaluate.read_lines", lambda *_: ["a coat"])

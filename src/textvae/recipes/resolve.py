@@ -121,7 +121,7 @@ def _contents_of(recipe: Recipe, data: str | SetContents | None) -> SetContents 
 def _unfit(recipe: Recipe) -> UserError:
     return UserError(
         f"{recipe.name} is made for {recipe.data} alone",
-        "choose a recipe for photographs: clip-... or latent-flow-flowers",
+        "choose a recipe for photographs: clip-... or latent-flow-photos",
     )
 
 

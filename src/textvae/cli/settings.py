@@ -104,7 +104,7 @@ def options_of(recipe: Any) -> type:
          "own" if recipe.flow is None else "flow"),
         *presets,
         ("minutes", Annotated[float | None, tyro.conf.arg(
-            metavar="M", help="Choose the epochs of all stages so that training takes this long on this machine.",
+            metavar="M", help="Train this long, in place of a number of epochs.",
             help_behavior_hint="(default: the epochs below)")], None),
         *(by_path[path].field for path in FIRST if path in by_path),
         ("device", Device, "auto"),
@@ -118,16 +118,15 @@ def options_of(recipe: Any) -> type:
             groups.append(_group(part, doc, rest))
     expert: list[tuple[str, Any, Any]] = [
         ("sample_every", Annotated[int, tyro.conf.arg(
-            help="Epochs between two updates of samples.png; at most 20 updates a stage.")], 5),
+            help="Epochs between updates of samples.png; at most 20 a stage.")], 5),
         ("start", Annotated[str | None, tyro.conf.arg(
-            name="from", metavar="MODEL", help="Model to start from: its first stage is kept, its flow prior is "
-            "trained further, and its vocabulary gets the new captions' words.",
+            name="from", metavar="MODEL", help="Model to start from: its first stage is kept, its flow trained on.",
             help_behavior_hint="(default: none)")], None),
         ("keep_epochs", Annotated[str, tyro.conf.arg(
-            metavar="N[,N...]", help="Keep the weights after these epochs (of the flow, where there is one) as run "
-            "folders RUN/epochs/N, such as 50,100.", help_behavior_hint="(default: none)")], ""),
+            metavar="N[,N...]", help="Keep the weights after these epochs in RUN/epochs/N.",
+            help_behavior_hint="(default: none)")], ""),
         ("limit", Annotated[int | None, tyro.conf.arg(
-            help="Train on this many images only, from the start of the set.",
+            help="Train on the first images only, this many.",
             help_behavior_hint="(default: all)")], None),
         ("log", Annotated[Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(
             help="Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.",

@@ -95,7 +95,8 @@ def look_at(folder: str | Path, size: int = 64) -> Found:
     """
     if size not in SIZES:
         raise UserError(f"{size} pixels a side: no recipe draws that", f"choose from {', '.join(map(str, SIZES))}")
-    made = prepare(str(folder), size, "words")
+    # As a path: a folder may have the name of a set of the catalog.
+    made = prepare(str(Path(folder).expanduser().resolve()), size, "words")
     train = data.load(made["name"], "train")
     images = {split: facts["images"][0] for split, facts in made["splits"].items()}
     if sum(images.values()) < LEAST_PICTURES:

@@ -17,7 +17,7 @@ from textvae.evaluation.evaluators import colour
 from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment import minutes as measuring
 from textvae.models.with_flow import WithFlow
-from textvae.own_pictures import look_at, recipe_for
+from textvae.own_pictures import is_pictures, look_at, recipe_for, run_folder
 from textvae.recipes import RECIPES
 from textvae.runs.find import CONFIG
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
@@ -96,6 +96,17 @@ def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path, monkeypatch):
         library.train(tmp_path / "nowhere")
 
 
+def test_what_is_taken_for_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "boats").mkdir()
+    (tmp_path / "label-conv").mkdir()
+    assert is_pictures("boats")
+    assert is_pictures("hf://datasets/someone/boats")
+    assert not is_pictures("label-conv"), "a recipe keeps its name"
+    assert not is_pictures("nowhere")
+    assert run_folder("hf://datasets/someone/boats") == run_folder("boats") == Path("runs/boats")
+
+
 def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
     folder = folder_of_pictures(tmp_path / "few", 12)
     with pytest.raises(UserError, match="12 pictures"):
@@ -106,7 +117,7 @@ def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
 
 def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch):
     found = look_at(folder_of_pictures(tmp_path / "boats", 60), 128)
-    assert (found.images, found.words, found.skipped) == ({"train": 54, "test": 6}, found.words, {})
+    assert (found.images, found.skipped) == ({"train": 54, "test": 6}, {})
     assert found.sheet.is_file()
     monkeypatch.setitem(RECIPES, "latent-flow-photos", RECIPES_PHOTOS)
     recipe = recipe_for(found, 128)

@@ -1,7 +1,6 @@
 """From a folder of captioned pictures to a model of one's own: prepare, train, measure, write the card."""
 
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ SIZES = (64, 128, 256)
 MINUTES = 30.0
 LEAST_PICTURES = 50
 SHEET = "contact-sheet.png"
+HUB = "hf://datasets/"
 NETS = ("efficientnet-lite0",)
 """Feature networks of the measurement."""
 MEASURED_A_MINUTE = 30
@@ -52,20 +52,15 @@ class Found:
     """Of the prepared set."""
     images: Mapping[str, int]
     """By split."""
-    captions: int
-    """Distinct ones of the training pictures."""
-    words: int
-    """Distinct ones in those captions."""
     skipped: Mapping[str, int]
     """Pictures that were left out, by reason."""
     sheet: Path
     """The first pictures, as an image file."""
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For people, after what ``prepare`` has said of captions and layout."""
         splits = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
         shown = [f"pictures: {sum(self.images.values()):,} ({splits}); see {self.sheet}"]
-        shown.append(f"captions: {self.captions:,} different ones, of {self.words:,} words")
         if self.skipped:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
             shown.append(f"skipped: {sum(self.skipped.values()):,} ({reasons})")
@@ -74,13 +69,20 @@ class Found:
 
 
 def is_pictures(name: object) -> bool:
-    """Whether what is to be trained is a folder rather than a recipe."""
-    return isinstance(name, str | Path) and str(name) not in RECIPES and Path(name).expanduser().is_dir()
+    """Whether what is to be trained is a folder, or a data set of the Hugging Face hub, rather than a recipe."""
+    if not isinstance(name, str | Path) or str(name) in RECIPES:
+        return False
+    return str(name).startswith(HUB) or Path(name).expanduser().is_dir()
 
 
 def run_folder(folder: str | Path) -> Path:
     """Where a folder of pictures is trained by default: runs/NAME."""
-    return Path("runs") / Path(folder).expanduser().resolve().name
+    return Path("runs") / Path(_source(folder)).name
+
+
+def _source(folder: str | Path) -> str:
+    """As ``prepare`` takes it: a path, even if a set of the catalog has the folder's name."""
+    return str(folder) if str(folder).startswith(HUB) else str(Path(folder).expanduser().resolve())
 
 
 def look_at(folder: str | Path, size: int = 64) -> Found:
@@ -95,8 +97,7 @@ def look_at(folder: str | Path, size: int = 64) -> Found:
     """
     if size not in SIZES:
         raise UserError(f"{size} pixels a side: no recipe draws that", f"choose from {', '.join(map(str, SIZES))}")
-    # As a path: a folder may have the name of a set of the catalog.
-    made = prepare(str(Path(folder).expanduser().resolve()), size, "words")
+    made = prepare(_source(folder), size, "words")
     train = data.load(made["name"], "train")
     images = {split: facts["images"][0] for split, facts in made["splits"].items()}
     if sum(images.values()) < LEAST_PICTURES:
@@ -108,8 +109,7 @@ def look_at(folder: str | Path, size: int = 64) -> Found:
     sheet = Path(made["folder"]) / SHEET
     if not sheet.exists():
         save_image(contact_sheet(train), sheet, {"data": made["name"], "split": "train"})
-    words = Counter(word for caption in train.captions for word in words_of(caption))
-    return Found(made["name"], images, len(set(train.captions)), len(words), made["skipped"], sheet)
+    return Found(made["name"], images, made["skipped"], sheet)
 
 
 def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:

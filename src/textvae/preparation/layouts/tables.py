@@ -138,7 +138,7 @@ def _columns(path: Path, schema: Any) -> _Columns:
         return (types.is_struct(kind) and kind.get_field_index("bytes") >= 0) or _is_bytes(types, kind)
 
     def is_text(kind: Any) -> bool:
-        return types.is_string(kind) or types.is_large_string(kind)
+        return bool(types.is_string(kind) or types.is_large_string(kind))
 
     fields = {name: schema.field(name).type for name in schema.names}
     images = [name for name, kind in fields.items() if is_images(kind)]

@@ -175,9 +175,9 @@ def _enlarging(channels: int, filters: int, kernel: int, stride: int, program: b
 
 def _activated(layers: list[nn.Module], program: bool) -> list[nn.Module]:
     """The layers, batch normalisation, LeakyReLU."""
-    settings = {"momentum": 0.01, "eps": 1e-3} if program else {}
+    momentum, eps = (0.01, 1e-3) if program else (0.1, 1e-5)
     layer = next(layer for layer in layers if not isinstance(layer, nn.ZeroPad2d))
     if isinstance(layer, nn.Linear):
-        return [*layers, RowBatchNorm(layer.out_features, **settings), nn.LeakyReLU(_SLOPE)]
+        return [*layers, RowBatchNorm(layer.out_features, eps, momentum), nn.LeakyReLU(_SLOPE)]
     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    return [*layers, nn.BatchNorm2d(layer.out_channels, **settings), nn.LeakyReLU(_SLOPE)]
+    return [*layers, nn.BatchNorm2d(layer.out_channels, eps, momentum), nn.LeakyReLU(_SLOPE)]

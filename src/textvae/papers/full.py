@@ -161,8 +161,9 @@ def reproduce_full(
     for row in rows:
         if (name := row.data(source)) not in made:
             say(f"== {name}")
-            images = "clip" if row.on_images else None
-            made[name] = prepare(source, row.side, "clip", images, row.subset, clip=clip)["name"]
+            made[name] = prepare(source, row.side, "clip", "clip" if row.on_images else None, row.subset, clip=clip)[
+                "name"
+            ]
     folder = runs / "full"
     ready = [row.row(made[row.data(source)]) for row in rows]
     return reproduce_rows(paper, ready, folder, Places.under(folder / "results"), num_samples, clip)

@@ -45,11 +45,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "clip-latent-256-concat": partial(paper_b.clip_latent, 256, "concat"),
     "clip-dual-64-image": partial(paper_c.clip_dual, 64, "image"),
     "clip-dual-64-image-dropout": partial(paper_c.clip_dual, 64, "image", 0.2),
-    **{
-        f"clip-dual-{size}-{embedding}-code": partial(paper_c.clip_dual_code, size, embedding)
-        for size in (64, 128)
-        for embedding in ("image", "text")
-    },
+    "clip-dual-64-image-code": partial(paper_c.clip_dual_code, 64, "image"),
+    "clip-dual-64-text-code": partial(paper_c.clip_dual_code, 64, "text"),
+    "clip-dual-128-image-code": partial(paper_c.clip_dual_code, 128, "image"),
+    "clip-dual-128-text-code": partial(paper_c.clip_dual_code, 128, "text"),
     "clip-dual-64-image-shifted": partial(paper_c.clip_dual_bridged, "shifted"),
     "clip-dual-64-image-noised": partial(paper_c.clip_dual_bridged, "noised"),
     "clip-dual-64-text": partial(paper_c.clip_dual, 64, "text"),

@@ -136,8 +136,10 @@ class GlobalBatchNorm(nn.Module):
         normalised, mean, variance, count = _normalise(features, norm.weight, norm.bias, norm.eps, self._step.processes)
         with torch.no_grad():
             rate = norm.momentum
-            assert norm.num_batches_tracked is not None and rate is not None
-            assert norm.running_mean is not None and norm.running_var is not None
+            assert norm.num_batches_tracked is not None
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            assert rate is not None
             norm.num_batches_tracked.add_(1)
             norm.running_mean.lerp_(mean, rate)
             norm.running_var.lerp_(variance * (count / (count - 1)), rate)

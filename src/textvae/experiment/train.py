@@ -263,8 +263,8 @@ def draw_samples(stage: Stage, out: Path) -> None:
         return
     count = len(recipe.prompts)
     conditions = stage.prompt_conditions.repeat_interleave(SAMPLES_PER_PROMPT, dim=0)
-    pictures = to_pil(generator.draw(conditions, list(range(SAMPLES_PER_PROMPT)) * count))
-    rows = [pictures[i : i + SAMPLES_PER_PROMPT] for i in range(0, len(pictures), SAMPLES_PER_PROMPT)]
+    drawn = to_pil(generator.draw(conditions, list(range(SAMPLES_PER_PROMPT)) * count))
+    rows = [drawn[i : i + SAMPLES_PER_PROMPT] for i in range(0, len(drawn), SAMPLES_PER_PROMPT)]
     save_image(grid(rows, recipe.prompts), out / SAMPLES, facts | {"prompt": " | ".join(recipe.prompts), "seed": "0"})
 
 

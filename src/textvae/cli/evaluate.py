@@ -1,5 +1,6 @@
 """Verbs that measure: evaluate, and caption, which ranks captions by the model's likelihood."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,7 +74,9 @@ def _keep_larger(file: Path, num_samples: int) -> None:
 
     if not file.exists():
         return
-    stored = Metrics.read(file).protocol.get("num_samples")
+    stored = None
+    with contextlib.suppress(UserError):  # metrics that cannot be read are replaced
+        stored = Metrics.read(file).protocol.get("num_samples")
     if isinstance(stored, int) and stored > num_samples:
         raise UserError(
             f"{file} was measured with {stored} samples and would be replaced by metrics of {num_samples}",
@@ -116,6 +119,7 @@ def caption(
         textvae caption runs/label-conv boot.png --choices captions.txt
     """
     in_range("--samples", samples, 1, 100_000)
+    in_range("--seed", seed, 0, 2**62)
     captions = read_lines(choices, "caption")
     from textvae.evaluation.captioning import rank_captions
     from textvae.utils.images import read_picture

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from textvae.utils.errors import UserError
+
 
 @dataclass(frozen=True, eq=False)
 class CaptionedImages:
@@ -39,6 +41,8 @@ class CaptionedImages:
     """The embedding of each image by a frozen image encoder, if it has been computed before."""
     encoder: str = ""
     """The text encoder of ``conditions``, with the version of its weights."""
+    declared: str = ""
+    """The fingerprint that the data set declares of this split; empty where it declares none."""
 
     def __post_init__(self) -> None:
         """Checks ranges and lengths, since a wrong range would silently pair images with wrong captions.
@@ -80,6 +84,20 @@ class CaptionedImages:
                 _hash_rows(digest, embeddings)
         return digest.hexdigest()[:16]
 
+    def checked_fingerprint(self) -> str:
+        """``fingerprint``, compared with the one that the data set declares.
+
+        Raises:
+            UserError: it declares another one: its files were changed.
+        """
+        found = self.fingerprint()
+        if self.declared not in ("", found):
+            raise UserError(
+                f"{self.name} is damaged: its {self.split} split is not the one that its manifest declares",
+                "delete that data set and prepare it again",
+            )
+        return found
+
     def draw_captions(self, index: Int64[Tensor, "b"], uniform: Tensor) -> Int64[Tensor, "b"]:
         """One caption number for each of the given images; ``uniform`` holds b draws from [0, 1)."""
         start, stop = self.caption_range[index].unbind(1)
@@ -89,6 +107,7 @@ class CaptionedImages:
         """The first ``count`` images, with the same caption list."""
         return replace(
             self,
+            declared=self.declared if count >= len(self) else "",
             images=self.images[:count],
             caption_range=self.caption_range[:count],
             labels=None if self.labels is None else self.labels[:count],

@@ -15,11 +15,12 @@ from textvae.data.mirrors import Mirror, RemoteFile, Say, Unavailable
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
 from textvae.utils.paths import data_folders, data_root
+from textvae.utils.printable import printable
 
 
 def to_stderr(line: str) -> None:
     """Prints a line of progress; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

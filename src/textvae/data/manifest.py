@@ -1,6 +1,5 @@
 """What a prepared set declares of itself in its ``manifest.json``, and a run trained on it in its ``config.json``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,12 @@ from typing import Any, Literal, get_args
 
 from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
+from textvae.utils.files import read_json
+from textvae.utils.printable import printable
 
 MANIFEST = "manifest.json"
+
+MOST_MANIFEST_BYTES = 1 << 24
 
 MOST_SIDE = 1024
 """Pixels a side of the largest pictures that are prepared."""
@@ -114,15 +117,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: it cannot be read.
     """
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        manifest: dict[str, Any] = read_json(folder / MANIFEST, MOST_MANIFEST_BYTES)
         for key, kind in {"source": dict, "splits": dict, "text": dict, "side": int, "command": str}.items():
             if not isinstance(manifest[key], kind):
                 raise ValueError(f"{key} is of the wrong kind")
+        for key in ("name", "title", "home", "terms"):
+            manifest["source"][key] = printable(_typed(str, manifest["source"].get(key, "")))
+        for facts in manifest["splits"].values():
+            for array in ("images", "text", "image"):
+                if (shape := facts.get(array)) is not None and any(type(size) is not int for size in shape):
+                    raise ValueError(f"{array} has no shape of integers")
+            _typed(int, facts.get("captions", 0))
+            _typed(str, facts.get("fingerprint", ""))
         contents_of("", manifest)
         return manifest
     except (OSError, ValueError, KeyError, TypeError, LookupError, AttributeError) as error:
         raise UserError(
-            f"{folder / MANIFEST} cannot be read: {error}", "Prepare the set again with --overwrite"
+            f"{folder / MANIFEST} cannot be read: {error!r:.200}", "Prepare the set again with --overwrite"
         ) from None
 
 

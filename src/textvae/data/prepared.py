@@ -11,7 +11,6 @@ manifest.json           what it holds, and how it was made (``textvae.data.manif
 report.jsonl            one line for every image or caption that was skipped or changed
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from textvae.data.manifest import (
     MANIFEST,
     TEXT_KINDS,
     ImageContents,
+    ImageName,
     SetContents,
     TextContents,
     TextName,
@@ -37,9 +37,12 @@ from textvae.data.manifest import (
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
+from textvae.utils.files import read_json
 from textvae.utils.paths import prepared_root
 
 REPORT = "report.jsonl"
+
+MOST_CAPTIONS_BYTES = 1 << 32
 
 FEATURES = "-features"
 """NAME-features is the prepared set NAME with its image embeddings in the place of pixels: what trains a pair."""
@@ -85,8 +88,17 @@ class PreparedSet:
 
     @property
     def command(self) -> str:
-        """The command that made it."""
-        return str(self.manifest["command"])
+        """A command that makes such a set, of what the manifest declares.
+
+        The command line that the manifest records is not offered: whoever wrote the set could have put anything there.
+        """
+        contents = self.contents
+        words = ["textvae data prepare", contents.source if contents.source in PHOTOGRAPHS else "SOURCE"]
+        words += [f"--size {contents.side}"]
+        words += [f"--text {contents.text.name}"] if contents.text.name in get_args(TextName) else []
+        if contents.image is not None and contents.image.name in get_args(ImageName):
+            words += [f"--image-encoder {contents.image.name}"]
+        return " ".join(words)
 
     def find(self) -> Path:
         """Its folder."""
@@ -103,14 +115,16 @@ class PreparedSet:
             UserError: a file is missing or not what the manifest says.
         """
         facts = self.manifest["splits"][split]
-        images = self._mapped(f"{split}-images.npy", facts["images"])
+        images = self._mapped(f"{split}-images.npy", facts["images"], np.uint8)
         try:
-            texts = json.loads((self.folder / f"{split}-captions.json").read_bytes())
+            texts = read_json(self.folder / f"{split}-captions.json", MOST_CAPTIONS_BYTES)
             captions, ranges = texts["captions"], torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2)
+            if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
+                raise TypeError("captions are no list of texts")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise self._damaged(f"{split}-captions.json: {error}") from None
         text, image = facts.get("text"), facts.get("image")
-        vectors = None if image is None else self._mapped(f"{split}-image.npy", image)
+        vectors = None if image is None else self._mapped(f"{split}-image.npy", image, np.float32)
         if self.features and vectors is None:
             raise UserError(f"{self.name} needs image features", f"{self.command} --image-encoder efficientnet")
         try:
@@ -121,19 +135,25 @@ class PreparedSet:
                 images.permute(0, 3, 1, 2) if vectors is None or not self.features else vectors[:, :, None, None],
                 captions,
                 ranges,
-                conditions=None if text is None else self._mapped(f"{split}-text.npy", text),
+                conditions=None if text is None else self._mapped(f"{split}-text.npy", text, np.float32, np.float16),
                 image_conditions=None if self.features else vectors,
                 encoder=self.manifest["text"]["identity"],
+                declared="" if self.features else str(facts.get("fingerprint", "")),
             )
         except ValueError as error:
             raise self._damaged(str(error)) from None
 
-    def _mapped(self, name: str, shape: list[int]) -> Tensor:
+    def _mapped(self, name: str, shape: list[int], *kinds: type[np.generic]) -> Tensor:
         try:
+            if not (self.folder / name).is_file():  # opening a pipe would wait for a writer
+                raise FileNotFoundError("there is no such file")
             # Copy on write: torch requires writable memory, the file never changes.
-            rows = np.load(self.folder / name, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise self._damaged(f"{name}: {error}") from None
+            rows = np.lib.format.open_memmap(self.folder / name, mode="c")
+        except Exception as error:
+            # For a damaged header, numpy raises whatever its parsing runs into.
+            raise self._damaged(f"{name}: {error!s:.200}") from None
+        if rows.dtype not in kinds:
+            raise self._damaged(f"{name} holds {rows.dtype}")
         if list(rows.shape) != shape:
             raise self._damaged(f"{name} is of shape {list(rows.shape)}, not {shape}")
         return torch.from_numpy(rows)

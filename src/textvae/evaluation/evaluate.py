@@ -1,5 +1,6 @@
 """Measures a trained model on test images and writes the protocol beside the numbers."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def evaluate_run(
         "weights": sha256_of(run.path / MODEL)[:16],
         "data": run.recipe.data,
         "split": "test",
-        "fingerprints": {"data": images.fingerprint()},
+        "fingerprints": {"data": images.checked_fingerprint()},
         "num_samples": len(images),
         "seed": seed,
         "device": str(device),
@@ -121,5 +122,20 @@ def _test_images(run: Run, num_samples: int | None) -> CaptionedImages:
 def _metrics(protocol: dict[str, Any], sections: Mapping[str, Measurement]) -> Metrics:
     """The content of metrics.json: the numbers of each section, with the protocol and absences of all."""
     whole = merged(sections.values())
-    numbers = {name: measurement.numbers for name, measurement in sections.items()}
-    return Metrics(protocol | whole.protocol, numbers, whole.absent)
+    absent = dict(whole.absent)
+    numbers = {name: _finite(measurement.numbers, name, absent) for name, measurement in sections.items()}
+    return Metrics(protocol | whole.protocol, numbers, absent)
+
+
+def _finite(value: Any, name: str, absent: dict[str, str]) -> Any:
+    """The numbers that are finite; the others, such as ratios to test images that are all alike, become absent."""
+    if not isinstance(value, Mapping):
+        return value
+    kept = {}
+    for key, inner in value.items():
+        numbers = inner if isinstance(inner, list) else [inner]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            absent[f"{name}.{key}"] = "it is not finite for these images"
+        else:
+            kept[key] = _finite(inner, f"{name}.{key}", absent)
+    return kept

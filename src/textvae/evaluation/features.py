@@ -26,6 +26,12 @@ def compute_features(net: FeatureNet, images: UInt8[Tensor, "n c h w"], what: st
     return torch.cat(rows)
 
 
+def checked(features: Float[Tensor, "n d"]) -> UInt8[Tensor, "32"]:
+    """SHA-256 of features, which is stored with them."""
+    digest = hashlib.sha256(features.cpu().contiguous().numpy().tobytes()).digest()
+    return torch.frombuffer(bytearray(digest), dtype=torch.uint8)
+
+
 def cached_features(
     net: FeatureNet, images: UInt8[Tensor, "n c h w"], what: str, version: str = ""
 ) -> Float[Tensor, "n d"]:
@@ -45,8 +51,15 @@ def cached_features(
     file = data_root().parent / "features" / f"{name}.safetensors"
     # A file that is missing, damaged or holds something else is computed anew.
     with contextlib.suppress(OSError, KeyError, safetensors.SafetensorError):
-        return safetensors.torch.load_file(file)["features"]
+        stored = safetensors.torch.load_file(file)
+        found = stored["features"]
+        if (
+            found.dtype is torch.float32
+            and found.shape[:1] == images.shape[:1]
+            and stored["checksum"].equal(checked(found))
+        ):
+            return found
     features = compute_features(net, images, what)
     with written_whole(file) as temporary:
-        safetensors.torch.save_file({"features": features}, temporary)
+        temporary.write_bytes(safetensors.torch.save({"features": features, "checksum": checked(features)}))
     return features

@@ -27,9 +27,20 @@ from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
-from textvae.runs.run import COMMAND, LIMIT, MINUTES, SAMPLES, START, Run, open_run, stored_checksum
+from textvae.runs.run import (
+    COMMAND,
+    HISTORY,
+    LIMIT,
+    MINUTES,
+    SAMPLES,
+    START,
+    Run,
+    open_run,
+    stored_checksum,
+    write_history,
+)
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
-from textvae.training.loop import Step
+from textvae.training.loop import Step, check_held_out
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_image, to_pil
@@ -90,11 +101,12 @@ def train_recipe(
             images = images.followed_by(data.load(recipe.data, "val").first(held_out))
     recipe = with_captions(recipe, images)
     recipe.outline(with_flow=True)
+    check_held_out(recipe.trainer, len(images))
     if start is not None:
         recipe = continued(recipe, start)
     if recipe.flow is not None:
         check_flow(recipe, recipe.flow.model)
-    fingerprint = images.fingerprint()
+    fingerprint = images.checked_fingerprint()
     if any(other != fingerprint for other in group.gather(fingerprint)):
         raise UserError(f"not all processes have the same images of {name}", "give all hosts the same files")
     with locked(out) if group.first else contextlib.nullcontext():
@@ -137,7 +149,10 @@ def _train_stages(
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
         say(f"{out} is trained already: {position.training['step']} steps")
-        if group.first:  # the process that completed it may have been killed just before it wrote the card
+        if group.first:
+            if not (out / HISTORY).exists():
+                write_history(out, position.history)
+            # The process that completed it may have been killed just before it wrote the card.
             write_card(open_run(out, recipe))
         return True
     for name in names:

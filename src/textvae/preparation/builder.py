@@ -3,6 +3,7 @@
 What is built is decided in ``prepare``.
 """
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -16,7 +17,7 @@ import numpy as np
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
-from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
+from textvae.data.manifest import MANIFEST, MOST_MANIFEST_BYTES, TEXT_KINDS, TextKind, read_manifest
 from textvae.data.prepared import REPORT, PreparedSet
 from textvae.preparation.decode import DecodeTask, Fit, ImageBytes, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
@@ -27,7 +28,7 @@ from textvae.preparation.workers import run_tasks
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.errors import UserError
-from textvae.utils.files import write_json, write_text, written_whole
+from textvae.utils.files import read_json, sync_folder, temporary_target, write_json, write_text, written_whole
 from textvae.utils.progress import ProgressLine, say
 
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
@@ -53,6 +54,17 @@ def restore(folder: Path) -> None:
     """Brings back the set of a process that was killed just when it put another one in its place."""
     if not folder.exists() and (_replaced(folder) / MANIFEST).is_file():
         _replaced(folder).rename(folder)
+
+
+def plan_of(folder: Path) -> dict[str, Any] | None:
+    """The plan that an unfinished preparation was begun by; None where there is none that can be read."""
+    for name in (PLAN, MANIFEST):  # once the manifest is written, the plan is in it alone
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            read = read_json(folder / name, MOST_MANIFEST_BYTES)
+            plan = read if name == PLAN else read.get("made_of")
+            if isinstance(plan, dict):
+                return plan
+    return None
 
 
 @dataclass(frozen=True)
@@ -89,12 +101,14 @@ class Preparation:
         """
         if self.folder.exists() and not (self.folder / MANIFEST).is_file():
             raise UserError(f"{self.folder} exists and is no prepared set", "Choose another --out")
-        plan = self.unfinished / PLAN
-        if plan.is_file() and up_to_date(self.unfinished, json.loads(plan.read_bytes()), self.plan, overwrite):
+        begun = plan_of(self.unfinished)
+        if begun is not None and up_to_date(self.unfinished, begun, self.plan, overwrite):
+            if (self.unfinished / MANIFEST).is_file():  # killed while it was published
+                return self._publish()
             say(f"{self.folder.name}: resuming the interrupted preparation")
         else:
             shutil.rmtree(self.unfinished, ignore_errors=True)
-            write_json(plan, self.plan)
+            write_json(self.unfinished / PLAN, self.plan)
         for split, records in self.splits.items():
             self._pixels(split, records)
             self._text(split)
@@ -223,7 +237,6 @@ class Preparation:
             for part in ("pixels", "text"):
                 if (path := self.unfinished / f"{split}-{part}.jsonl").is_file():
                     report += path.read_text(encoding="utf-8").splitlines()
-                    path.unlink()
         write_text(self.unfinished / REPORT, "".join(f"{line}\n" for line in report))
         counts = {"skipped": Counter[str](), "handled": Counter[str]()}
         for line in map(json.loads, report):
@@ -249,13 +262,25 @@ class Preparation:
         for split in self.splits:
             loaded: CaptionedImages = unfinished.load(split)
             manifest["splits"][split]["fingerprint"] = loaded.fingerprint()
-        (self.unfinished / PLAN).unlink()
+        # The manifest is written last: what is deleted from here on is never needed again.
         write_json(self.unfinished / MANIFEST, manifest)
+        return self._publish()
+
+    def _publish(self) -> dict[str, Any]:
+        """Deletes what only the preparation needed, killed processes' temporary files included; names the folder."""
+        manifest = read_manifest(self.unfinished)
+        parts = {PLAN, *(f"{split}-{part}.jsonl" for split in self.splits for part in ("pixels", "text"))}
+        for path in list(self.unfinished.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name in parts or temporary_target(path):
+                path.unlink()
         replaced = _replaced(self.folder)
         shutil.rmtree(replaced, ignore_errors=True)
         if self.folder.exists():
             self.folder.rename(replaced)
         self.unfinished.rename(self.folder)
+        sync_folder(self.folder.parent)
         shutil.rmtree(replaced, ignore_errors=True)
         return manifest
 
@@ -297,19 +322,18 @@ class Preparation:
         ]
 
     def _joined(self, name: str, parts: Sequence[tuple[Path, int, int]], column: str, count: int) -> None:
-        """Joins all chunks in one array, through a memory mapping: only one chunk is in memory."""
+        """Joins all chunks in one array; only one chunk is in memory.
+
+        It is written, not mapped: a process that writes to a mapping on a full disk is killed.
+        """
         with np.load(parts[0][0], allow_pickle=False) as chunk:
             shape, dtype = chunk[column].shape[1:], chunk[column].dtype
-        with written_whole(self.unfinished / name) as temporary:
-            whole = np.lib.format.open_memmap(temporary, "w+", dtype, (count, *shape))
-            at = 0
+        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape)}
+        with written_whole(self.unfinished / name) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, about)
             for part, _, _ in parts:
                 with np.load(part, allow_pickle=False) as chunk:
-                    rows = chunk[column]
-                whole[at : at + len(rows)] = rows
-                at += len(rows)
-            whole.flush()
-            del whole
+                    file.write(np.ascontiguousarray(chunk[column], dtype).data)
 
     def _discard(self, split: str, what: str) -> None:
         shutil.rmtree(self.unfinished / f"{split}-{what}-chunks")

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 from textvae.data.frozen_encoders import image_encoder, text_encoder
 from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
-from textvae.preparation.builder import PLAN, Preparation, restore, same_set, unfinished, up_to_date
+from textvae.preparation.builder import Preparation, plan_of, restore, same_set, unfinished, up_to_date
 from textvae.preparation.layouts import Photographs, find_photographs
 from textvae.preparation.recognise import summary
 from textvae.preparation.record import Record, digest, digest_of_files
@@ -131,8 +130,8 @@ def _named(photographs: Photographs, plan: Mapping[str, Any], ending: str) -> Ph
         if (folder / MANIFEST).is_file():
             with contextlib.suppress(UserError):
                 before = read_manifest(folder).get("made_of")
-        elif (begun := unfinished(folder) / PLAN).is_file():
-            before = json.loads(begun.read_bytes())
+        else:
+            before = plan_of(unfinished(folder))
         if not isinstance(before, dict) or same_set(before, plan):
             break
         say(f"{folder.name} is made of other pictures: {', '.join(before['places'])}")

@@ -46,8 +46,8 @@ def write_checkpoint(path: Path, weights: Mapping[str, Tensor], state: Mapping[s
         weights: the weights of the model.
         state: the training state; "history" are the rows of history.jsonl.
     """
-    with written_whole(path / PENDING) as temporary:
-        torch.save({**state, WEIGHTS: checksum(weights)}, temporary)
+    with written_whole(path / PENDING) as temporary, temporary.open("wb") as file:
+        torch.save({**state, WEIGHTS: checksum(weights)}, file)
     write_weights(path, weights)
     _commit(path, state["history"])
 

@@ -15,6 +15,7 @@ reconstructions.png of photographs: test images reconstructed by ``textvae repro
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,6 +138,7 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
     """
     path = find_run(model)
     config = read_config(path)
+    _check_version(path, config.get("textvae"))
     named = _recipe_of(path, config["recipe"], recipe)
     settings = {key: config[key] for key in ("model", "trainer") if key in config}
     if isinstance(named.text, CaptionWords) and "text" in config:
@@ -153,6 +155,18 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
             "add --recipe FILE.py:FUNCTION, the recipe that trained it",
         )
     return Run(path, trained, config)
+
+
+def _check_version(path: Path, written_by: Any) -> None:
+    """Refuses runs of later versions, whose settings may mean something else."""
+    from textvae import __version__
+
+    found = re.match(r"(\d{1,9})\.(\d{1,9})", written_by) if isinstance(written_by, str) else None
+    own = re.match(r"(\d+)\.(\d+)", __version__)
+    if found and own and tuple(map(int, found.groups())) > tuple(map(int, own.groups())):
+        raise UserError(
+            f"{path} was written by textvae {found[0]}, this is {__version__}", "update: pip install --upgrade textvae"
+        )
 
 
 def _recipe_of(path: Path, name: str, given: RecipeLike | None) -> Recipe:
@@ -262,7 +276,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Writes model.safetensors, with a checksum of the weights in its header."""
     here = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     with written_whole(path / MODEL) as temporary:
-        safetensors.torch.save_file(here, temporary, metadata={"format": "pt", CHECKSUM: checksum(here)})
+        temporary.write_bytes(safetensors.torch.save(here, metadata={"format": "pt", CHECKSUM: checksum(here)}))
         _sort_metadata(temporary)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +17,7 @@ from textvae.text.base import NONE
 from textvae.text.embedding_length import EmbeddingLength, of_length
 from textvae.utils.errors import UserError
 from textvae.utils.paths import data_folders
+from textvae.utils.progress import say
 
 VIT_B_32 = "openai/clip-vit-base-patch32"
 REVISIONS = {VIT_B_32: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
@@ -100,7 +100,7 @@ class ClipText:
         """
         for remark in dict.fromkeys(self.remarks(captions)):
             if remark:
-                print(f"caption {remark}", file=sys.stderr)
+                say(f"caption {remark}")
         return self.embed(captions)
 
     def remarks(self, captions: Sequence[str]) -> list[str]:

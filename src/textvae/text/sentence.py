@@ -1,6 +1,5 @@
 """Captions as embeddings of a frozen sentence encoder (MiniLM), which replaces CLIP where that is not available."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from textvae.text import minilm
 from textvae.text.base import NONE
 from textvae.text.embedding_length import EmbeddingLength, of_length
+from textvae.utils.progress import say
 
 _BATCH = 32
 
@@ -53,7 +53,7 @@ class SentenceText:
         """
         for remark in dict.fromkeys(self.remarks(captions)):
             if remark:
-                print(f"caption {remark}", file=sys.stderr)
+                say(f"caption {remark}")
         return self.embed(captions)
 
     def remarks(self, captions: Sequence[str]) -> list[str]:

@@ -84,8 +84,7 @@ class Training:
         """
         device = execution.device
         held_out = config.validation_images
-        if held_out >= len(data):
-            raise UserError(f"{held_out} validation images leave nothing of {len(data)} to train on", "hold out fewer")
+        check_held_out(config, len(data))
         self.config, self.execution = config, execution
         to_device(model, device)
         self.model = model
@@ -252,6 +251,18 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not self.model:
             self.averaged.load_state_dict(state["averaged"])
+
+
+def check_held_out(config: TrainerConfig, count: int) -> None:
+    """Checks that the validation images leave something of ``count`` images to train on.
+
+    Raises:
+        UserError: they do not.
+    """
+    if config.validation_images >= count:
+        raise UserError(
+            f"{config.validation_images} validation images leave nothing of {count} to train on", "hold out fewer"
+        )
 
 
 class TrainingDiverged(UserError):

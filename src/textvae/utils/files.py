@@ -43,10 +43,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644)
         temporary.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # torch.save turns an error of the file that it writes to into one of its own.
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
         # Other errors, of reading for instance, are for the caller to explain.
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-            raise _unwritable(path, error) from None
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise _unwritable(path, cause) from None
         raise
     finally:
         temporary.unlink(missing_ok=True)

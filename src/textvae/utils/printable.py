@@ -2,8 +2,8 @@
 
 import unicodedata
 
-_JOINERS = "\u200c\u200d"
-"""Zero-width characters that some scripts and emoji need; they control nothing."""
+_HARMLESS = "\t\u200c\u200d"
+"""Tabs, and zero-width characters that some scripts and emoji need."""
 
 
 def printable(text: str) -> str:
@@ -16,8 +16,13 @@ def printable(text: str) -> str:
     return "".join(_escaped(c) if _controls(c) else c for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """Each line of a text, ``printable``."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _controls(character: str) -> bool:
-    return character not in _JOINERS and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return character not in _HARMLESS and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _escaped(character: str) -> str:

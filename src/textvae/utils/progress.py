@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar
 
+from textvae.utils.printable import printable
 from textvae.utils.processes import is_first
 
 TERMINAL_EVERY_S = 0.1
@@ -18,14 +19,14 @@ DELAY_S = 1.0
 
 
 def say(line: str) -> None:
-    """Prints one line to stderr; a progress line on the terminal is cleared before it. Of several processes of a
-    command, only the first prints.
+    """Prints one line to stderr, ``printable``; a progress line on the terminal is cleared before it. Of several
+    processes of a command, only the first prints.
     """
     if not is_first():
         return
     if ProgressLine.active is not None:
         ProgressLine.active.clear()
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

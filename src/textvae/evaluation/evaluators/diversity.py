@@ -1,5 +1,6 @@
 """The distance to the nearest training image; with classes, diversity within them and the nearest class mean."""
 
+import math
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def diversity(context: EvaluationContext) -> Measurement:
 def _within_classes(drawn: Tensor, real: Tensor, labels: Int64[Tensor, "n"], unit: float) -> dict[str, float]:
     """Mean distances within classes of generated and real images, in multiples of ``unit``, and their ratio."""
     samples, reference = (mean_distance_within_classes(rows, labels) / unit for rows in (drawn, real))
-    return {"samples": samples, "real": reference, "ratio": samples / reference}
+    return {"samples": samples, "real": reference, "ratio": samples / reference if reference else math.inf}
 
 
 def _nearest_class_mean(

@@ -4,6 +4,7 @@ Nothing heavy is imported before a verb runs, so that ``textvae --help`` answers
 """
 
 import difflib
+import errno
 import io
 import json
 import sys
@@ -63,6 +64,9 @@ GROUPS = {"data": "List, fetch, prepare or describe data sets."}
 SHARED = ("train",)
 """The verbs whose work several processes share, under torchrun."""
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of a disk that is full or read-only, wherever they happen."""
+
 T = TypeVar("T")
 
 
@@ -102,6 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of stdout has left, as `head` does: this is no error, and there is nobody left to write to.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        file = printable(str(error.filename or "a file"))
+        print(f"textvae: {file} cannot be written: {error.strerror}", file=sys.stderr)
+        print("  make room, or choose another place; the same command then resumes", file=sys.stderr)
+        sys.exit(2)
 
 
 def _check_unicode(words: Sequence[str]) -> None:

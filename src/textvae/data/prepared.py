@@ -11,6 +11,7 @@ manifest.json           what it holds, and how it was made (``textvae.data.manif
 report.jsonl            one line for every image or caption that was skipped or changed
 """
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +122,9 @@ class PreparedSet:
             captions, ranges = texts["captions"], torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2)
             if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
                 raise TypeError("captions are no list of texts")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise self._damaged(f"{split}-captions.json: {error}") from None
+            "".join(captions).encode()  # raises where one has a lone surrogate
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
+            raise self._damaged(f"{split}-captions.json: {error!s:.200}") from None
         text, image = facts.get("text"), facts.get("image")
         vectors = None if image is None else self._mapped(f"{split}-image.npy", image, np.float32)
         if self.features and vectors is None:
@@ -170,8 +172,9 @@ def prepared_set(name: str) -> PreparedSet | None:
     """
     for whole, features in ((name, False), (name.removesuffix(FEATURES), name.endswith(FEATURES))):
         for folder in (prepared_root() / whole, Path(whole)):
-            if (folder / MANIFEST).is_file():
-                return PreparedSet(name, folder, read_manifest(folder), features)
+            with contextlib.suppress(OSError):  # a name that no file can have
+                if (folder / MANIFEST).is_file():
+                    return PreparedSet(name, folder, read_manifest(folder), features)
     return None
 
 

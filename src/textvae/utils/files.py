@@ -172,9 +172,10 @@ def read_json(path: Path, most_bytes: int) -> Any:
         ValueError: it is no JSON, is nested too deeply, or is larger than ``most_bytes``.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe could wait for ever
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise ValueError(f"it has more than {most_bytes:,} bytes")
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > most_bytes:
+            raise ValueError(f"it is no file of at most {most_bytes:,} bytes")
+        content = file.read()
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError:

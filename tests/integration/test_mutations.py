@@ -1,0 +1,188 @@
+"""Mutated files of every kind: each is read or refused with a cause and a cure; none hangs or takes the memory."""
+
+import io
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import photos, tiny
+from helpers.mutations import HOSTILE, attack, mutated, mutated_json
+from PIL import Image
+
+from textvae import cli, data
+from textvae.data.idx import read_idx
+from textvae.preparation import prepare
+from textvae.preparation.decode import decode
+from textvae.preparation.layouts.coco import read_captions
+from textvae.preparation.layouts.image_folder import read_metadata
+from textvae.preparation.layouts.webdataset import read_shard
+from textvae.runs.metrics import Metrics
+from textvae.runs.run import CONFIG, HISTORY, METRICS, MODEL, open_run, read_history, shipped_models
+from textvae.utils.files import write_json
+from textvae.utils.images import read_metadata as read_facts
+from textvae.utils.images import read_picture, save_image
+from textvae.utils.pictures import Unreadable
+
+pytestmark = pytest.mark.robust
+SECONDS = 8.0
+"""For each kind of file."""
+
+
+def check(name: str, content: bytes, mutate, read, capsys) -> None:
+    counts = attack(name, content, mutate, read, SECONDS)
+    with capsys.disabled():
+        print(f"\n{name}: {counts['read']} read, {counts['refused']} refused")
+    assert sum(counts.values()) >= 3
+
+
+def in_file(file: Path, read):
+    def written(content: bytes) -> object:
+        file.write_bytes(content)
+        return read(file)
+
+    return written
+
+
+def test_idx(tmp_path, tiny_cache, capsys):
+    whole = (tiny_cache / "data" / "fashion-mnist" / "t10k-labels-idx1-ubyte").read_bytes()
+    check("idx", whole, mutated, in_file(tmp_path / "labels", read_idx), capsys)
+
+
+def test_annotations(tmp_path, capsys):
+    photos.coco_folder(tmp_path, 4, 1)
+    file = tmp_path / "annotations" / "captions_train2017.json"
+    check(
+        "coco", file.read_bytes(), mutated_json,
+        in_file(file, lambda path: _encodable(read_captions(path, tmp_path / "train2017"))), capsys,
+    )  # fmt: skip
+
+
+def test_metadata(tmp_path, capsys):
+    photos.image_folder(tmp_path, {"train": 4})
+    file = tmp_path / "train" / "metadata.jsonl"
+    check("metadata", file.read_bytes(), mutated_json,
+          in_file(file, lambda path: _encodable(read_metadata(path.parent))), capsys)  # fmt: skip
+
+
+def test_shards(tmp_path, capsys):
+    content = photos.encoded(photos.picture(0, (20, 20)))
+    file = photos.shard(tmp_path / "a.tar", {f"{n}": (content, f"caption {n}") for n in range(3)})
+    check("tar", file.read_bytes(), mutated, in_file(file, lambda path: _encodable(read_shard(path))), capsys)
+
+
+def _encodable(records) -> None:
+    """Records as a preparation uses them: read, and written to a report."""
+    for record in records:
+        json.dumps([record.key, record.problem], ensure_ascii=False).encode()
+        if record.image is not None:
+            try:
+                decode(record.image.read(), 16)
+            except Unreadable as error:
+                str(error).encode()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF"])
+def test_pictures(tmp_path, kind, capsys):
+    out = io.BytesIO()
+    try:
+        photos.picture(1, (64, 48)).save(out, kind)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow writes no {kind}")
+
+    def read(path: Path) -> None:
+        for fit in ("crop", "pad"):
+            try:
+                assert decode(path.read_bytes(), 32, fit).pixels.shape == (32, 32, 3)
+            except Unreadable as error:
+                str(error).encode()
+        read_facts(path)
+        read_picture(path, (1, 28, 28))
+
+    check(kind, out.getvalue(), mutated, in_file(tmp_path / "picture", read), capsys)
+
+
+def test_facts_in_pictures(tmp_path, capsys):
+    save_image(Image.new("RGB", (28, 28)), tmp_path / "a.jpg", {"prompt": "a dress", "seed": "3"})
+    content = (tmp_path / "a.jpg").read_bytes()
+
+    def read(path: Path) -> None:
+        cli.run(["info", str(path)])
+
+    check("info", content, mutated, in_file(tmp_path / "b.jpg", read), capsys)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "train-captions.json", "train-images.npy", "train-text.npy"])
+def test_prepared_sets(tmp_path, monkeypatch, name, capsys):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    prepare.prepare(str(photos.coco_folder(tmp_path / "mine", 6, 2)), 16, "words", workers=1, out=tmp_path / "set")
+    if name == "train-text.npy":
+        np.save(tmp_path / "set" / name, np.zeros((12, 4), np.float32))
+        manifest = json.loads((tmp_path / "set" / "manifest.json").read_bytes())
+        manifest["text"] |= {"name": "sentence", "kind": "pooled", "shape": [4]}
+        manifest["splits"]["train"] |= {"text": [12, 4], "fingerprint": ""}
+        write_json(tmp_path / "set" / "manifest.json", manifest)
+    file = tmp_path / "set" / name
+
+    def read(path: Path) -> None:
+        found = data.source(str(path.parent))
+        _ = found.title, found.home, found.terms, found.command, found.contents
+        for split in found.splits:
+            found.load(split).checked_fingerprint()
+
+    mutate = mutated_json if name.endswith("json") else mutated
+    check(name, file.read_bytes(), mutate, in_file(file, read), capsys)
+
+
+@pytest.mark.parametrize("model", ["fashion", "judge-fashion", "flowers"])
+@pytest.mark.parametrize("name", [CONFIG, MODEL])
+def test_run_folders(tmp_path, model, name, capsys):
+    if model not in shipped_models():
+        pytest.skip(f"{model} is not bundled")
+    run = Path(shutil.copytree(shipped_models()[model], tmp_path / "run"))
+    mutate = mutated_json if name == CONFIG else mutated
+    check(f"{model} {name}", (run / name).read_bytes(), mutate,
+          in_file(run / name, lambda path: open_run(path.parent).load_model()), capsys)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["state.pt", HISTORY, CONFIG])
+def test_trainings(tmp_path, textvae, name, capsys):
+    """A finished training of one epoch, which is asked for one more."""
+    words = ["train", "label-conv", *tiny.HOW, *tiny.SMALL_CONV, "--trainer.batch-size", "128", "--out"]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert textvae(*words, whole, "--trainer.epochs", 1)[0] == 0
+    content = (whole / name).read_bytes()
+
+    def read(changed: bytes) -> None:
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(whole, run)
+        (run / name).write_bytes(changed)
+        cli.run([*words, str(run), "--trainer.epochs", "2"])
+
+    check(name, content, mutated if name == "state.pt" else mutated_json, read, capsys)
+
+
+def test_histories_and_metrics(tmp_path, textvae, tiny_run, capsys):
+    history = (tiny_run / HISTORY).read_bytes()
+    check("history", history, mutated_json, in_file(tmp_path / HISTORY, lambda path: read_history(path.parent)), capsys)
+    file = tmp_path / METRICS
+    code, _, _ = textvae("evaluate", tiny_run, "--num-samples", 11, "--importance-samples", 2, "--out", file)
+    assert code == 0
+    check("metrics", file.read_bytes(), mutated_json, in_file(file, Metrics.read), capsys)
+
+
+PIECES = ("a", "dress", "red", "flower", "none", "two", "plus", "(", "3", "-", "狗", "\u202e", "\0", *map(str, HOSTILE))
+
+
+def prompt(_: bytes, chance: random.Random) -> bytes:
+    """Words and characters in a random order."""
+    pieces = [chance.choice(PIECES)[:3000] for _ in range(chance.randint(0, 30))]
+    return chance.choice((" ", "", "\n", "\t")).join(pieces).encode(errors="replace")
+
+
+@pytest.mark.parametrize("model", ["fashion", "digits", "flowers"])
+def test_prompts(model, capsys):
+    text = open_run(model).recipe.text
+    check(f"prompts of {model}", b"", prompt, lambda content: text.encode([content.decode()]), capsys)

@@ -105,6 +105,13 @@ def test_one_folder_gives_a_tenth_to_test(tmp_path) -> None:
     assert (len(splits["train"]), len(splits["test"])) == (27, 3)
     assert not {r.key for r in splits["train"]} & {r.key for r in splits["test"]}
     assert splits == splits_of(find_photographs(str(folder)), Subset())
+    # One picture less, and only that one is missing where it was.
+    metadata = folder / "metadata.jsonl"
+    gone = splits["train"][5].key
+    metadata.write_text("\n".join(line for line in metadata.read_text().splitlines() if gone not in line))
+    fewer = splits_of(find_photographs(str(folder)), Subset())
+    assert fewer["test"] == splits["test"]
+    assert [record.key for record in splits["train"] if record not in fewer["train"]] == [gone]
 
 
 def test_shards(tmp_path) -> None:

@@ -216,7 +216,7 @@ def test_a_set_follows_its_pictures(tmp_path, capsys) -> None:
     assert not list(prepared_root().glob(".*"))
 
 
-def test_another_folder_of_the_same_name_is_another_set(tmp_path) -> None:
+def test_another_folder_of_the_same_name_is_another_set(tmp_path, capsys) -> None:
     one = photos.image_folder(tmp_path / "one" / "mine", {"train": 4, "test": 1})
     two = photos.coco_folder(tmp_path / "two" / "mine", 3, 1)
     three = photos.coco_folder(tmp_path / "three" / "mine", 5, 1)
@@ -224,6 +224,12 @@ def test_another_folder_of_the_same_name_is_another_set(tmp_path) -> None:
     assert names == [f"mine{number}-16-words" for number in ("", "-2", "-3", "-2", "")]
     assert [len(data.load(name, "train")) for name in names[:3]] == [4, 3, 5]
     assert data.contents(names[1]).source == "mine-2"
+    (prepared_root() / names[2] / "manifest.json").write_text("{")
+    with pytest.raises(SystemExit):
+        cli.main(["data", "list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert any(names[1] in line and "3 train, 1 test" in line and str(two) in line for line in listed)
+    assert any(names[2] in line and "--overwrite" in line for line in listed)
 
 
 def test_a_folder_called_like_a_set_of_the_catalog_does_not_take_its_place(tmp_path, monkeypatch) -> None:

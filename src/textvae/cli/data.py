@@ -43,12 +43,15 @@ def list_sets() -> Output:
         "fetch": "Fetched by name:",
         "photographs": "Photographs, made ready by textvae data prepare:",
         "joined": "Several of these as one set, likewise:",
-        "prepared": "Prepared:",
+        "prepared": f"Prepared, in {prepared_root()}:",
     }
     lines = []
     for section, sets in sections.items():
         lines.append(titles[section])
         for name, folder in sets.items():
+            if section == "prepared":
+                lines.append(f"  {name:<26}{_prepared_from(name)}")
+                continue
             absent = "fetch" if name in PHOTOGRAPHS and PHOTOGRAPHS[name].fetched else section
             lines.append(f"  {name:<26}{folder or missing[absent].format(name)}")
     data = {
@@ -56,6 +59,20 @@ def list_sets() -> Output:
         for section, sets in sections.items()
     }
     return Output(data, "\n".join(lines))
+
+
+def _prepared_from(name: str) -> str:
+    from textvae.data.manifest import read_manifest
+    from textvae.utils.paths import prepared_root
+    from textvae.utils.printable import printable
+
+    try:
+        made = read_manifest(prepared_root() / name)
+        counts = ", ".join(f"{facts['images'][0]:,} {split}" for split, facts in made["splits"].items())
+        places = made.get("made_of", {}).get("places", [made["source"]["name"]])
+        return f"{counts} images of {printable(' + '.join(places))}"
+    except (UserError, LookupError, TypeError, AttributeError, ValueError):
+        return "damaged: prepare it again with --overwrite"
 
 
 def fetch(

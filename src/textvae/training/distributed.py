@@ -40,16 +40,21 @@ class SharedStep:
         self._images = 1
 
     def part(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
-        """The images of this process.
+        """The images of a batch that are this process's.
 
         They are all images, in every process, where the loss relates the images of a batch to one another, and where
         there are fewer images than processes.
         """
-        processes = self.processes
-        self.split = not self._contrastive and len(batch) >= processes.size
-        part = batch.tensor_split(processes.size)[processes.rank] if self.split else batch
-        self._images = len(batch) if self.split else len(batch) * processes.size
-        return part
+        return batch.tensor_split(self.processes.size)[self.processes.rank] if self._is_split(batch) else batch
+
+    def start(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
+        """Begins the step of a batch; returns the images of this process."""
+        self.split = self._is_split(batch)
+        self._images = len(batch) if self.split else len(batch) * self.processes.size
+        return self.part(batch)
+
+    def _is_split(self, batch: Int64[Tensor, "b"]) -> bool:
+        return not self._contrastive and len(batch) >= self.processes.size
 
     def backward(self, loss: LossTerms, images: int, wish: bool) -> tuple[LossTerms, Float[Tensor, ""]]:
         """Computes the gradients of the loss of the whole batch, from the losses of the parts.

@@ -22,8 +22,10 @@ from textvae.training.distributed import SharedStep
 from textvae.training.optimizers import optimizer_of
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
+from textvae.utils.memory import ReadAhead, fits, is_large
+from textvae.utils.permutation import Permutation
 from textvae.utils.processes import Processes
-from textvae.utils.random import Draws, permutation
+from textvae.utils.random import Draws
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class CaptionedLatents:
 
 
 class Training:
-    """The state of a training (weights, moving average, optimizer, step) and its data, which is kept on the device."""
+    """The state of a training (weights, moving average, optimizer, step) and its data, on the device if they fit."""
 
     def __init__(
         self,
@@ -89,9 +91,12 @@ class Training:
         to_device(model, device)
         self.model = model
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else self.model
-        self.images = data.images.to(device)
+        # What is too large for the device stays where it is; a thread reads its rows ahead.
+        self.images = data.images.to(device) if fits(data.images, device) else data.images
+        ahead = self.images.device != device or (device.type == "cpu" and is_large(self.images))
+        self._ahead = ReadAhead(self.images) if ahead else None
         self.condition_range = (data.caption_range if condition_range is None else condition_range).to(device)
-        self.conditions = conditions.to(device)
+        self.conditions = conditions.to(device) if fits(conditions, device) else conditions
         self.num_training = len(data) - held_out
         self.optimizer = optimizer_of(config.optimizer, self.model, config.learning_rate, config.weight_decay)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -130,9 +135,10 @@ class Training:
         check_every = 1 if self.execution.device.type == "cpu" else 50
         while self.step < self.total_steps:
             epoch, position = divmod(self.step, self.steps_per_epoch)
-            order = permutation(self.config.seed, self.num_training, epoch)
-            for batch in torch.split(order, self.config.batch_size)[position:]:
-                loss, wishes = self._train_on(batch, stop)
+            order, size = Permutation(self.config.seed, self.num_training, epoch), self.config.batch_size
+            for start in range(position * size, self.num_training, size):
+                batch = order.part(start, start + size)
+                loss, wishes = self._train_on(batch, order.part(start + size, start + 2 * size), stop)
                 checked = (self.step + 1) % check_every == 0
                 if checked and not step_is_finite(loss):
                     raise TrainingDiverged(self.step + 1, loss, self.config)
@@ -146,14 +152,19 @@ class Training:
                 yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss, stopping)
 
     def _train_on(
-        self, batch: Int64[Tensor, "b"], stop: Callable[[], bool]
+        self, batch: Int64[Tensor, "b"], following: Int64[Tensor, "b2"], stop: Callable[[], bool]
     ) -> tuple[LossTerms, Float[Tensor, ""] | None]:
-        """Computes loss and gradients of a batch; where processes share it, also how many of them wish to stop."""
+        """Computes loss and gradients of a batch; where processes share it, also how many of them wish to stop.
+
+        Images of the following batch are read meanwhile.
+        """
         if self._shared is not None:
-            batch = self._shared.part(batch)
+            following, batch = self._shared.part(following), self._shared.start(batch)
         draws = Draws(self.config.seed, self.step, batch, "training", self.execution.device)
         self.model.train()
         images, condition = self._gather(batch, draws)
+        if self._ahead is not None:
+            self._ahead.begin(following)
         if self.config.flip and self.images.dtype == torch.uint8:
             mirrored = draws.uniform() < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
@@ -179,10 +190,11 @@ class Training:
         """The images of a batch, and for each one of its conditions at random."""
         index = batch.to(self.execution.device)
         start, stop = self.condition_range[index].unbind(1)
-        condition = self.conditions[start + (draws.uniform() * (stop - start)).long()]
+        chosen = start + (draws.uniform() * (stop - start)).long()
+        condition = self.conditions[chosen.to(self.conditions.device)].to(self.execution.device)
         if condition.dtype is torch.float16:
             condition = condition.float()  # prepared token embeddings are stored in half the space
-        images = self.images[index]
+        images = self.images[index] if self._ahead is None else self._ahead.rows(batch).to(self.execution.device)
         if images.dtype != torch.uint8:
             return images, condition
         return images.float().div_(255).contiguous(memory_format=torch.channels_last), condition

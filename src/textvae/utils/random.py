@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.utils import philox
-from textvae.utils.philox import Words, as_normals, as_uniforms, as_words, rows
+from textvae.utils.philox import Words, as_normals, as_uniforms, rows
 
 Purpose = Literal["pictures", "training", "validation", "evaluation", "order"]
 _PURPOSES: dict[Purpose, int] = {"pictures": 0, "training": 1, "validation": 2, "evaluation": 3, "order": 4}
@@ -37,12 +37,6 @@ _RESERVED = 1 << 10
 def normals(seed: int | Sequence[int], shape: tuple[int, ...], draw: int = 0) -> Float[Tensor, "*any"]:
     """Standard normal numbers for pictures of a prompt, as ``philox.normals`` makes them."""
     return torch.from_numpy(philox.normals(seed, shape, draw))
-
-
-def permutation(seed: int, count: int, number: int = 0) -> Int64[Tensor, "count"]:
-    """The numbers from 0 to ``count - 1`` in random order; each ``number`` gives another order."""
-    words = rows([seed], _counter("order", 0, number), np.zeros(1, np.int64), 2 * count, np.uint32, as_words)
-    return torch.from_numpy(words.view("<u8")[0].argsort(kind="stable"))
 
 
 class Draws:
@@ -90,12 +84,12 @@ class Draws:
         return (self.uniform(*shape) * below).long()
 
     def _next(self, shape: tuple[int, ...], dtype: Any, make: Callable[[Words], NDArray[Any]]) -> Tensor:
-        counter = _counter(self._purpose, self._made, self._step)
+        counter = counter_of(self._purpose, self._made, self._step)
         self._made += 1
         made = rows([self._seed], counter, self._images, math.prod(shape), dtype, make)
         return torch.from_numpy(made.reshape(len(self), *shape)).to(self.device)
 
 
-def _counter(purpose: Purpose, draw: int, step: int = 0) -> tuple[int, int]:
+def counter_of(purpose: Purpose, draw: int, step: int = 0) -> tuple[int, int]:
     """The second and the fourth word of a counter."""
     return _PURPOSES[purpose] << 24 | draw, step

@@ -103,8 +103,11 @@ class FlowPrior(nn.Module):
     def fit_scale(self, mean: Float[Tensor, "n *latent"], log_variance: Float[Tensor, "n *latent"]) -> None:
         """Measures the mean and scale of the latents of all training images, by channel or by dimension."""
         over = (0, 2, 3) if mean.dim() == 4 else (0,)
-        centre = mean.mean(over, keepdim=True)
-        variance = ((mean - centre).square() + log_variance.exp()).mean(over)
+        # In parts, since the latents may be in a file that is larger than the memory.
+        pairs = zip(mean.split(1 << 14), log_variance.split(1 << 14), strict=True)
+        parts = [(len(m) / len(mean), m, v) for m, v in pairs]
+        centre = torch.stack([share * m.mean(over, keepdim=True) for share, m, _ in parts]).sum(0)
+        variance = torch.stack([share * ((m - centre).square() + v.exp()).mean(over) for share, m, v in parts]).sum(0)
         self.mean.copy_(centre.view_as(self.mean))
         self.scale.copy_(variance.sqrt().clamp_min(1e-6).view_as(self.scale))
 

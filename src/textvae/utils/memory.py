@@ -1,0 +1,93 @@
+"""Arrays that are larger than a share of the memory: in a temporary file, and read ahead by a thread."""
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from textvae.utils.errors import UserError
+from textvae.utils.paths import data_root
+from textvae.utils.processes import place
+
+SHARE = 0.25
+"""Of the memory, the share that one array of a data set may take; of a GPU's free memory, twice as much."""
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux says how much memory a container may use."""
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use: its part of the machine's, or of the container's."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in _LIMITS:
+        try:
+            found.append(int(limit.read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", place()[1]))
+
+
+def is_large(array: Tensor) -> bool:
+    """Whether an array takes more than its share of the memory."""
+    return array.numel() * array.element_size() > SHARE * memory()
+
+
+def fits(array: Tensor, device: torch.device) -> bool:
+    """Whether an array should be copied to a device as a whole."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return array.numel() * array.element_size() <= 2 * SHARE * free
+
+
+def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+    """Zeros: on the device, if they fit; else in memory; if they are large, in a file in the cache folder.
+
+    The file has no name, so nothing is left of it when the process ends.
+
+    Raises:
+        UserError: there is no room for the file.
+    """
+    like = torch.empty(tuple(shape), dtype=dtype, device="meta")
+    if device is not None and device.type == "cuda" and fits(like, device):
+        return torch.zeros(tuple(shape), dtype=dtype, device=device)
+    if not is_large(like):
+        return torch.zeros(tuple(shape), dtype=dtype)
+    size, folder = math.prod(shape) * dtype.itemsize, data_root().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Reserved now: a full disk would end the process when a page is written.
+            os.posix_fallocate(file.fileno(), 0, size)
+            mapped = np.memmap(file, np.uint8, "r+", shape=(size,))
+    except OSError as error:
+        raise UserError(
+            f"{size / 1e9:.1f} GB cannot be stored in {folder}: {error.strerror}",
+            "make room there, or set TEXTVAE_CACHE to another folder",
+        ) from None
+    return torch.from_numpy(mapped).view(dtype).view(tuple(shape))
+
+
+class ReadAhead:
+    """Rows of an array that is mapped or on another device, copied by a thread while the batch before is computed."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows = rows
+        self._thread = ThreadPoolExecutor(1, "read-ahead")
+        self._next: tuple[Int64[Tensor, b], Future[Tensor]] | None = None
+
+    def begin(self, index: Int64[Tensor, "b"]) -> None:
+        """Starts to read the rows that are asked for next."""
+        self._next = index, self._thread.submit(self._rows.__getitem__, index)
+
+    def rows(self, index: Int64[Tensor, "b"]) -> Tensor:
+        """Copies of rows; they are there already if reading them was begun."""
+        if self._next is not None and self._next[0].equal(index):
+            return self._next[1].result()
+        return self._rows[index]

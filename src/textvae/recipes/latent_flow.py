@@ -99,8 +99,8 @@ class _Settings:
 
 
 Photographs = Literal["flowers", "products", "coco"]
-SIDES: dict[int, tuple[int, ...]] = {64: (32, 64), 128: (32, 64, 64), 256: (16, 32, 64, 64)}
-"""Channels of the first stage for each side in pixels: the latents are a grid of 16 x 16 for all of them."""
+SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: ((16, 32, 64, 64), 16)}
+"""Channels and batch size of the first stage for other sides than 64 pixels: all have a grid of 16 x 16 latents."""
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5),
@@ -168,10 +168,16 @@ def latent_flow_photos() -> Recipe:
     presets = {
         str(side): {
             "data": f"coco-mini-{side}-words",
-            "model": dataclasses.replace(flowers.model, image_shape=(3, side, side), channels=channels),
+            "model": dataclasses.replace(
+                flowers.model,
+                image_shape=(3, side, side),
+                channels=channels,
+                # The likelihood is a sum over pixels, the perceptual distance a mean.
+                perceptual=flowers.model.perceptual * (side // 64) ** 2,
+            ),
+            "trainer": dataclasses.replace(flowers.trainer, batch_size=batch_size),
         }
-        for side, channels in SIDES.items()
-        if side != 64
+        for side, (channels, batch_size) in SIDES.items()
     }
     return dataclasses.replace(
         flowers,

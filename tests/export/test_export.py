@@ -5,16 +5,22 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from textvae import TextToImage
+from textvae.export.graphs import graphs_of
 from textvae.export.model import export
+from textvae.export.onnx import write_graph
 from textvae.export.runtime import OnnxTextToImage
+from textvae.models.base import TextVAE
+from textvae.recipes import RECIPES
 from textvae.utils.errors import UserError
 
 OLD = Path(__file__).parents[1] / "helpers" / "old_run"
@@ -98,3 +104,12 @@ def test_the_spec_says_what_a_reader_needs(exported: Path) -> None:
     assert spec["sampling"]["kind"] == "flow"
     assert set(spec["graphs"]) == {"words", "step", "decode", "encode"}
     assert all((exported / graph["file"]).stat().st_size == graph["bytes"] for graph in spec["graphs"].values())
+
+
+@pytest.mark.slow
+def test_a_model_with_a_recurrent_reader_draws_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recipe = RECIPES["caption-rnn-label"]()
+    model = cast(TextVAE, recipe.model.build()).eval()
+    (graph,) = graphs_of(model, recipe.text.encode([*recipe.prompts[:3]])).values()
+    write_graph(graph, tmp_path / "draw.onnx", {})  # compares with torch, at another batch size

@@ -211,3 +211,14 @@ def test_the_encoder_decoder_never_sees_the_image() -> None:
     mended = CaptionPrior.Config().build()
     blank, noisy = (mended.posterior(x, condition).mean for x in (torch.zeros(2, 1, 28, 28), torch.rand(2, 1, 28, 28)))
     assert not torch.allclose(blank, noisy)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize(("layers", "bidirectional", "heads"), [(1, False, 0), (2, True, 0), (1, True, 2)])
+def test_a_reader_that_is_unrolled_for_export_reads_the_same(monkeypatch, kind, layers, bidirectional, heads):
+    torch.manual_seed(0)
+    reader = RecurrentEncoder(kind, 20, 5, 7, layers, bidirectional, True, heads)
+    tokens = torch.tensor([[3, 4, 5, 0, 0], [6, 0, 0, 0, 0], [0, 0, 0, 0, 0], [7, 8, 9, 10, 11]])
+    packed = reader(tokens)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(reader(tokens), packed)

@@ -45,20 +45,75 @@ class RecurrentEncoder(nn.Module):
         """Features of each caption, whatever its padding."""
         # An empty caption has the state after one padding token.
         lengths = (tokens != 0).sum(1).clamp_min(1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.embedding(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, last = self.recurrent(packed)
+        # Packed sequences are faster, but cannot be exported.
+        read = unrolled if torch.compiler.is_exporting() else _packed
+        words, state = read(self.recurrent, self.embedding(tokens), lengths)
         if self.queries is not None:
-            words, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
             scores = torch.einsum("nlw,hw->nhl", words, self.queries)
             padding = torch.arange(words.shape[1], device=words.device) >= lengths[:, None]
             weights = scores.masked_fill(padding[:, None], -torch.inf).softmax(dim=2)
             return torch.einsum("nhl,nlw->nhw", weights, words).flatten(1)
-        hidden = last[0] if isinstance(last, tuple) else last
-        directions = 2 if self.recurrent.bidirectional else 1
-        state: Tensor = hidden[-directions:].transpose(0, 1).flatten(1)
         return state
+
+
+def _packed(network: nn.RNNBase, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """The states at each word, and the last state of each direction, of sequences of different lengths."""
+    packed = nn.utils.rnn.pack_padded_sequence(words, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    states, last = network(packed)
+    hidden = last[0] if isinstance(last, tuple) else last
+    padded, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
+    return padded, hidden[-(2 if network.bidirectional else 1) :].transpose(0, 1).flatten(1)
+
+
+def unrolled(
+    network: nn.RNNBase, words: Float[Tensor, "n length features"], lengths: Int64[Tensor, "n"]
+) -> tuple[Float[Tensor, "n length states"], Float[Tensor, "n states"]]:
+    """A recurrent network word by word, without packed sequences: the states at each word, which are meaningless beyond
+    a sequence's length, and the last state of each direction.
+
+    Args:
+        network: ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``.
+        words: sequences, padded to a length that does not vary.
+        lengths: of the sequences.
+    """
+    count = words.shape[1]
+    said = [(lengths > number)[:, None] for number in range(count)]
+    inputs, finals = list(words.unbind(1)), []
+    for layer in range(network.num_layers):
+        directions, finals = [], []
+        for suffix in ("", "_reverse") if network.bidirectional else ("",):
+            names = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+            weights = [getattr(network, f"{name}_l{layer}{suffix}") for name in names]
+            hidden = cell = words.new_zeros(len(words), network.hidden_size)
+            states = inputs.copy()
+            for number in reversed(range(count)) if suffix else range(count):
+                # Backwards, the state stays zero until the last word of a sequence.
+                after, changed = _recurrent_step(network, inputs[number], hidden, cell, weights)
+                hidden, cell = torch.where(said[number], after, hidden), torch.where(said[number], changed, cell)
+                states[number] = hidden
+            directions.append(states)
+            finals.append(hidden)
+        inputs = [torch.cat(parts, dim=1) for parts in zip(*directions, strict=True)]
+    return torch.stack(inputs, dim=1), torch.cat(finals, dim=1)
+
+
+def _recurrent_step(
+    network: nn.RNNBase, word: Tensor, hidden: Tensor, cell: Tensor, weights: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The next hidden state and, of an LSTM, the next cell state, by the equations of torch's documentation."""
+    from_word = nn.functional.linear(word, weights[0], weights[1])
+    from_state = nn.functional.linear(hidden, weights[2], weights[3])
+    if network.mode == "GRU":
+        reset, update = (
+            (a + b).sigmoid() for a, b in zip(from_word.chunk(3, 1)[:2], from_state.chunk(3, 1)[:2], strict=True)
+        )
+        new = (from_word.chunk(3, 1)[2] + reset * from_state.chunk(3, 1)[2]).tanh()
+        return (1 - update) * new + update * hidden, cell
+    if network.mode == "LSTM":
+        enter, forget, new, leave = (from_word + from_state).chunk(4, 1)
+        changed = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        return leave.sigmoid() * changed.tanh(), changed
+    return (from_word + from_state).tanh(), cell
 
 
 class AngleSumEncoder(nn.Module):

@@ -1,5 +1,7 @@
 """Each script in examples/ runs, small, on tiny data and without a network, and writes what it says."""
 
+import ast
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -77,3 +79,45 @@ def test_edit_and_inpaint(run, tmp_path):
     printed = run("edit_and_inpaint.py", "--frames", 3, "--out", tmp_path)
     assert "% of the picture" in printed
     assert all(is_picture(tmp_path / name) for name in ("edited.png", "inpainted.png", "interpolated.gif"))
+
+
+NOTEBOOKS = EXAMPLES.parent / "docs" / "notebooks"
+
+
+def cells(script: Path) -> list[str]:
+    """The code cells of a notebook that is kept as a script, in the percent format."""
+    parts = re.split(r"^# %%(.*)$", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [code for kind, code in zip(parts[1::2], parts[2::2], strict=True) if "markdown" not in kind]
+
+
+def shown(script: Path) -> list[object]:
+    """Runs the cells in order, and gives the value that each ends with, where that can show itself."""
+    found, scope = [], {"__name__": "notebook"}
+    for code in cells(script):
+        tree = ast.parse(code)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, str(script), "exec"), scope)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), str(script), "eval"), scope)
+            found += [value] if hasattr(value, "_repr_png_") else []
+    return found
+
+
+def test_notebook_own_pictures(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MINUTES", "0.1")
+    (pictures,) = shown(NOTEBOOKS / "own_pictures.py")
+    assert len(pictures) == 8
+    assert is_picture(tmp_path / "red.png")
+
+
+def test_notebook_four_papers(fashion_mnist, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EPOCHS", "1")
+    monkeypatch.setenv("LIMIT", "200")
+    if data.SOURCES["mnist"].find() is None:
+        pytest.skip("MNIST is not here: textvae data fetch mnist")
+    values = shown(NOTEBOOKS / "four_papers.py")
+    assert len(values) == 10
+    assert all(value._repr_png_() for value in values)

@@ -18,6 +18,7 @@ from textvae.text.base import NONE, TextEncoder
 from textvae.utils.device import Arithmetic, Precision, autocast, choose_device, choose_precision, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.images import fit_image, to_pil, to_uint8
+from textvae.utils.notebook import Pictures
 from textvae.utils.progress import ProgressLine, say
 from textvae.utils.random import normals
 
@@ -122,7 +123,7 @@ class TextToImage:
         steps: int | None = None,
         negative_prompt: str | None = None,
         generator: torch.Generator | None = None,
-    ) -> list[Image.Image]:
+    ) -> Pictures:
         """Draws pictures for one prompt or several, ``num_images`` for each, prompt after prompt.
 
         Examples:
@@ -144,7 +145,7 @@ class TextToImage:
         ``guidance_scale``, ``steps`` and ``negative_prompt`` need a model with a flow prior.
 
         Returns:
-            PIL images of the model's size, grey ("L") or colour ("RGB").
+            PIL images of the model's size, grey ("L") or colour ("RGB"), in a list that a notebook shows as a grid.
 
         Raises:
             UserError: a prompt cannot be read, an argument has the wrong type or is out of range, or the model's prior
@@ -161,12 +162,12 @@ class TextToImage:
             sampling = replace(sampling, negative=self.text.encode(_prompts(negative_prompt)))
         conditions = self.text.encode(prompts).repeat_interleave(len(seeds), dim=0)
         if generator is None:
-            return to_pil(self.draw(conditions, seeds * len(prompts), sampling))
+            return Pictures(to_pil(self.draw(conditions, seeds * len(prompts), sampling)))
         if seed != 0:
             raise UserError("seed and generator exclude each other", "leave one of them out")
         shape = (len(conditions), *self.model.prior.latent_shape)
         noise = torch.randn(shape, generator=generator, device=generator.device)
-        return to_pil(self.draw_from(noise, conditions, sampling))
+        return Pictures(to_pil(self.draw_from(noise, conditions, sampling)))
 
     def draw(
         self, conditions: Tensor, seeds: Sequence[int], sampling: SamplingOptions | None = None

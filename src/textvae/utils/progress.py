@@ -52,7 +52,7 @@ class ProgressLine:
         """``total`` units of work, of which ``done`` were finished by an earlier process."""
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self._start_done, self._start = done, time.perf_counter()
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() or _in_notebook()
         self._due = self._start + (DELAY_S if self._terminal else LOG_EVERY_S)
         self._values: Mapping[str, float] = {}
         self._shown = False
@@ -88,7 +88,7 @@ class ProgressLine:
             self._due = now + TERMINAL_EVERY_S
             # One column stays free: a full line would wrap on some terminals.
             line = self.line(shutil.get_terminal_size().columns - 1)
-            print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{line}{_after(line)}", end="", file=sys.stderr, flush=True)
             self._shown = True
         else:
             self._due = now + LOG_EVERY_S
@@ -114,5 +114,16 @@ class ProgressLine:
     def clear(self) -> None:
         """Removes the line from the terminal until the next update."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{_after('')}", end="", file=sys.stderr, flush=True)
             self._shown = False
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook, whose output renews a line by a carriage return."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def _after(line: str) -> str:
+    """What clears the rest of the terminal's line after some text. Notebooks know no code for that: they get blanks."""
+    return " " * max(0, shutil.get_terminal_size().columns - 1 - len(line)) + "\r" if _in_notebook() else "\x1b[K"

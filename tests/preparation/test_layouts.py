@@ -352,6 +352,19 @@ def test_what_is_recognised_is_told(tmp_path) -> None:
     assert recognise(str(tmp_path)).held_out == ()
 
 
+def test_folders_are_searched_to_any_depth_but_not_through_links(tmp_path) -> None:
+    deep = Path("/".join(["d"] * 300))
+    (tmp_path / "a" / deep).mkdir(parents=True)
+    (tmp_path / "a" / ".hidden").mkdir()
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    for folder in (deep, ".hidden"):
+        (tmp_path / "a" / folder / "1.jpg").write_bytes(photos.encoded(photos.picture(0)))
+        (tmp_path / "a" / folder / "1.txt").write_text("x")
+    (record,) = find_photographs(str(tmp_path / "a")).parts[0].layout.splits()["train"]
+    assert record.key == f"{deep}/1.jpg"
+    assert record.captions == ("x",)
+
+
 def test_tables_beside_images_do_not_take_their_place(tmp_path) -> None:
     # As img2dataset leaves them.
     photos.shard(tmp_path / "one" / "00000.tar", {"a": (photos.encoded(photos.picture(0)), "x")})

@@ -130,3 +130,16 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match="need pyarrow") as error:
         splits(tmp_path)
     assert "textvae[parquet]" in error.value.cure
+
+
+def test_an_arrow_file_with_a_wrong_offset_is_refused(tmp_path) -> None:
+    file = tmp_path / "data-00000-of-00001.arrow"
+    table = pyarrow.record_batch([pyarrow.array([b"abcd", b"efgh"]), pyarrow.array(["a", "b"])], ["image", "text"])
+    with pyarrow.OSFile(str(file), "wb") as out, pyarrow.ipc.new_stream(out, table.schema) as writer:
+        writer.write_batch(table)
+    right, wrong = (b"".join(end.to_bytes(4, "little") for end in (0, 4, last)) for last in (8, 1 << 30))
+    content = file.read_bytes()
+    assert content.count(right) == 1
+    file.write_bytes(content.replace(right, wrong))
+    with pytest.raises(UserError, match="cannot be read"):
+        splits(tmp_path)

@@ -94,6 +94,8 @@ class TablePlace:
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise Unreadable("no image in this row")
+        if len(content) > MOST_BYTES:
+            raise Unreadable(f"too large: a file of {len(content):,} bytes")
         return content
 
 
@@ -142,15 +144,18 @@ def arrow_batches(path: str) -> list[Any]:
     """The record batches of an Arrow file, mapped into memory: nothing is copied until it is used.
 
     Raises:
-        pyarrow.ArrowInvalid: it is no Arrow file.
+        pyarrow.ArrowInvalid: it is no Arrow file, or a damaged one.
     """
     pyarrow = arrow()
     mapped = pyarrow.memory_map(path)
     try:
-        return list(pyarrow.ipc.open_stream(mapped))
+        batches = list(pyarrow.ipc.open_stream(mapped))
     except pyarrow.ArrowInvalid:
         file = pyarrow.ipc.open_file(mapped)
-        return [file.get_batch(number) for number in range(file.num_record_batches)]
+        batches = [file.get_batch(number) for number in range(file.num_record_batches)]
+    for batch in batches:
+        batch.validate(full=True)  # a wrong offset in a file of others would lead out of the memory
+    return batches
 
 
 def arrow(module: str = "") -> Any:

@@ -48,12 +48,19 @@ def split_of_file(stem: str) -> str:
 def folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Each folder within ``root``, itself first, as the parts of its relative path, with its files in order.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are left out, and so are folders that cannot be read; links to folders are not followed.
     """
-    for folder, inner, files in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        relative = Path(folder).relative_to(root).parts
-        yield relative, sorted(name for name in files if not name.startswith("."))
+    left: list[tuple[str, ...]] = [()]
+    while left:  # not os.walk: before Python 3.12 it calls itself for each level, of which there may be thousands
+        parts = left.pop()
+        try:
+            with os.scandir(root.joinpath(*parts)) as entries:
+                shown = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        inner = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
+        left += [(*parts, name) for name in reversed(inner)]
+        yield parts, [entry.name for entry in shown if not entry.is_dir()]
 
 
 def by_split(items: Iterable[tuple[tuple[str, ...], Value]]) -> dict[str, list[Value]]:

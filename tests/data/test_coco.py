@@ -1,5 +1,6 @@
 """Fetching MS-COCO: archives that resume, checksums, what is unpacked; against a made server."""
 
+import hashlib
 import json
 import shutil
 from collections import namedtuple
@@ -12,6 +13,7 @@ from textvae.data import archives as fetching
 from textvae.data import coco
 from textvae.data.coco import ARCHIVES, fetch_coco, fetch_photographs
 from textvae.preparation.layouts import find_photographs
+from textvae.pretrained import inception
 from textvae.utils.errors import UserError
 
 SCENES = {number: photos.captions(number) for number in range(6)}
@@ -139,6 +141,22 @@ def test_single_photographs(server, tmp_path) -> None:
     assert len(server.asked) == asked
     with pytest.raises(UserError, match="404"):
         fetch_photographs([*names, "val2017/000000000009.jpg"], tmp_path / "some")
+
+
+def test_the_network_of_the_fid_comes_by_name(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.delenv("TEXTVAE_DATA", raising=False)
+    weights = b"weights" * 100
+    with coco_server.serving({"it.pth": weights}) as server:
+        monkeypatch.setattr(inception, "ADDRESS", f"{server.address}/it.pth")
+        for wanted, code in ((weights, 0), (b"others", 2)):
+            monkeypatch.setattr(inception, "WHOLE_SHA256", hashlib.sha256(wanted).hexdigest())
+            with pytest.raises(SystemExit) as exit_:
+                cli.main(["data", "fetch", "inception"])
+            assert exit_.value.code == code
+            assert (inception.find(inception.WHOLE) is not None) == (code == 0)
+            (tmp_path / "data" / "inception" / inception.WHOLE).unlink(missing_ok=True)
+    assert "could not be fetched" in capsys.readouterr().err
 
 
 def test_years_are_cocos_alone(capsys) -> None:

@@ -114,6 +114,7 @@ def test_commands_are_understood(
     monkeypatch.setattr(textvae_data, "source", understood)
     monkeypatch.setattr("textvae.data.coco.fetch_coco", understood)
     monkeypatch.setattr("textvae.preparation.coco_mini.build_coco_mini", understood)
+    monkeypatch.setattr("textvae.pretrained.inception.download", understood)
     monkeypatch.setattr(generator.TextToImage, "load", understood)
     monkeypatch.setattr(images, "read_metadata", understood)
     monkeypatch.setattr(images, "load_picture", understood)

@@ -84,7 +84,8 @@ def fetch(
     """Download a data set; every file is checked by its SHA-256.
 
     MS-COCO comes from its public address, 20 GB, and an interrupted download resumes. coco-mini is built from MS-COCO;
-    if that is not here, its annotations and single photographs are downloaded, 0.8 GB.
+    if that is not here, its annotations and single photographs are downloaded, 0.8 GB. inception is the network of the
+    Fréchet inception distance, 96 MB, which textvae evaluate then measures.
 
     Args:
         name: Data set, such as fashion-mnist; textvae data list shows them.
@@ -101,11 +102,13 @@ def fetch(
     from textvae.data import source
     from textvae.data.coco import fetch_coco
     from textvae.preparation.coco_mini import build_coco_mini
+    from textvae.pretrained import inception
 
     if name == "coco":
         folder = str(fetch_coco(year or 2017, annotations_only))
     else:
-        folder = str(build_coco_mini() if name == "coco-mini" else source(name).fetch())
+        others = {"coco-mini": build_coco_mini, "inception": inception.download}
+        folder = str(others[name]() if name in others else source(name).fetch())
     return Output({"name": name, "folder": folder}, f"{name}: {folder}")
 
 

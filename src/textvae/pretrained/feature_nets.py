@@ -82,7 +82,7 @@ def _inception(device: torch.device) -> FeatureNet | Unavailable:
     path = inception.find(inception.WHOLE)
     if path is None:
         return Unavailable(
-            f"{inception.WHOLE} is not in $TEXTVAE_DATA/{inception.FOLDER}; it is at {inception.ADDRESS}"
+            f"{inception.WHOLE} is not in $TEXTVAE_DATA/{inception.FOLDER}; textvae data fetch inception downloads it"
         )
     return _verified(path, inception.WHOLE_SHA256) or _net(
         "inception", 2048, inception.RESIZE, inception.load(path, 2048), inception.prepare, device

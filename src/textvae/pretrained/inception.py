@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from textvae.utils.errors import UserError
 from textvae.utils.paths import data_folders, data_root
 
 RESIZE = (
@@ -39,13 +40,19 @@ def find(name: str) -> Path | None:
 
 
 def download() -> Path:
-    """Downloads the weights of the whole network (96 MB) from pytorch-fid's release and verifies their checksum.
+    """Downloads the weights of the whole network (96 MB) from pytorch-fid's release, verifies them, returns the folder.
 
     Raises:
-        OSError, ValueError: the download fails, or the file has another checksum.
+        UserError: the download fails, or the file has another checksum.
     """
-    fetched: str = pooch.retrieve(ADDRESS, f"sha256:{WHOLE_SHA256}", fname=WHOLE, path=data_root() / FOLDER)
-    return Path(fetched)
+    folder = data_root() / FOLDER
+    try:
+        pooch.retrieve(ADDRESS, f"sha256:{WHOLE_SHA256}", fname=WHOLE, path=folder)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{WHOLE} could not be fetched: {' '.join(str(error).split())[:200]}", f"Put it into {folder} yourself"
+        ) from None
+    return folder
 
 
 def load(path: Path, dimension: int) -> "Inception":

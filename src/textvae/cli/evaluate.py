@@ -108,7 +108,8 @@ def caption(
 ) -> Output:
     """Rank captions for an image by the model's likelihood.
 
-    The likelihood is an importance-weighted lower bound on log p(image | caption).
+    The likelihood is an importance-weighted lower bound on log p(image | caption); of a model with a flow prior, a
+    bound up to a number that all captions share.
 
     Args:
         image: Image file, scaled to the model's size, and to grey where the model is grey.

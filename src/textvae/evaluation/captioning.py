@@ -13,7 +13,9 @@ from torch import Tensor
 
 from textvae.editing import Picture
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
+from textvae.models.base import TextVAE
 from textvae.pipeline import TextToImage, unit_interval
+from textvae.priors import FlowPrior
 from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 
@@ -27,7 +29,7 @@ class RankedCaption:
 
     caption: str
     nats: float
-    """Lower bound on log p(image|caption)."""
+    """Lower bound on log p(image|caption); of a model with a flow prior up to a number that all captions share."""
     probability: float
     """Of the caption given the image, if all choices were equally likely before and the bounds were exact."""
 
@@ -58,7 +60,9 @@ def caption_bounds(
 ) -> Float[Tensor, "n captions"]:
     """The importance-weighted bound on log p(image|condition), in nats, of every image with every condition.
 
-    All conditions use the same noise, so that differences between them are not due to chance.
+    All conditions use the same noise, so that differences between them are not due to chance. The density of a flow
+    prior is an integral, too slow for many captions: of such a model it is the ELBO up to a number that all conditions
+    of an image share (``FlowPrior.relative_bound``), which compares captions, not images.
 
     Raises:
         UserError: the images are not of the model's size.
@@ -72,8 +76,27 @@ def caption_bounds(
             for condition in conditions:
                 draws = Draws(seed, 0, numbers, "evaluation", generator.device)
                 repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
-                log_weights = generator.model.log_weights(pixels, repeated, samples, draws)
-                columns.append(importance_weighted_bound(log_weights.double()))
+                columns.append(_bound(generator.model, pixels, repeated, samples, draws))
                 progress.advance(len(pixels))
             rows.append(torch.stack(columns, dim=1).cpu())
     return torch.cat(rows)
+
+
+@torch.no_grad()
+def _bound(
+    model: TextVAE, pixels: Float[Tensor, "n c h w"], condition: Tensor, samples: int, draws: Draws
+) -> Float[Tensor, "n"]:
+    prior = model.prior
+    if prior.has_density:
+        return importance_weighted_bound(model.log_weights(pixels, condition, samples, draws).double())
+    assert isinstance(prior, FlowPrior)
+    posterior = model.posterior(pixels, condition)
+    total = pixels.new_zeros(len(pixels), dtype=torch.float64)
+    for _ in range(samples):
+        latent = posterior.sample(draws.normal(*posterior.mean.shape[1:]))
+        total += (
+            model.decode(latent, condition).log_mass(pixels)
+            + prior.relative_bound(latent, condition, draws)
+            - posterior.log_prob(latent)
+        )
+    return total / samples

@@ -253,6 +253,22 @@ class FlowPrior(nn.Module):
         standard = -0.5 * (noise.square() + math.log(2 * math.pi)).sum(1)
         return standard + change - self.scale.log().expand_as(x[0]).sum()
 
+    def relative_bound(self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws) -> Float[Tensor, "n"]:
+        """An unbiased estimate of a lower bound on log p(z|c) in nats, up to a number that depends on z alone.
+
+        It costs one evaluation of the network, ``log_prob`` hundreds, and compares conditions of the same latent: it is
+        the variational bound of the diffusion whose noise the flow removes (Kingma et al. 2021, equation 15), at one
+        random time and noise. Ranking conditions by such errors: Li et al. 2023, "Your Diffusion Model is Secretly a
+        Zero-Shot Classifier".
+        """
+        target = self.standardise(latent)
+        noise, time = draws.normal(*target.shape[1:]), draws.uniform()
+        t = time.view(-1, *[1] * (target.dim() - 1))
+        features = self.features(condition)
+        velocity = self.velocity(torch.lerp(noise, target, t), time, torch.zeros_like(time), features).float()
+        errors = (velocity - (target - noise)).square().flatten(1).sum(1)
+        return -errors * time / (1 - time).clamp_min(1e-3)
+
     def kl(
         self,
         mean: Float[Tensor, "n *latent"],

@@ -149,7 +149,7 @@ def _in_one(first: Tensor, second: Tensor) -> Tensor:
     else:
         joined = zeros((count, *shape), first.dtype)
     for place, rows in ((0, first), (len(first), second)):
-        for part in rows.split(4096):
+        for part in torch.split(rows, 4096):
             joined[place : place + len(part)] = part
             place += len(part)
     return joined

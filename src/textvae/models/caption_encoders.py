@@ -78,9 +78,11 @@ def unrolled(
     """
     count = words.shape[1]
     said = [(lengths > number)[:, None] for number in range(count)]
-    inputs, finals = list(words.unbind(1)), []
+    inputs = list(words.unbind(1))
+    finals: list[Tensor] = []
     for layer in range(network.num_layers):
-        directions, finals = [], []
+        directions: list[list[Tensor]] = []
+        finals = []
         for suffix in ("", "_reverse") if network.bidirectional else ("",):
             names = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
             weights = [getattr(network, f"{name}_l{layer}{suffix}") for name in names]

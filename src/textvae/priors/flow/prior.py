@@ -104,7 +104,7 @@ class FlowPrior(nn.Module):
         """Measures the mean and scale of the latents of all training images, by channel or by dimension."""
         over = (0, 2, 3) if mean.dim() == 4 else (0,)
         # In parts, since the latents may be in a file that is larger than the memory.
-        pairs = zip(mean.split(1 << 14), log_variance.split(1 << 14), strict=True)
+        pairs = zip(torch.split(mean, 1 << 14), torch.split(log_variance, 1 << 14), strict=True)
         parts = [(len(m) / len(mean), m, v) for m, v in pairs]
         centre = torch.stack([share * m.mean(over, keepdim=True) for share, m, _ in parts]).sum(0)
         variance = torch.stack([share * ((m - centre).square() + v.exp()).mean(over) for share, m, v in parts]).sum(0)

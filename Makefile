@@ -1,7 +1,7 @@
 # make demo        environment, images from a model that ships; then data, a model trained in minutes, images, numbers
 # make test        format, lint, types, all tests
 # make test-fast   the tests that take less than about two seconds each
-# make test-robust attacks: every crash point of a training, mutated files (ten minutes); not part of make test
+# make test-robust attacks: mutated files, every crash point, full disks (ten minutes); not part of make test
 # make coverage    all tests, with the lines that they do not run
 # make docs        the documentation site, in site/
 # make build       wheel and source archive, in dist/, their contents checked

@@ -2,7 +2,9 @@
 
 import random
 import signal
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,18 @@ def test_killed_at_the_first_writes_or_around_the_flow_s_first_checkpoint(tmp_pa
         check(whole, cut)
 
 
+def within(seconds: float, cases: list[list[int]], cuts: Callable[[list[list[int]]], Iterator[dict]]) -> Iterator[dict]:
+    """What ``cuts`` yields for the cases, in an order by seed, until the time is over; says how many they were."""
+    random.Random(0).shuffle(cases)
+    began, done = time.monotonic(), 0
+    for cut in cuts(cases):
+        yield cut
+        done += 1
+        if time.monotonic() - began > seconds:
+            break
+    print(f"{done} of {len(cases)} cases", file=sys.__stderr__)
+
+
 @pytest.mark.robust
 @pytest.mark.timeout(1200)
 def test_killed_at_every_event_and_again_while_recovering(tmp_path, tiny_data):
@@ -62,7 +76,7 @@ def test_killed_at_every_event_and_again_while_recovering(tmp_path, tiny_data):
     chance = random.Random(0)
     # The second process is killed while it recovers, or soon after.
     cases = [[point, *([chance.randrange(12)] * (point % 2))] for point in range(len(whole["events"]))]
-    for cut in crashes(words(out), out, cases, TINY_CHECKPOINT_S="0"):
+    for cut in within(300, cases, lambda some: crashes(words(out), out, some, TINY_CHECKPOINT_S="0")):
         check(whole, cut)
 
 
@@ -94,7 +108,7 @@ def test_a_training_on_a_full_or_read_only_disk(tmp_path, tiny_data, how):
         "limited": (0, 500, 2000, 4000, 10_000, 20_000, 50_000, 100_000),
         "denied": (0,),
     }[how]
-    for cut in crashes(words(out), out, [[point] for point in points], how):
+    for cut in within(60, [[point] for point in points], lambda some: crashes(words(out), out, some, how)):
         refused(cut, whole, ("model.safetensors", "config.json"))
 
 
@@ -116,7 +130,8 @@ def test_a_preparation_that_is_cut_off_at_every_event(tmp_path, tiny_data, how):
     assert whole["codes"] == [0], whole["stderr"][-1]
     assert {Path(name).parts[0] for name in whole["files"]} == {"set"}
     points = (0, 200, 600, 1500, 3000) if how == "limited" else range(len(whole["events"]))
-    for cut in crashes(asked, out, [[point] for point in points], how, TINY_CHUNK="2"):
+    cases = [[point] for point in points]
+    for cut in within(60, cases, lambda some: crashes(asked, out, some, how, TINY_CHUNK="2")):
         if how == "killed":
             assert cut["codes"] == [-signal.SIGKILL, 0], cut["stderr"][-1]
         else:

@@ -15,8 +15,10 @@ HOSTILE: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2**31, 2**63, 10**30, 1e308, float("nan"), float("inf"), "", "\0", "\ud800", "\x1b[2J",
     "../../x", "a" * 10_000, [], {}, [[]], [None], {"a": {}}, [0] * 1000,
 )  # fmt: skip
+LEAST = 10
+"""Cases of each kind of file, however slow the machine is."""
 CASE_S = 30
-"""A case that takes longer hangs."""
+"""A case that takes more processor time hangs."""
 
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
@@ -76,14 +78,14 @@ def attack(
     read: Callable[[bytes], object],
     seconds: float,
 ) -> dict[str, int]:
-    """Reads mutated contents until the time is over: each must be read, or refused with a ``UserError``.
+    """Reads mutated contents, ``LEAST`` or until the time is over: each must be read, or refused with a ``UserError``.
 
     Returns:
         How many were "read" and "refused".
     """  # fmt: skip
     counts = {"read": 0, "refused": 0}
     began, before = time.monotonic(), memory()
-    while time.monotonic() - began < seconds:
+    while time.monotonic() - began < seconds or sum(counts.values()) < LEAST:
         seed = f"{name} {sum(counts.values())}"
         try:
             with _alarm(seed):
@@ -107,10 +109,10 @@ def _alarm(seed: str) -> Iterator[None]:
     def hangs(*_: object) -> None:
         raise TimeoutError(f"{seed} took more than {CASE_S} s")
 
-    before = signal.signal(signal.SIGALRM, hangs)
-    signal.setitimer(signal.ITIMER_REAL, CASE_S)
+    before = signal.signal(signal.SIGPROF, hangs)
+    signal.setitimer(signal.ITIMER_PROF, CASE_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -123,6 +123,10 @@ class PreparedSet:
             if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
                 raise TypeError("captions are no list of texts")
             "".join(captions).encode()  # raises where one has a lone surrogate
+            counts = {"images": len(ranges), "text": len(captions), "image": len(ranges)}
+            for array, count in counts.items():
+                if facts.get(array) and facts[array][0] != count:
+                    raise ValueError(f"{count} rows, {array} has {facts[array][0]}")
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
             raise self._damaged(f"{split}-captions.json: {error!s:.200}") from None
         text, image = facts.get("text"), facts.get("image")
@@ -154,7 +158,7 @@ class PreparedSet:
         except Exception as error:
             # For a damaged header, numpy raises whatever its parsing runs into.
             raise self._damaged(f"{name}: {error!s:.200}") from None
-        if rows.dtype not in kinds:
+        if rows.dtype.type not in kinds:
             raise self._damaged(f"{name} holds {rows.dtype}")
         if list(rows.shape) != shape:
             raise self._damaged(f"{name} is of shape {list(rows.shape)}, not {shape}")

@@ -120,7 +120,7 @@ def _folder_of(folder: Path, names: Iterable[str]) -> Path:
     first = next((name for name in names if inside(folder, name)), "")
     try:
         return next((folder / inner for inner in IMAGE_FOLDERS if first and (folder / inner / first).is_file()), folder)
-    except ValueError:  # the name has characters that no file name has
+    except (OSError, ValueError):  # no file can have that name
         return folder
 
 

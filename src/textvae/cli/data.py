@@ -165,7 +165,7 @@ def prepare(
     pictures or captions were added, replaced or removed, the same command prepares the set again.
 
     Args:
-        source: A set that textvae data list shows, or a folder of captioned images.
+        source: A set that textvae data list shows, a folder of captioned images, or hf://datasets/OWNER/NAME.
         size: Side of the images in pixels.
         text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that learn to read.
         image_encoder: Encoder whose embeddings of the images are stored.

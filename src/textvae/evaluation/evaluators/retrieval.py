@@ -4,6 +4,7 @@ import torch
 
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import PHOTOGRAPHS
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.fitted_judge import FittedJudge, fitted_judge
 from textvae.evaluation.judges import RetrievalJudge, retrieval_judge
@@ -22,18 +23,21 @@ def retrieval(context: EvaluationContext) -> Measurement:
     """``retrieval_precision`` of generated images, of real images, and of generated images with shuffled captions."""
     if not context.in_colour:
         return Measurement()
+    photographs = data.photographs(context.run.recipe.data)
+    judge: RetrievalJudge | FittedJudge | Unavailable | None = None
+    if photographs is not None and photographs.name in PHOTOGRAPHS:
+        judge = retrieval_judge(context.run)
+        if isinstance(judge, Unavailable):
+            return Measurement(absent={"generation.retrieval_precision": judge.reason})
     if RetrievalJudge.features not in context.generated_features:
         reason = f"the judge needs the feature network {RetrievalJudge.features}, which is not available"
         return Measurement(absent={"generation.retrieval_precision": reason})
     captions = context.captions
     if len(set(captions)) < 2:
         return Measurement(absent={"generation.retrieval_precision": "all captions of the test images are equal"})
-    judge: RetrievalJudge | FittedJudge | Unavailable
-    if data.photographs(context.run.recipe.data) is None:  # pictures of one's own, of which no judge exists
+    if judge is None:  # pictures of one's own, or several sets joined, for which there is no recipe of a judge
         train = context.train.first(max(FITTED_LEAST, FITTED_FOR_EACH * len(captions)))
         judge = fitted_judge(train, context.features_of_real(train)[RetrievalJudge.features])
-    else:
-        judge = retrieval_judge(context.run)
     if isinstance(judge, Unavailable):
         return Measurement(absent={"generation.retrieval_precision": judge.reason})
     texts = judge.embed_captions(captions)

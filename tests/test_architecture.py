@@ -10,7 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "textvae"
 
 LAYERS = (
     "utils", "text", "pretrained", "priors", "models", "data", "preparation", "training", "recipes", "runs",
-    "pipeline", "editing", "experiment", "evaluation", "own_pictures", "papers", "export", "serve", "library", "cli",
+    "exported", "pipeline", "editing", "experiment", "evaluation", "own_pictures", "papers", "export", "serve",
+    "library", "cli",
 )  # fmt: skip
 """In the order in which data passes. ``textvae/__init__.py`` and ``__main__.py`` are the doors, above all."""
 

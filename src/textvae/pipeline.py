@@ -10,6 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from textvae.exported.model import ExportedVAE
+from textvae.exported.spec import is_export
 from textvae.models.base import TextVAE
 from textvae.models.with_flow import WithFlow
 from textvae.priors import SamplingOptions
@@ -73,7 +75,8 @@ class TextToImage:
 
         Args:
             model: a run folder, the name of a model that ships with textvae, or an open ``Run`` (which a recipe of your
-                own needs: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``).
+                own needs: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``), or a folder that
+                ``textvae export`` wrote, which is drawn from by ONNX Runtime.
             device: as in ``TextToImage``.
             precision: as in ``TextToImage``.
 
@@ -82,6 +85,9 @@ class TextToImage:
         """
         if not isinstance(model, str | Path | Run):
             raise UserError(f"{model!r} is not a model", "give a run folder, the name of a shipped model, or a Run")
+        if is_export(model):
+            exported = ExportedVAE(Path(str(model)))
+            return cls(exported, exported.runtime.text, device, precision)
         run = model if isinstance(model, Run) else open_run(model)
         network = run.load_model()
         if not isinstance(network, TextVAE):

@@ -18,10 +18,11 @@ from textvae import TextToImage
 from textvae.export.graphs import graphs_of
 from textvae.export.model import export
 from textvae.export.onnx import write_graph
-from textvae.export.runtime import OnnxTextToImage
+from textvae.exported.runtime import OnnxTextToImage
 from textvae.models.base import TextVAE
 from textvae.recipes import RECIPES
 from textvae.utils.errors import UserError
+from textvae.utils.images import read_metadata
 
 OLD = Path(__file__).parents[1] / "helpers" / "old_run"
 """A small model with a flow prior."""
@@ -71,7 +72,7 @@ def test_a_model_without_a_flow_prior_is_one_graph(tiny_run: Path, tmp_path: Pat
 
 def test_drawing_imports_no_torch(exported: Path) -> None:
     code = (
-        "import sys; from textvae.export.runtime import OnnxTextToImage; "
+        "import sys; from textvae.exported.runtime import OnnxTextToImage; "
         f"OnnxTextToImage.load({str(exported)!r})('a dress'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
@@ -113,3 +114,25 @@ def test_a_model_with_a_recurrent_reader_draws_the_same(tmp_path: Path) -> None:
     model = cast(TextVAE, recipe.model.build()).eval()
     (graph,) = graphs_of(model, recipe.text.encode([*recipe.prompts[:3]])).values()
     write_graph(graph, tmp_path / "draw.onnx", {})  # compares with torch, at another batch size
+
+
+@pytest.mark.parametrize("options", [{}, {"guidance_scale": 2.0, "steps": 3, "negative_prompt": "a bag"}])
+def test_the_pipeline_draws_from_an_export_as_from_its_run(exported: Path, options: dict) -> None:
+    model = TextToImage.load(exported)
+    theirs = TextToImage.load(OLD)(["a dress", "a bag"], num_images=3, seed=5, **options)
+    assert np.abs(levels(model(["a dress", "a bag"], num_images=3, seed=5, **options)) - levels(theirs)).max() <= 1
+    with pytest.raises(UserError, match="only draws"):
+        model.reconstruct(theirs[0], "a dress")
+
+
+def test_generate_takes_an_export(exported: Path, textvae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(exported, tmp_path / "exports" / "old")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = textvae(
+        "generate", "exports/old", "a dress", "--label", "none", "--num-images", "1", "--out", "a.png"
+    )
+    assert code == 0, err
+    facts = read_metadata(tmp_path / "a.png")
+    assert facts["model"] == "exports/old"
+    assert "recipe" not in facts
+    assert textvae("evaluate", "exports/old")[0] == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import textvae.serve
-from textvae.export.spec import text_encoder_of
+from textvae.exported.spec import text_encoder_of
 from textvae.utils.errors import UserError
 from textvae.utils.random import normals
 

@@ -34,10 +34,10 @@ def made_by(verb: str, run: Any, **facts: Any) -> dict[str, str]:
         facts: by name; lists are stored as JSON. Of a run outside of the current folder only the name is stored, as
             images are given to others.
     """
-    from textvae.runs.run import is_shipped
+    from textvae.runs.find import shipped_models
 
     here = Path.cwd()
-    outside = is_shipped(run) or not run.path.absolute().is_relative_to(here)
+    outside = run.path in shipped_models().values() or not run.path.absolute().is_relative_to(here)
     model = run.name if outside else str(run.path.absolute().relative_to(here))
     found = {"model": model, **facts} | ({} if verb == "generate" else {"verb": verb})
     return {

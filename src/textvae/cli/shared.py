@@ -171,6 +171,27 @@ def read_lines(file: Path, what: str) -> list[str]:
     return [line for line in lines if line]
 
 
+@dataclass(frozen=True)
+class ExportedRecipe:
+    """What a verb that draws needs of a recipe."""
+
+    text: Any
+    name: None = None
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """What a verb that draws needs of a run, for a folder that textvae export wrote."""
+
+    path: Path
+    recipe: ExportedRecipe
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+
 def open_model(
     model: str, device: str, precision: Literal["auto", "fp32", "bf16"], recipe: str | None, clip: str | None = None
 ) -> Any:
@@ -179,13 +200,18 @@ def open_model(
     Raises:
         UserError: there is no such model or device, or the model generates no images.
     """
+    from textvae.exported.spec import is_export
     from textvae.runs.find import find_run
 
-    find_run(model)  # before torch is imported
+    if not is_export(model):
+        find_run(model)  # before torch is imported
     from textvae.pipeline import TextToImage
     from textvae.runs.run import open_run
     from textvae.utils.device import choose_execution
 
+    if is_export(model):
+        generator = TextToImage.load(model, device, precision)
+        return ExportFolder(Path(model), ExportedRecipe(generator.text)), generator
     run = open_run(model, recipe, clip)
     execution = choose_execution(device, precision)
     return run, TextToImage.load(run, execution.device, execution.precision)

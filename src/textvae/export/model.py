@@ -11,7 +11,7 @@ import safetensors.torch
 from textvae.data import source
 from textvae.export.graphs import graphs_of
 from textvae.export.onnx import write_graph
-from textvae.export.spec import FORMAT, SPEC, read_spec, text_of
+from textvae.exported.spec import FORMAT, SPEC, read_spec, text_of
 from textvae.models.base import TextVAE
 from textvae.priors import FlowPrior
 from textvae.recipes.recipe import Recipe

@@ -1,4 +1,4 @@
-// A text-to-image model exported by `textvae export`, run by ONNX Runtime: the twin of textvae/export/runtime.py.
+// A text-to-image model exported by `textvae export`, run by ONNX Runtime: the twin of textvae/exported/runtime.py.
 
 import { normals } from "./random.js";
 import { read } from "./text.js";

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from textvae.export.spec import SPEC, read_spec, text_encoder_of
+from textvae.exported.spec import SPEC, read_spec, text_encoder_of
 from textvae.utils.errors import UserError
 from textvae.utils.philox import normals
 
@@ -109,6 +109,23 @@ class OnnxTextToImage:
         negative: NDArray[Any] | None = None,
     ) -> NDArray[np.uint8]:
         """One image for each condition and seed: [n, height, width, channels], 0 to 255."""
+        noise = normals(list(seeds), tuple(self.spec["latent"]))
+        images = self.images(noise, conditions, guidance_scale, steps, negative)
+        return np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+    def images(
+        self,
+        noise: Array,
+        conditions: NDArray[Any],
+        guidance_scale: float | None = None,
+        steps: int | None = None,
+        negative: NDArray[Any] | None = None,
+    ) -> Array:
+        """One image in [0, 1] for each row of standard normal noise and condition: [n, channels, height, width].
+
+        Raises:
+            UserError: a number is out of range, or the model takes no such option.
+        """
         sampling = self.spec["sampling"]
         if sampling["kind"] != "flow" and not (guidance_scale is None and steps is None and negative is None):
             raise UserError(
@@ -116,15 +133,13 @@ class OnnxTextToImage:
                 "leave them out",
             )
         images = []
-        for start in range(0, len(seeds), BATCH):
-            noise = normals(list(seeds[start : start + BATCH]), tuple(self.spec["latent"]))
-            condition = conditions[start : start + BATCH]
+        for start in range(0, len(noise), BATCH):
+            batch, condition = noise[start : start + BATCH], conditions[start : start + BATCH]
             if sampling["kind"] == "flow":
-                latent = self._latents(noise, condition, guidance_scale, steps, negative)
-                image = self._run("decode", latent=latent, condition=condition)
+                latent = self._latents(batch, condition, guidance_scale, steps, negative)
+                images.append(self._run("decode", latent=latent, condition=condition))
             else:
-                image = self._run("draw", noise=noise, condition=condition)
-            images.append(np.rint(image.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1))
+                images.append(self._run("draw", noise=batch, condition=condition))
         return np.concatenate(images)
 
     def _latents(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from textvae.runs.find import CONFIG, HUB
 from textvae.text.base import RowEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.text.digit_captions import DigitCaptions
@@ -23,6 +24,13 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return spec if isinstance(spec, dict) and spec.get("format") == FORMAT else None
+
+
+def is_export(model: object) -> bool:
+    """Whether this is a folder that ``textvae export`` wrote, and no run folder."""
+    if not isinstance(model, str | Path) or str(model).startswith(HUB):
+        return False
+    return not (Path(model) / CONFIG).exists() and read_spec(Path(model)) is not None
 
 
 def text_of(encoder: object) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Models that ``textvae export`` wrote, in use."""

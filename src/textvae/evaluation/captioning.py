@@ -92,11 +92,11 @@ def _bound(
     assert isinstance(prior, FlowPrior)
     posterior = model.posterior(pixels, condition)
     total = pixels.new_zeros(len(pixels), dtype=torch.float64)
-    for _ in range(samples):
+    for number in range(samples):
         latent = posterior.sample(draws.normal(*posterior.mean.shape[1:]))
         total += (
             model.decode(latent, condition).log_mass(pixels)
-            + prior.relative_bound(latent, condition, draws)
+            + prior.relative_bound(latent, condition, draws, number, samples)
             - posterior.log_prob(latent)
         )
     return total / samples

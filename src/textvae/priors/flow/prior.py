@@ -259,10 +259,11 @@ class FlowPrior(nn.Module):
         It costs one evaluation of the network, ``log_prob`` hundreds, and compares conditions of the same latent: it is
         the variational bound of the diffusion whose noise the flow removes (Kingma et al. 2021, equation 15), at one
         random time and noise. Ranking conditions by such errors: Li et al. 2023, "Your Diffusion Model is Secretly a
-        Zero-Shot Classifier".
+        Zero-Shot Classifier". Of several estimates each may take its times from another of ``parts`` equal parts of the
+        unit interval: their mean varies less.
         """
         target = self.standardise(latent)
-        noise, time = draws.normal(*target.shape[1:]), draws.uniform()
+        noise, time = draws.normal(*target.shape[1:]), (draws.uniform() + part) / parts
         t = time.view(-1, *[1] * (target.dim() - 1))
         features = self.features(condition)
         velocity = self.velocity(torch.lerp(noise, target, t), time, torch.zeros_like(time), features).float()

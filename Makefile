@@ -80,6 +80,8 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/serve_load.py
 	$(BIN)/python benchmarks/coco_scale.py
 	$(BIN)/python benchmarks/prepare_speed.py
+	$(BIN)/python benchmarks/distributed_speed.py
+	$(BIN)/python benchmarks/memory_scale.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -1,8 +1,10 @@
 """What is larger than its share of the memory is in a file, or read ahead, and is the same."""
 
+import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -79,3 +81,15 @@ def test_a_training_that_reads_ahead_has_the_same_bits(cpu, monkeypatch):
     ahead = weights()
     assert read_ahead == [False, True]
     assert all(a.equal(b) for a, b in zip(ahead, plain, strict=True))
+
+
+def test_a_file_far_larger_than_the_memory_can_be_mapped_and_written_to_in_memory(tmp_path):
+    shape = (20_000_000, 64, 64, 3)
+    file = tmp_path / "sparse"
+    with file.open("wb") as opened:
+        opened.truncate(math.prod(shape))
+    rows = memory.copy_on_write(np.memmap(file, np.uint8, "r", shape=shape))
+    rows[-1, -1, -1] = 7
+    assert rows[-1, -1, -1].tolist() == [7, 7, 7]
+    assert int(rows[0].sum()) == 0
+    assert file.stat().st_blocks == 0

@@ -4,7 +4,7 @@ import torch
 
 from textvae.utils.permutation import Permutation
 
-SORTED, COMPUTED = 10**7, 0
+SORTED, COMPUTED = 10**6, 0
 """Up to how many numbers an order is sorted; above, it is computed number by number."""
 
 

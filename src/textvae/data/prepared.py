@@ -39,6 +39,7 @@ from textvae.data.mirrors import RemoteFile, Say
 from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json
+from textvae.utils.memory import copy_on_write
 from textvae.utils.paths import prepared_root
 
 REPORT = "report.jsonl"
@@ -153,8 +154,7 @@ class PreparedSet:
         try:
             if not (self.folder / name).is_file():  # opening a pipe would wait for a writer
                 raise FileNotFoundError("there is no such file")
-            # Copy on write: torch requires writable memory, the file never changes.
-            rows = np.lib.format.open_memmap(self.folder / name, mode="c")
+            rows = np.lib.format.open_memmap(self.folder / name, mode="r")
         except Exception as error:
             # For a damaged header, numpy raises whatever its parsing runs into.
             raise self._damaged(f"{name}: {error!s:.200}") from None
@@ -162,7 +162,7 @@ class PreparedSet:
             raise self._damaged(f"{name} holds {rows.dtype}")
         if list(rows.shape) != shape:
             raise self._damaged(f"{name} is of shape {list(rows.shape)}, not {shape}")
-        return torch.from_numpy(rows)
+        return copy_on_write(rows)
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.folder} is damaged: {what}", f"{self.command} --overwrite")

@@ -1,11 +1,14 @@
 """Arrays that are larger than a share of the memory: in a temporary file, and read ahead by a thread."""
 
 import math
+import mmap
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +23,9 @@ SHARE = 0.25
 """Of the memory, the share that one array of a data set may take; of a GPU's free memory, twice as much."""
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says how much memory a container may use."""
+
+_NORESERVE = 0x4000 if sys.platform == "linux" else 0
+"""Linux's flag for mappings that reserve no memory; Python knows it by name in its later versions."""
 
 
 def memory() -> int:
@@ -72,6 +78,18 @@ def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None 
             "make room there, or set TEXTVAE_CACHE to another folder",
         ) from None
     return torch.from_numpy(mapped).view(dtype).view(tuple(shape))
+
+
+def copy_on_write(rows: np.memmap[Any, Any]) -> Tensor:
+    """The same rows of a file, as a tensor that can be written to; the file never changes.
+
+    numpy's own mode "c" asks for as much memory as the file has bytes, which Linux refuses where there is less.
+    """
+    with Path(str(rows.filename)).open("rb") as file:
+        flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", _NORESERVE)
+        pages = mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    order: Literal["C", "F"] = "C" if rows.flags.c_contiguous else "F"
+    return torch.from_numpy(np.ndarray(rows.shape, rows.dtype, pages, rows.offset, order=order))
 
 
 class ReadAhead:

@@ -9,7 +9,7 @@ from torch import Tensor
 from textvae.utils.philox import Words, as_words, philox, rows
 from textvae.utils.random import counter_of
 
-LARGEST_SORTED = 10_000_000
+LARGEST_SORTED = 1_000_000
 """Up to this many numbers an order is made by sorting random numbers, which takes about 30 bytes for each."""
 _ROUNDS = 8
 _CHUNK = 1 << 15
@@ -19,7 +19,7 @@ _CHUNK = 1 << 15
 class Permutation:
     """The numbers from 0 to ``count - 1`` in random order, a part of which can be read from any position on.
 
-    Above ten million numbers nothing is stored: the number at a position is computed by a Feistel network, as in format
+    Above a million numbers nothing is stored: the number at a position is computed by a Feistel network, as in format
     preserving encryption (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). The network permutes the
     next power of two, and a number that is too large is permuted again until it is not.
     """

@@ -1,0 +1,141 @@
+"""Training on sets beyond memory: a set of COCO's size at 128 pixels, and ten million images at 64 pixels.
+
+1. 118,287 random images of 128 pixels in a mapped file (5.8 GB), trained with rows read ahead, against the same images
+   in memory, in turns: the ratio of the speeds, and the resident memory beside the page cache.
+2. Ten million images of 64 pixels in a sparse file (123 GB that take no room): the time and the memory of opening them,
+   and of resuming in the middle of an epoch, whose order is computed.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common import Neighbours, machine, summary, write
+
+IMAGES, TARGET, TARGET_MB, PAIRS, BATCH, WARM, STEPS = 118_287, 0.95, 2000, 3, 32, 3, 30
+ROWS = 10_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
+    parser.add_argument("--worker", nargs=4, metavar=("WHAT", "FILE", "COUNT", "SIDE"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.worker:
+        what, file, count, side = asked.worker
+        worker(what, Path(file), int(count), int(side))
+        return
+    neighbours = Neighbours()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "images"
+        make(file, asked.images, 128)
+        pairs = []
+        for _ in range(PAIRS):
+            pairs.append((measured("memory", file, asked.images, 128), measured("mapped", file, asked.images, 128)))
+            print(*(f"{side['images_s']:.1f} images/s, {side['anonymous_mb']:.0f} MB" for side in pairs[-1]))
+        sparse = Path(folder) / "sparse"
+        with sparse.open("wb") as opened:
+            opened.truncate(asked.rows * 64 * 64 * 3)
+        small, large = (measured("sparse", sparse, rows, 64) for rows in (asked.rows // 10, asked.rows))
+        print(f"{asked.rows} rows: {large['anonymous_mb']:.0f} MB, a tenth of them: {small['anonymous_mb']:.0f} MB")
+    write(
+        "memory-scale",
+        {
+            "protocol": f"SpatialVAE with channels (32, 64, 64), batch {BATCH}, fp32, one thread, {STEPS} steps "
+            f"after {WARM}; {PAIRS} pairs in turns; memory: RssAnon",
+            "machine": machine(),
+            "images": asked.images,
+            "images_s": {
+                "memory": summary([memory["images_s"] for memory, _ in pairs]),
+                "mapped": summary([mapped["images_s"] for _, mapped in pairs]),
+            },
+            "ratio": summary([mapped["images_s"] / memory["images_s"] for memory, mapped in pairs]),
+            "target": TARGET,
+            "anonymous_mb": max(mapped["anonymous_mb"] for _, mapped in pairs),
+            "target_mb": TARGET_MB,
+            "sparse": {"rows": asked.rows, "whole": large, "tenth": small},
+        },
+        neighbours,
+        asked.out,
+    )
+
+
+def make(file: Path, count: int, side: int) -> None:
+    """Random pixels; the same block of 256 images again and again, at another offset."""
+    import numpy as np
+
+    block = np.random.default_rng(0).integers(0, 256, 256 * side * side * 3, dtype=np.uint8)
+    with file.open("wb") as opened:
+        for start in range(0, count, 256):
+            opened.write(np.roll(block, start)[: min(256, count - start) * side * side * 3].tobytes())
+
+
+def measured(what: str, file: Path, count: int, side: int) -> Mapping[str, Any]:
+    """What a process of its own measured."""
+    command = [sys.executable, __file__, "--worker", what, str(file), str(count), str(side)]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def anonymous_mb() -> float:
+    """Resident memory beside pages of files."""
+    return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
+
+
+def worker(what: str, file: Path, count: int, side: int) -> None:
+    import numpy as np
+    import torch
+
+    from textvae.data.captioned_images import CaptionedImages
+    from textvae.models.spatial_vae import SpatialVAE
+    from textvae.training.config import TrainerConfig
+    from textvae.training.loop import Training
+    from textvae.utils import memory
+    from textvae.utils.device import choose_execution
+
+    execution = choose_execution("cpu", "fp32", 1)
+    before = anonymous_mb()
+    began = time.perf_counter()
+    pixels = memory.copy_on_write(np.memmap(file, np.uint8, "r", shape=(count, side, side, 3)))
+    if what == "memory":
+        pixels = pixels.clone()
+    else:
+        memory.SHARE = 0.0  # as on a machine whose memory is too small
+    start = torch.arange(count) % 10
+    captions = tuple(f"caption {number}" for number in range(10))
+    ranges = torch.stack([start, start + 1], dim=1)
+    images = CaptionedImages("made", "train", pixels.permute(0, 3, 1, 2), captions, ranges)
+    opened = time.perf_counter() - began
+    torch.manual_seed(0)
+    model = SpatialVAE.Config((3, side, side), channels=(32, 64, 64)).build()
+    config = TrainerConfig(epochs=2, batch_size=BATCH)
+    training = Training(model, images, torch.eye(10), config, execution)
+    found: dict[str, Any] = {"open_s": opened}
+    if what == "sparse":
+        training.step = training.steps_per_epoch // 2  # as a checkpoint does
+        began = time.perf_counter()
+        next(iter(training.steps()))
+        found["resume_s"] = time.perf_counter() - began
+    else:
+        steps = training.steps()
+        for _ in range(WARM):
+            next(steps)
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            next(steps)
+        found["images_s"] = STEPS * BATCH / (time.perf_counter() - began)
+    print(json.dumps(found | {"anonymous_mb": anonymous_mb(), "before_mb": before}))
+
+
+if __name__ == "__main__":
+    main()

@@ -98,7 +98,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,sentence,clip,export,serve,hub,log,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[features,sentence,clip,export,serve,hub,log,sprouts,dev]"
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python

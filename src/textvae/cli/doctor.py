@@ -16,6 +16,8 @@ PACKAGES = {
     "transformers": "clip",
     "pyarrow": "parquet",
     "datasets": "datasets",
+    "dicebear-core": "sprouts",
+    "resvg-py": "sprouts",
 }
 """Packages, and the extra that installs them."""
 

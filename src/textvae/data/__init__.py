@@ -13,6 +13,7 @@ from textvae.data.manifest import SetContents
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import FASHION_MNIST, MNIST
 from textvae.data.prepared import not_prepared, prepared_names, prepared_set
+from textvae.data.sprouts import SPROUTS
 from textvae.utils.errors import UserError
 
 
@@ -42,7 +43,7 @@ class Source(Described, Protocol):
         """One of ``splits``, fetched if it is not there."""
 
 
-_ALL: tuple[Source, ...] = (FASHION_MNIST, MNIST, *CAPTIONED_DIGITS, DIGIT_SCENES)
+_ALL: tuple[Source, ...] = (FASHION_MNIST, MNIST, *CAPTIONED_DIGITS, DIGIT_SCENES, SPROUTS)
 
 SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 

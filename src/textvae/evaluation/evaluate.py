@@ -9,7 +9,7 @@ import torch
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.context import EvaluationContext
-from textvae.evaluation.evaluators.classification import classification
+from textvae.evaluation.evaluators.classification import attribute_classification, classification
 from textvae.evaluation.evaluators.generation import generation
 from textvae.evaluation.evaluators.likelihood import likelihood
 from textvae.evaluation.evaluators.reconstruction import reconstruction
@@ -18,6 +18,7 @@ from textvae.evaluation.evaluators.retrieval import dual_encoder
 from textvae.evaluation.evaluators.speed import speed
 from textvae.evaluation.judges import read_by
 from textvae.evaluation.measurement import Measurement, merged
+from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.base import TextVAE
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
@@ -89,6 +90,8 @@ def evaluate_run(
     }
     if isinstance(model, Classifier):
         return _metrics(protocol, {"classification": classification(model.to(device), images)})
+    if isinstance(model, AttributeClassifier):
+        return _metrics(protocol, {"classification": attribute_classification(model.to(device), images)})
     if isinstance(model, DualEncoder):
         return _metrics(protocol, {"retrieval_precision": dual_encoder(model, run.recipe, images, seed)})
     if not isinstance(model, TextVAE):

@@ -16,6 +16,7 @@ from textvae import data
 from textvae.data.catalog import JUDGES, PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText
 from textvae.evaluation.metrics.clip_score import SCALE
+from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pipeline import unit_interval
@@ -68,6 +69,23 @@ def classifier_judge(data_name: str, device: torch.device) -> ClassifierJudge | 
     if data_name not in JUDGES:
         return Unavailable(f"no judge has been trained for {data_name}")
     return ClassifierJudge(JUDGES[data_name], device)
+
+
+class AttributeJudge:
+    """The classifier of the attributes of sprouts that ships with textvae. Its name includes its version."""
+
+    def __init__(self, device: torch.device, name: str = "judge-sprouts") -> None:
+        run = open_run(shipped_models()[name])
+        network = run.load_model()
+        assert isinstance(network, AttributeClassifier)
+        self.network = network.to(device)
+        self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"
+        self.device = device
+
+    def classify(self, images: UInt8[Tensor, "n 3 64 64"]) -> Int64[Tensor, "n attributes"]:
+        """The index of the value of each attribute, in the order of ``sprout_grammar.ATTRIBUTES``."""
+        batches = torch.split(images, 500)
+        return torch.cat([self.network.classify(unit_interval(batch, self.device)) for batch in batches]).cpu()
 
 
 class RetrievalJudge:

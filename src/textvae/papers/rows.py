@@ -183,6 +183,17 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
                 _dual("clip-dual-64-text-dropout", dual_epochs),
             )
         ),
+        # Drawings with exact captions; the papers' models take the attributes of a caption as one vector.
+        Row("latent-flow-sprouts", "latent-flow-sprouts"),
+        *(
+            dataclasses.replace(row, name=f"sprouts-{row.name}", data="sprouts")
+            for row in (
+                _photographs("clip-grid-64", _PAPER_A, 3),
+                _photographs("clip-latent-64-add", _PAPER_B, 3),
+                _photographs("clip-latent-64-concat", _PAPER_B, 3),
+                _dual("clip-dual-64-text-dropout", 1),
+            )
+        ),
     ),
 }
 

@@ -30,6 +30,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "latent-flow-flowers": partial(latent_flow.latent_flow_photographs, "flowers"),
     "latent-flow-products": partial(latent_flow.latent_flow_photographs, "products"),
     "latent-flow-coco": partial(latent_flow.latent_flow_photographs, "coco"),
+    "latent-flow-sprouts": latent_flow.latent_flow_sprouts,
     "caption-slots-scenes": paper_d.caption_slots_scenes,
     "clip-grid-64": partial(paper_a.clip_grid, 64),
     "clip-grid-128": partial(paper_a.clip_grid, 128),
@@ -59,6 +60,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "clip-dual-128-text-dropout": partial(paper_c.clip_dual, 128, "text", 0.2),
     "judge-digits": classifiers.judge_digits,
     "judge-fashion": classifiers.judge_fashion,
+    "judge-sprouts": classifiers.judge_sprouts,
     **{entry.pair: partial(dual_encoders.pair, name) for name, entry in PHOTOGRAPHS.items()},
     **{entry.retrieval_judge: partial(dual_encoders.pair_judge, name) for name, entry in PHOTOGRAPHS.items()},
 }

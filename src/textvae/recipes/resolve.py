@@ -21,11 +21,16 @@ from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.text.sentence import SentenceText
+from textvae.text.sprout_grammar import SproutVectors
 from textvae.utils.config import check_ranges, updated
 from textvae.utils.errors import UserError
 
 RecipeLike = str | Recipe | Callable[[], Recipe]
 """A recipe's name, ``FILE.py:FUNCTION``, a recipe, or a function that returns one."""
+
+
+VECTORS: Mapping[str, SproutVectors] = {"sprouts": SproutVectors()}
+"""For sets that are the same everywhere and whose captions a grammar reads: the encoder of a caption as one vector."""
 
 
 def resolve(
@@ -107,6 +112,8 @@ def _named(name: RecipeLike) -> Recipe:
 
 def _contents_of(recipe: Recipe, data: str | SetContents | None) -> SetContents | None:
     """What another data set than the recipe's declares; None for the recipe's own."""
+    if isinstance(data, SetContents) and data.name in VECTORS:
+        data = data.name
     if data is None or isinstance(data, SetContents):
         return data
     if data == recipe.data:
@@ -160,6 +167,8 @@ def _on(recipe: Recipe, contents: SetContents) -> Recipe:
 def _with_one_vector(recipe: Recipe, contents: SetContents) -> Recipe:
     """A model that takes one vector a caption."""
     text, image = contents.text, contents.image
+    if (vectors := VECTORS.get(contents.name)) and recipe.condition_on == "text":
+        return replace(recipe, text=vectors, model=replace(recipe.model, condition_dim=vectors.width))
     if text.kind != "pooled":
         raise UserError(
             f"{contents.name} has no pooled embedding of each caption", "prepare it with --text sentence, clip or pair"

@@ -13,6 +13,7 @@ from textvae.data import contents, source
 from textvae.data.catalog import photograph_set
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
+from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.base import TextVAE
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
@@ -101,7 +102,7 @@ def card_of(run: Run, address: str = "") -> str:
         UserError: as ``write_card``.
     """
     recipe, data = run.recipe, _data_of(run)
-    draws = not isinstance(recipe.model, Classifier.Config | DualEncoder.Config)
+    draws = not isinstance(recipe.model, AttributeClassifier.Config | Classifier.Config | DualEncoder.Config)
     metrics, start = _metrics_of(run), run.config.get(START)
     found = numbers(metrics, LISTED)
     lines = [
@@ -136,7 +137,8 @@ def card_of(run: Run, address: str = "") -> str:
             f"The model knows {len(recipe.text.words):,} words, all from its training captions, and reads at most "
             f"{recipe.text.length} per prompt. Unknown words are ignored with a notice. It has learned only the word "
             "orders and the subjects of those captions.",
-            *([WHOLE] if recipe.flow and not recipe.flow.model.prior.word_dropout else []),
+            # The captions of sprouts leave attributes out themselves.
+            *([WHOLE] if recipe.flow and not recipe.flow.model.prior.word_dropout and recipe.data != "sprouts" else []),
             "",
         ]
     if found:
@@ -223,7 +225,7 @@ def _front_matter(run: Run, data: _Data, protocol: Mapping[str, Any], found: Map
     """Metadata for the Hugging Face hub: YAML between two lines of dashes. JSON strings are YAML strings."""
     model, flow = run.recipe.model, run.recipe.flow
     task, tags = "text-to-image", ["text-to-image", "variational-autoencoder", *(["flow-matching"] if flow else [])]
-    if isinstance(model, Classifier.Config):
+    if isinstance(model, AttributeClassifier.Config | Classifier.Config):
         task, tags = "image-classification", ["image-classification", "evaluation"]
     elif isinstance(model, DualEncoder.Config):
         task, tags = "feature-extraction", ["contrastive-learning"]

@@ -151,6 +151,8 @@ SHOWN = (
     "generation.judge_accuracy",
     "generation.frechet.judge",
     "generation.retrieval_precision.samples",
+    "generation.attribute_accuracy.seen.all",
+    "generation.attribute_accuracy.held_out.all",
 )
 """The numbers that the list of recipes shows."""
 

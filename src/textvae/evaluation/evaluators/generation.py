@@ -1,6 +1,7 @@
 """The section ``generation``: images generated for the captions of the test images, compared with those images."""
 
 from textvae.evaluation.context import EvaluationContext
+from textvae.evaluation.evaluators.attribute_accuracy import attribute_accuracy
 from textvae.evaluation.evaluators.caption_accuracy import caption_accuracy
 from textvae.evaluation.evaluators.clip_score import clip_score
 from textvae.evaluation.evaluators.colour import colour
@@ -11,7 +12,7 @@ from textvae.evaluation.evaluators.retrieval import retrieval
 from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
 from textvae.evaluation.measurement import Measurement, merged
 
-PARTS = (caption_accuracy, diversity, colour, word_sensitivity, retrieval, clip_score)
+PARTS = (caption_accuracy, attribute_accuracy, diversity, colour, word_sensitivity, retrieval, clip_score)
 """Each measures nothing where it does not apply, such as colours of grey images."""
 
 

@@ -6,12 +6,13 @@ from textvae.papers.findings import ours
 from textvae.papers.rows import NEAREST
 from textvae.papers.stored import SEEDED, Stored, getter
 from textvae.papers.tables.photographs import photographs_table
+from textvae.papers.tables.sprouts import sprouts_table
 from textvae.papers.tables.table import KINDS, number, picture, protocol, table
 
 
 def flow(stored: Stored) -> str:
     """Flow priors: our own models, and flows fitted to the papers' models."""
-    photographs = _photographs(stored)
+    photographs = "\n".join(text for text in (_photographs(stored), sprouts_table(stored)) if text)
     names = [name for name in stored if name.startswith("latent-flow-") or name.endswith("-flow")]
     names = [name for name in names if getter(stored[name])("generation.judge_accuracy") is not None]
     if not names:

@@ -1,0 +1,62 @@
+"""The table of sprouts: how often everything that a caption names is right, for our model and for the papers'."""
+
+from textvae.papers.rows import paper_training
+from textvae.papers.stored import Stored, getter
+from textvae.papers.tables.table import number, picture, protocol, table
+from textvae.text.sprout_grammar import ATTRIBUTES
+
+ROWS = ("latent-flow-sprouts", "sprouts-")
+"""Beginnings of the names of rows."""
+ACCURACY = "generation.attribute_accuracy"
+
+
+def sprouts_table(stored: Stored) -> str:
+    """A section with the rows of models of sprouts; empty if there are none."""
+    names = [name for name in stored if name.startswith(ROWS) and getter(stored[name])(ACCURACY) is not None]
+    if not names:
+        return ""
+    rows = []
+    for name in names:
+        get = getter(stored[name])
+        paper = paper_training(name)
+        rows.append(
+            [
+                f"`{name}`",
+                *(number(get(f"{ACCURACY}.{kind}.all")) for kind in ("seen", "seen_short", "held_out")),
+                *(number(get(f"{ACCURACY}.held_out.{attribute}")) for attribute in ATTRIBUTES),
+                number(get("reconstruction.frechet.efficientnet-lite0")),
+                number(get("generation.frechet.efficientnet-lite0")),
+                f"{get('training.epochs') or 0:.0f} epochs{f' (paper: {paper})' if paper else ''}, "
+                f"{get('training.seconds') or 0:.0f} s",
+            ]
+        )
+    get = getter(stored[names[0]])
+    rows.append(
+        [
+            "*real images*",
+            number(get(f"{ACCURACY}.real_seen.all")),
+            "-",
+            number(get(f"{ACCURACY}.real_held_out.all")),
+            *(number(get(f"{ACCURACY}.real_held_out.{attribute}")) for attribute in ATTRIBUTES),
+            "-",
+            number(get("reference.real_train.frechet.efficientnet-lite0")),
+            "-",
+        ]
+    )
+    titles = ["model", "all right, seen pairs", "short captions", "held-out pairs"]
+    titles += [*(f"{attribute}, held out" for attribute in ATTRIBUTES), "Fréchet (efficientnet-lite0), reconstructions"]
+    return "\n".join(
+        [
+            "## Beyond the papers: sprouts",
+            "",
+            "Drawings of potted plants whose captions are exact: the fraction of samples in which a judge sees",
+            "everything that the caption names. Held-out pairs are a plant and a colour (of its pot, or of the",
+            "background) that training never had together. Short captions leave attributes out. `sprouts-*` are the",
+            "papers' models, conditioned on the attributes of the caption as one vector of zeros and ones.",
+            "",
+            table([*titles, "samples", "training"], rows),
+            "",
+            *(picture(name) for name in names),
+            protocol(stored, names),
+        ]
+    )

@@ -1,10 +1,10 @@
 import hashlib
-import importlib.util
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from helpers.few_sprouts import draw_few, needs_packages
 
 from textvae import data
 from textvae.data import sprouts
@@ -12,17 +12,10 @@ from textvae.data.sprouts import CAPTIONS, FACES, HELD_OUT, PARTS, SIZES, SPROUT
 from textvae.text.sprout_grammar import ATTRIBUTES, parse_sprout
 from textvae.utils.errors import UserError
 
-installed = all(importlib.util.find_spec(name) for name in ("dicebear", "dicebear_styles", "resvg_py"))
-needs_packages = pytest.mark.skipif(not installed, reason="not installed: pip install 'textvae[sprouts]'")
-
 
 @pytest.fixture
 def few(monkeypatch, tmp_path) -> None:
-    """A handful of pictures of each split, in a cache of their own."""
-    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
-    monkeypatch.delenv("TEXTVAE_DATA", raising=False)
-    monkeypatch.setattr(sprouts, "SIZES", dict.fromkeys(SIZES, 5))
-    monkeypatch.setattr(sprouts, "_PART", 3)
+    draw_few(monkeypatch, tmp_path, 5)
 
 
 @pytest.mark.slow

@@ -12,11 +12,14 @@ from textvae import data
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.manifest import SetContents, contents_of, read_manifest
 from textvae.data.prepared import conventional_contents
+from textvae.data.sprouts import SPROUTS
 from textvae.models.with_flow import FlowConfig
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
+from textvae.text.caption_words import CaptionWords
 from textvae.text.sentence import SentenceText
+from textvae.text.sprout_grammar import SproutVectors
 from textvae.utils.errors import UserError
 
 KINDS = ("words", "sentence", "sentence-tokens", "clip", "clip-tokens", "pair")
@@ -247,3 +250,15 @@ def test_recipes_have_docstrings_of_fifteen_lines_at_most() -> None:
         function = getattr(make, "func", make)
         lines = (function.__doc__ or "").strip().splitlines()
         assert 1 <= len(lines) <= 15, f"{function.__name__}: {len(lines)} lines"
+
+
+def test_sprouts_are_read_by_their_grammar_where_a_model_takes_one_vector() -> None:
+    moved = resolve("clip-latent-64-concat", data="sprouts")
+    assert moved.text == SproutVectors()
+    assert moved.model.condition_dim == SproutVectors().width
+    assert isinstance(resolve("latent-flow-flowers", data="sprouts").text, CaptionWords)
+    with pytest.raises(UserError, match="no pooled embedding"):
+        resolve("clip-dual-64-image", data="sprouts")
+    # A run declares what it was trained on, which leaves the set's own recipes as they are.
+    for name in ("latent-flow-sprouts", "judge-sprouts"):
+        assert resolve(name, data=SPROUTS.contents) == RECIPES[name]()

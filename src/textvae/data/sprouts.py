@@ -297,9 +297,14 @@ def _candidates(split: int) -> Iterator[Callable[[int], int]]:
     block = 0
     while True:
         for row in Draws(split, block, torch.arange(_PART)).uniform(_NUMBERS).tolist():
-            numbers = iter(row)
-            yield lambda count, numbers=numbers: int(next(numbers) * count)  # type: ignore[misc]
+            yield _chooser(row)
         block += 1
+
+
+def _chooser(uniforms: Sequence[float]) -> Callable[[int], int]:
+    """A function that returns a whole number below its argument, from the next of these numbers."""
+    numbers = iter(uniforms)
+    return lambda count: int(next(numbers) * count)
 
 
 def _parts(split: str) -> list[tuple[str, range]]:

@@ -49,7 +49,7 @@ class AttributeClassifier(Trainable):
     def forward(self, images: Float[Tensor, "n 3 64 64"]) -> tuple[Float[Tensor, "n _"], ...]:
         """The logits of each attribute's values for images in [0, 1]."""
         logits = cast(Tensor, self.to_values(self.convolutions(images).flatten(1)))
-        return logits.split(self.config.values, dim=1)
+        return torch.split(logits, list(self.config.values), dim=1)
 
     @torch.no_grad()
     def classify(self, images: Float[Tensor, "n 3 64 64"]) -> Int64[Tensor, "n attributes"]:
@@ -65,7 +65,7 @@ class AttributeClassifier(Trainable):
         seen = self._disturbed(images, draws) if self.training else images
         smoothing = self.config.label_smoothing if self.training else 0.0
         total, wrong = images.new_zeros(len(images)), images.new_zeros(len(images))
-        for logits, target in zip(self(seen), condition.split(self.config.values, dim=1), strict=True):
+        for logits, target in zip(self(seen), torch.split(condition, list(self.config.values), dim=1), strict=True):
             named = target.sum(1)
             label = target.argmax(1)
             errors = F.cross_entropy(logits.float(), label, label_smoothing=smoothing, reduction="none")

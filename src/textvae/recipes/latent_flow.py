@@ -197,6 +197,7 @@ def latent_flow_sprouts() -> Recipe:
     as many as photographs need.
     Choices: 16 latents a position; no perceptual loss, since the learned noise scale makes edges sharp; no mirrored
     images, since a wink has a side.
+    Time: about 45 minutes on one core (86 and 165 images/s in the two stages, in fp32).
     Command: ``textvae train latent-flow-sprouts``.
     """
     prior = FlowPrior.Config(width=128, guidance=2.0, solver="multistep")

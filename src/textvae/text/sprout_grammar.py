@@ -186,8 +186,12 @@ def _meanings() -> Mapping[str, tuple[str, str]]:
     found = {"plant": ("plant", "")}
     found |= dict.fromkeys(_POTS, ("pot", "")) | dict.fromkeys(_BACKGROUNDS, ("background", ""))
     colours = [*ATTRIBUTES["bloom"], *ATTRIBUTES["pot"], *ATTRIBUTES["background"]]
-    kinds = {"plant": (ATTRIBUTES["plant"], _PLANTS), "colour": (colours, _COLOURS)}
-    kinds |= {"expression": (ATTRIBUTES["expression"], _EXPRESSIONS), "shape": (ATTRIBUTES["shape"], _SHAPES)}
+    kinds: dict[str, tuple[Sequence[str], Mapping[str, tuple[str, ...]]]] = {
+        "plant": (ATTRIBUTES["plant"], _PLANTS),
+        "colour": (colours, _COLOURS),
+        "expression": (ATTRIBUTES["expression"], _EXPRESSIONS),
+        "shape": (ATTRIBUTES["shape"], _SHAPES),
+    }
     for kind, (values, wordings) in kinds.items():
         for value in values:
             for wording in (value, *wordings.get(value, ())):

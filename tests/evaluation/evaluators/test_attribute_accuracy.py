@@ -1,18 +1,26 @@
 """Accuracy of attributes, against generators of which the answer is known."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 import torch
+from helpers.few_sprouts import draw_few, needs_packages
 from torch import Tensor
 
 from textvae import data
 from textvae.data.sprouts import SPROUTS
+from textvae.evaluation.evaluate import evaluate_run
+from textvae.evaluation.evaluators import attribute_accuracy
 from textvae.evaluation.evaluators.attribute_accuracy import accuracy, accuracy_by_kind, attributes_of
 from textvae.evaluation.judges import AttributeJudge
+from textvae.experiment.train import train_recipe
 from textvae.pipeline import TextToImage
-from textvae.runs.run import shipped_models
+from textvae.recipes.resolve import resolve
+from textvae.runs.find import shipped_models
+from textvae.runs.run import open_run
 from textvae.text.sprout_grammar import ATTRIBUTES, SproutVectors
+from textvae.utils.device import choose_execution
 
 CPU = torch.device("cpu")
 needs_sprouts = pytest.mark.skipif(SPROUTS.find() is None, reason="sprouts are not here: textvae data fetch sprouts")
@@ -28,8 +36,13 @@ class Remembers(TextToImage):
         self.splits = iter(("test-seen", "test-seen", "test"))
 
     def draw(self, conditions: Tensor, seeds: Sequence[int]) -> Tensor:
-        images = data.load("sprouts", next(self.splits)).images[: len(conditions)]
+        images = _first(next(self.splits))
         return images.roll(1, 0) if self.shuffled else images
+
+
+@cache
+def _first(split: str) -> Tensor:
+    return data.load("sprouts", split).images[:IMAGES]
 
 
 @needs_sprouts
@@ -64,3 +77,23 @@ def test_only_what_a_caption_names_is_scored() -> None:
 def test_the_judge_is_small() -> None:
     weights = shipped_models()["judge-sprouts"] / "model.safetensors"
     assert weights.stat().st_size < 300_000
+
+
+@needs_packages
+@pytest.mark.slow
+def test_a_model_of_a_paper_on_sprouts(monkeypatch, tmp_path) -> None:
+    draw_few(monkeypatch, tmp_path, 8)
+    monkeypatch.setattr(attribute_accuracy, "SAMPLES", 4)
+    recipe = resolve(
+        "clip-latent-64-add",
+        data="sprouts",
+        overrides={"model": {"width": 4, "latent_dim": 4}, "trainer": {"epochs": 1, "batch_size": 4}},
+    )
+    execution = choose_execution("cpu", "fp32")
+    assert train_recipe(recipe, tmp_path / "run", execution)
+    run = open_run(tmp_path / "run")
+    assert run.recipe.text == SproutVectors()
+    found = evaluate_run(run, execution.device, 8, 1, nets=())
+    assert 0 <= found.get("generation.attribute_accuracy.held_out.all") <= 1
+    assert found.get("generation.attribute_accuracy.real_held_out.all") > 0.7
+    assert found.protocol["attribute_judge"].startswith("judge-sprouts ")

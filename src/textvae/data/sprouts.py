@@ -239,37 +239,40 @@ def renderer() -> Callable[[Mapping[str, Any]], UInt8[np.ndarray, "64 64 3"]]:
 
 
 def _picture(sprout: Sprout, choose: Callable[[int], int]) -> SproutPicture:
-    def one(values: Sequence[str]) -> list[str]:
-        return [values[choose(len(values))]]
-
-    def part(attribute: str) -> list[str]:
-        value = getattr(sprout, attribute)
-        return one(PARTS[attribute].get(value, (value,)))
-
     assert sprout.expression is not None
     eyes, mouths = FACES[sprout.expression]
     options = {
         "seed": "",
-        "plantVariant": part("plant"),
-        "plantColor": one(_LEAVES),
+        "plantVariant": _part(sprout, "plant", choose),
+        "plantColor": _one(_LEAVES, choose),
         # Small blooms have a colour as well, which no caption names.
-        "bloomColor": one([colour for colours in PARTS["bloom"].values() for colour in colours])
+        "bloomColor": _one([colour for colours in PARTS["bloom"].values() for colour in colours], choose)
         if sprout.bloom is None
-        else part("bloom"),
-        "potVariant": part("shape"),
-        "potColor": part("pot"),
-        "backgroundColor": part("background"),
-        "eyesVariant": one(eyes),
-        "mouthVariant": one(mouths),
+        else _part(sprout, "bloom", choose),
+        "potVariant": _part(sprout, "shape", choose),
+        "potColor": _part(sprout, "pot", choose),
+        "backgroundColor": _part(sprout, "background", choose),
+        "eyesVariant": _one(eyes, choose),
+        "mouthVariant": _one(mouths, choose),
         "patternProbability": 100 * choose(2),
-        "patternVariant": one(_PATTERNS),
+        "patternVariant": _one(_PATTERNS, choose),
         "cheeksProbability": 100 * (choose(3) == 0),
-        "cheeksVariant": one(_CHEEKS),
+        "cheeksVariant": _one(_CHEEKS, choose),
         "animationVariant": ["none"],
     }
     return SproutPicture(
         sprout, options, tuple(sprout_caption(_some(sprout, choose) if n else sprout, choose) for n in range(CAPTIONS))
     )
+
+
+def _part(sprout: Sprout, attribute: str, choose: Callable[[int], int]) -> list[str]:
+    value = getattr(sprout, attribute)
+    return _one(PARTS[attribute].get(value, (value,)), choose)
+
+
+def _one(values: Sequence[str], choose: Callable[[int], int]) -> list[str]:
+    """One of several parts or colours, as the style takes it."""
+    return [values[choose(len(values))]]
 
 
 def _some(sprout: Sprout, choose: Callable[[int], int]) -> Sprout:

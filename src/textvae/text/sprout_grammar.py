@@ -49,22 +49,17 @@ def sprout_caption(sprout: Sprout, pick: Callable[[int], int] = lambda count: 0)
         pick: chooses among ``count`` wordings. By default the canonical one, such as "a smiling cactus in a round
             yellow pot on a blue background".
     """
-
-    def word(table: Mapping[str, tuple[str, ...]], value: str) -> str:
-        wordings = table.get(value, (value,))
-        return wordings[pick(len(wordings))]
-
-    noun = "plant" if sprout.plant is None else word(_PLANTS, sprout.plant)
-    face = "" if sprout.expression is None else word(_EXPRESSIONS, sprout.expression)
+    noun = "plant" if sprout.plant is None else _wording(_PLANTS, sprout.plant, pick)
+    face = "" if sprout.expression is None else _wording(_EXPRESSIONS, sprout.expression, pick)
     on_face = bool(face) and pick(3) == 2
     plant = " ".join(filter(None, ["" if on_face else face, sprout.bloom, noun]))
-    modifiers = [word(_COLOURS | _SHAPES, value) for value in (sprout.shape, sprout.pot) if value is not None]
+    modifiers = [_wording(_COLOURS | _SHAPES, value, pick) for value in (sprout.shape, sprout.pot) if value is not None]
     if pick(3) == 2:
         modifiers.reverse()
     pot = " ".join([*modifiers, _POTS[pick(len(_POTS))]]) if modifiers else ""
     wall = ""
     if sprout.background is not None:
-        wall = f"{word(_COLOURS, sprout.background)} {_BACKGROUNDS[pick(len(_BACKGROUNDS))]}"
+        wall = f"{_wording(_COLOURS, sprout.background, pick)} {_BACKGROUNDS[pick(len(_BACKGROUNDS))]}"
     form = pick(4)
     if form == 3:
         return ", ".join(filter(None, [plant, f"{face} face" if on_face else "", pot, wall]))
@@ -90,15 +85,6 @@ def parse_sprout(caption: str) -> Sprout:
     found: dict[str, str] = {}
     colour: str | None = None
 
-    def name(attribute: str, value: str) -> None:
-        if value not in ATTRIBUTES[attribute]:
-            raise _mistake(
-                caption, f"there is no {value} {attribute}", f"choose one of: {', '.join(ATTRIBUTES[attribute])}"
-            )
-        if attribute in found:
-            raise _mistake(caption, f"names the {attribute} twice", f"name one, such as {value} or {found[attribute]}")
-        found[attribute] = value
-
     position = 0
     while position < len(words):
         length = next(n for n in (3, 2, 1) if n == 1 or " ".join(words[position : position + n]) in _meanings())
@@ -112,12 +98,12 @@ def parse_sprout(caption: str) -> Sprout:
                 raise _mistake(caption, f"has {colour} and {value} in a row", "write a noun after each colour")
             colour = value
         elif kind in ("expression", "shape"):
-            name(kind, value)
+            _name(found, kind, value, caption)
         else:
             if kind == "plant" and value:
-                name("plant", value)
+                _name(found, "plant", value, caption)
             if colour is not None:
-                name({"plant": "bloom"}.get(kind, kind), colour)
+                _name(found, {"plant": "bloom"}.get(kind, kind), colour, caption)
                 colour = None
     if colour is not None:
         raise _mistake(caption, f"does not say what is {colour}", "write pot, background or a flower after it")
@@ -209,6 +195,21 @@ def _offset(attribute: str) -> int:
     """Where the part of an attribute begins in a vector."""
     names = list(ATTRIBUTES)
     return sum(len(ATTRIBUTES[name]) for name in names[: names.index(attribute)])
+
+
+def _wording(table: Mapping[str, tuple[str, ...]], value: str, pick: Callable[[int], int]) -> str:
+    wordings = table.get(value, (value,))
+    return wordings[pick(len(wordings))]
+
+
+def _name(found: dict[str, str], attribute: str, value: str, caption: str) -> None:
+    """Adds an attribute to those that are found."""
+    if value not in ATTRIBUTES[attribute]:
+        cure = f"choose one of: {', '.join(ATTRIBUTES[attribute])}"
+        raise _mistake(caption, f"there is no {value} {attribute}", cure)
+    if attribute in found:
+        raise _mistake(caption, f"names the {attribute} twice", f"name one, such as {value} or {found[attribute]}")
+    found[attribute] = value
 
 
 def _words(caption: str) -> list[str]:

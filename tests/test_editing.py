@@ -161,7 +161,7 @@ def test_the_verbs_write_what_the_library_draws(tmp_path, textvae, labels, monke
     from textvae.cli import edit
 
     class Run:
-        name = "toy"
+        name, path = "toy", tmp_path / "toy"
 
     monkeypatch.setattr(edit, "open_model", lambda *_: (Run, labels))
     save_image(to_pil(picture()[None])[0], tmp_path / "given.png", {})

@@ -90,7 +90,7 @@ def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path, monkeypatch):
     assert isinstance(model.load_model(), WithFlow)
     pictures = model("a red block", num_images=2)
     assert [picture.size for picture in pictures] == [(64, 64)] * 2
-    assert pictures[0].tobytes() == library.TextToImage.load(model)("a red block")[0].tobytes()
+    assert pictures[0].tobytes() == library.TextToImage.load(model)("a red block", num_images=2)[0].tobytes()
     with pytest.raises(UserError, match="takes no"):
         library.train(folder, data="fashion-mnist")
     with pytest.raises(UserError, match="no folder"):

@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -257,7 +258,7 @@ def test_reconstruct_refuses_tensors_of_other_sizes(generator):
 @pytest.mark.parametrize("name", RECIPES)
 def test_settings_survive_config_json(tmp_path, name):
     plain = resolve(name)
-    size = next(field.name for field in dataclasses.fields(plain.model) if field.type is int)
+    size = next(name for name, kind in get_type_hints(type(plain.model)).items() if kind is int)
     changed = dataclasses.replace(
         plain,
         model=dataclasses.replace(plain.model, **{size: getattr(plain.model, size) * 2}),

@@ -32,7 +32,7 @@ def test_stops_on_sigterm_after_the_requests_in_progress() -> None:
             body = {"prompt": "a dress", "n": 16, "num_inference_steps": 50, "guidance_scale": 2}
             headers = {"Authorization": f"Bearer {TOKEN}"}
             answer = pool.submit(httpx.post, f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
-            time.sleep(0.1)
+            time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             assert len(answer.result().json()["data"]) == 16
         out, err = process.communicate(timeout=60)

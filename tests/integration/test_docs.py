@@ -107,6 +107,7 @@ def test_commands_are_understood(
     monkeypatch.setattr("textvae.library.evaluate", understood)
     monkeypatch.setattr(library, "evaluate_run", understood)
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)
+    monkeypatch.setattr("textvae.papers.full.reproduce_full", understood)
     monkeypatch.setattr(card, "ship", understood)
     monkeypatch.setattr(sweep, "sweep_setting", understood)
     monkeypatch.setattr(describe, "describe", understood)

@@ -156,7 +156,7 @@ VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"
 def test_every_recipe_can_have_a_flow_that_fits_it(name):
     named = resolve(name)
     stage = resolve(named, prior="flow").flow
-    photographs = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco")
+    photographs = [f"latent-flow-{name}" for name in ("photos", "flowers", "products", "coco", "sprouts")]
     reads = {"latent-flow-digits": "taught", **dict.fromkeys(photographs, "words")}
     expected = "taught" if name.startswith("caption-prior") else "words" if name.startswith("caption") else "none"
     assert stage.model.reader == reads.get(name, expected)

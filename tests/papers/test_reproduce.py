@@ -7,7 +7,7 @@ import pytest
 from helpers.toys import TEST, TRAIN, toy, toys
 
 from textvae.evaluation import evaluate, judges
-from textvae.papers import plots, rows
+from textvae.papers import rows
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
 from textvae.papers.tables.table import number
@@ -58,7 +58,7 @@ def test_unknown_rows_and_a_missing_library_are_refused_before_training(tmp_path
     places = Places.under(tmp_path)
     with pytest.raises(UserError, match="no row 'label'"):
         reproduce_paper("b", tmp_path, places, only=("label",))
-    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="matplotlib") as error:
         reproduce_paper("b", tmp_path, places)
     assert "textvae[figures]" in error.value.cure

@@ -24,7 +24,7 @@ PROMPTS = 50
 
 
 def train(arguments: Sequence[str]) -> Output:
-    """Train a folder of pictures, or a recipe, into a run folder; the same command resumes.
+    """Train a recipe, or on a folder of pictures; run again to resume.
 
     What is trained comes first, since the options of a recipe are its settings.
     """

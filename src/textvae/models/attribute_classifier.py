@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms
+from textvae.utils.config import Count, Factor, Share, Size
 from textvae.utils.random import Draws
 
 
@@ -20,15 +21,15 @@ class AttributeClassifier(Trainable):
     class Config:
         """Sizes of an AttributeClassifier, and the regularisation of its training."""
 
-        values: tuple[int, ...] = (2,)
+        values: tuple[Size, ...] = (2,)
         """Number of values of each attribute."""
-        channels: tuple[int, int, int, int] = (16, 32, 64, 64)
+        channels: tuple[Size, Size, Size, Size] = (16, 32, 64, 64)
         """Channels of the four convolutions (64 -> 32, 16, 8, 4 pixels)."""
-        shift: int = 2
+        shift: Count = 2
         """Training images are shifted by up to this many pixels along each axis."""
-        noise: float = 0.05
+        noise: Factor = 0.05
         """Most noise in training, as a standard deviation of pixels in [0, 1]; less on most images."""
-        label_smoothing: float = 0.05
+        label_smoothing: Share = 0.05
         """Share of the target probability that is spread over all values of an attribute."""
 
         def build(self) -> "AttributeClassifier":

@@ -86,7 +86,7 @@ def unrolled(
         for suffix in ("", "_reverse") if network.bidirectional else ("",):
             names = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
             weights = [getattr(network, f"{name}_l{layer}{suffix}") for name in names]
-            hidden = cell = words.new_zeros(len(words), network.hidden_size)
+            hidden = cell = words.new_zeros(words.shape[0], network.hidden_size)
             states = inputs.copy()
             for number in reversed(range(count)) if suffix else range(count):
                 # Backwards, the state stays zero until the last word of a sequence.

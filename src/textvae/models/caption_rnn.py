@@ -113,7 +113,7 @@ class CaptionRNN(TextVAE):
         """Samples of q(z|caption), from which the paper generates."""
         if sampling:
             return super().latents(condition, noise, sampling)
-        posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
+        posterior = self.posterior(noise.new_zeros(noise.shape[0], *self.image_shape), condition)
         return posterior.sample(noise)
 
 

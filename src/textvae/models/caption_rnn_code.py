@@ -87,7 +87,7 @@ class CaptionRNNCode(TextVAE):
         """Drawn from q(z|caption), as the program generates."""
         if sampling:
             return super().latents(condition, noise, sampling)
-        posterior = self.posterior(noise.new_zeros(len(noise), *self.image_shape), condition)
+        posterior = self.posterior(noise.new_zeros(noise.shape[0], *self.image_shape), condition)
         return posterior.sample(noise)
 
 

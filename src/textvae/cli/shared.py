@@ -54,7 +54,7 @@ Clip = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="CLIP",
-        help="For models conditioned by CLIP: where its weights are now, a folder or a model of the Hugging Face hub.",
+        help="Where the weights of CLIP are now: a folder, or a name on the hub.",
         help_behavior_hint="(default: where they were when the data set was prepared)",
     ),
 ]

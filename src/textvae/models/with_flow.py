@@ -45,9 +45,9 @@ class FlowConfig:
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
     reader: Literal["none", "vectors", "words", "taught"] = "none"
-    """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids, encoded
-    by a transformer that is trained with the flow; taught: token ids, encoded by the frozen encoder of the first stage
-    (``AuxiliaryEncoder``)."""
+    """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids,
+    encoded by a transformer that is trained with the flow; taught: token ids, encoded by the frozen encoder of the
+    first stage."""
     size: Size = 10
     """Length of a condition (or of the vector of a word); for words, the size of the vocabulary."""
 

@@ -126,6 +126,7 @@ def test_settings_are_those_of_the_command_line(tiny_data, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_returns_and_writes_metrics(tiny_data, tmp_path):
     run = textvae.train(own, out=tmp_path / "run", trainer={"epochs": 1}, **CPU)
     found = textvae.evaluate(run, num_samples=24, importance_samples=2)

@@ -116,6 +116,7 @@ def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
         look_at(folder, 96)
 
 
+@pytest.mark.slow
 def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch, capsys):
     found = look_at(folder_of_pictures(tmp_path / "boats", 60), 128)
     assert (found.images, found.skipped) == ({"train": 54, "test": 6}, {})
@@ -165,6 +166,7 @@ def test_a_judge_that_is_fitted_tells_captions_apart(monkeypatch):
     assert "200 training images" in judge.name
 
 
+@pytest.mark.slow
 def test_colours_that_captions_name_often_are_judged(tiny_photos, tmp_path):
     found = look_at(folder_of_pictures(tmp_path / "boats", 120))
     train = data.load(found.name, "train")

@@ -179,6 +179,7 @@ for request in (
 """
 
 
+@pytest.mark.slow
 def test_arguments_of_the_wrong_type_are_user_errors():
     # In a process of its own, because the type checks of the test run would come first.
     done = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True)

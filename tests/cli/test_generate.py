@@ -10,6 +10,7 @@ from textvae.cli.made import command_of
 from textvae.utils.images import read_metadata
 
 
+@pytest.mark.slow
 def test_a_grid_has_a_row_for_each_prompt_and_says_how_it_was_made(textvae, tiny_run, tmp_path):
     png = tmp_path / "out.png"
     words = ("generate", tiny_run, "a dress", "--label", "none", "--num-images", "3", "--out", png)

@@ -133,6 +133,7 @@ def test_few_or_black_test_images_leave_metrics_absent(textvae, tiny_run, place,
     assert any(name.startswith("generation.diversity_within_class") for name in measured["absent"])
 
 
+@pytest.mark.slow
 def test_a_run_of_a_later_version_is_refused_and_broken_metrics_are_replaced(textvae, tiny_run, place):
     run = Path(shutil.copytree(tiny_run, place / "run"))
     (run / METRICS).write_text("[]")
@@ -152,6 +153,7 @@ def test_weights_that_are_not_finite_are_refused(textvae, tiny_run, place):
         assert "not finite" in refused(textvae, *words)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_only_ascii_gets_escapes(tiny_data, place):
     (place / "猫.txt").write_text("a dress\n")
     process = subprocess.run(

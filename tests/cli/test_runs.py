@@ -10,6 +10,7 @@ from textvae.cli import runs as verbs
 from textvae.runs.loss_curves import loss_curves
 
 
+@pytest.mark.slow
 def test_models_lists_what_ships_and_what_was_trained_here(textvae, tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_run, tmp_path / "runs" / "toy")
@@ -33,6 +34,7 @@ def test_models_shows_an_image_of_each_in_a_terminal(tiny_run, tiny_data, monkey
     assert "▀" in verbs._thumbnail(tiny_run)[0]
 
 
+@pytest.mark.slow
 def test_plot_draws_a_panel_for_each_term(textvae, tiny_run, tmp_path):
     pytest.importorskip("matplotlib")
     png = tmp_path / "loss.png"

@@ -55,6 +55,7 @@ def test_docstrings_of_fields():
     assert field_docs(made) == {}
 
 
+@pytest.mark.slow
 def test_train_and_generate_by_real_processes(tiny_data, tmp_path):
     run, png = tmp_path / "run", tmp_path / "pictures.png"
     code, out, err = tiny.finished(
@@ -73,6 +74,7 @@ def test_train_and_generate_by_real_processes(tiny_data, tmp_path):
     assert (made["prompt"], made["seed"], made["recipe"]) == ("a dress | Make a SHIRT!", "4", "label-conv")
 
 
+@pytest.mark.slow
 def test_a_recipe_of_one_s_own_trains_and_generates(textvae, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

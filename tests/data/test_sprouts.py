@@ -72,6 +72,7 @@ def test_pictures_are_drawn_once_and_in_any_order_the_same(few, capsys):
         data.load("sprouts", "test")
 
 
+@pytest.mark.slow
 @needs_packages
 def test_a_picture_shows_its_colours(few):
     draw = renderer()

@@ -14,6 +14,7 @@ from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
 
+@pytest.mark.slow
 def test_a_trained_model_reads_what_it_was_shown(tiny_data, tiny_run):
     generator = TextToImage.load(tiny_run)
     test = data.load("fashion-mnist", "test")

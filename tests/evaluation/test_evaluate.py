@@ -66,6 +66,7 @@ def without_speed(metrics: dict) -> dict:
     return {name: section for name, section in metrics.items() if name != "speed"}
 
 
+@pytest.mark.slow
 def test_every_section_with_its_protocol_and_the_same_twice(small_nets, shipped_judge, tiny_run):
     found = measured(tiny_run)
     protocol = found["protocol"]
@@ -101,6 +102,7 @@ def test_every_section_with_its_protocol_and_the_same_twice(small_nets, shipped_
     assert other["reconstruction"] == found["reconstruction"]
 
 
+@pytest.mark.slow
 def test_a_judge_is_measured_by_its_accuracy(small_nets, judge_run):
     found = measured(judge_run)
     assert set(found) == {"protocol", "classification", "absent"}
@@ -181,6 +183,7 @@ def test_a_model_that_copies_is_found_out(small_nets, tiny_run, tiny_data, loads
     assert nearest["samples"] == 0 < nearest["real_test"]
 
 
+@pytest.mark.slow
 def test_judge_accuracy_is_the_share_that_shows_what_was_asked_for(
     small_nets, shipped_judge, tiny_run, loads, monkeypatch
 ):

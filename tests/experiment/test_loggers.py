@@ -69,6 +69,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_what_history_says_also_after_more_epochs(textvae, tmp_path):
     run = tmp_path / "run"
     words = ("train", "label-conv", "--out", run, "--log", "tensorboard", *tiny.HOW, *tiny.SMALL_CONV)

@@ -60,6 +60,7 @@ def test_the_same_seed_gives_the_same_picture(exported: Path, options: dict) -> 
     assert (difference > 0).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_a_model_without_a_flow_prior_is_one_graph(tiny_run: Path, tmp_path: Path) -> None:
     spec = export(tiny_run, tmp_path)
     assert set(spec["graphs"]) == {"draw"}
@@ -70,6 +71,7 @@ def test_a_model_without_a_flow_prior_is_one_graph(tiny_run: Path, tmp_path: Pat
         runtime("a bag", guidance_scale=2.0)
 
 
+@pytest.mark.slow
 def test_drawing_imports_no_torch(exported: Path) -> None:
     code = (
         "import sys; from textvae.exported.runtime import OnnxTextToImage; "

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from textvae.papers.results import SECTIONS, Places, results, section
 from textvae.papers.stored import stored_metrics
 from textvae.papers.tables.table import number, protocol
@@ -14,6 +16,7 @@ def row(data: str = "roses", count: int = 1200, draws: int = 8, **more: str) -> 
     return {"protocol": protocol | {"weights": "0"} | more}
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_stored_metrics_give():
     places = Places.of_repository(ROOT)
     page = results(stored_metrics(places.metrics), "docs/figures")

@@ -167,6 +167,7 @@ def test_transparent_pixels_of_a_mask_are_filled_in() -> None:
     assert hole.tobytes() == bytes([255, 255, 0, 0] * 2)
 
 
+@pytest.mark.slow
 def test_edits_by_words(client, models) -> None:
     image = models["fashion"]("a dress")[0]
     answer = client.images.edit(

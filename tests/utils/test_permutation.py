@@ -21,6 +21,7 @@ def test_a_permutation_has_each_number_once_and_can_be_read_from_any_position(la
         assert part.equal(whole[start:stop])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest_sorted", [SORTED, COMPUTED])
 def test_orders_depend_on_seed_and_number_and_have_no_pattern(largest_sorted):
     def whole(seed: int, number: int, count: int = 10_000) -> torch.Tensor:

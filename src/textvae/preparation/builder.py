@@ -3,7 +3,6 @@
 What is built is decided in ``prepare``.
 """
 
-import contextlib
 import json
 import shutil
 from collections import Counter
@@ -17,24 +16,22 @@ import numpy as np
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
-from textvae.data.manifest import MANIFEST, MOST_MANIFEST_BYTES, TEXT_KINDS, TextKind, read_manifest
+from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
 from textvae.data.prepared import REPORT, PreparedSet
 from textvae.preparation.decode import DecodeTask, Fit, ImageBytes, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
 from textvae.preparation.layouts import Photographs
+from textvae.preparation.plan import PLAN, plan_of, up_to_date
 from textvae.preparation.recognise import kind_of
 from textvae.preparation.record import Record, clean
 from textvae.preparation.workers import run_tasks
 from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.errors import UserError
-from textvae.utils.files import read_json, sync_folder, temporary_target, write_json, write_text, written_whole
+from textvae.utils.files import sync_folder, temporary_target, write_json, write_text, written_whole
 from textvae.utils.progress import ProgressLine, say
 
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
-
-PLAN = "plan.json"
-"""In an unfinished set: everything that decides what it will hold."""
 
 Line = dict[str, str]
 """One line of the report: split, key, done ("skipped" or "handled"), why."""
@@ -54,17 +51,6 @@ def restore(folder: Path) -> None:
     """Brings back the set of a process that was killed just when it put another one in its place."""
     if not folder.exists() and (_replaced(folder) / MANIFEST).is_file():
         _replaced(folder).rename(folder)
-
-
-def plan_of(folder: Path) -> dict[str, Any] | None:
-    """The plan that an unfinished preparation was begun by; None where there is none that can be read."""
-    for name in (PLAN, MANIFEST):  # once the manifest is written, the plan is in it alone
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            read = read_json(folder / name, MOST_MANIFEST_BYTES)
-            plan = read if name == PLAN else read.get("made_of")
-            if isinstance(plan, dict):
-                return plan
-    return None
 
 
 @dataclass(frozen=True)
@@ -345,49 +331,6 @@ class Preparation:
         with ProgressLine(title, len(tasks) * size, unit, (len(tasks) - len(left)) * size) as progress:
             for _ in run_tasks(function, left, self.workers, prepare):
                 progress.advance(size)
-
-
-FILES = ("records", "files")
-"""The part of a plan that changes when pictures are added, replaced or removed, or captions edited."""
-ORIGIN = ("source", "places")
-"""The part of a plan that says where the pictures lie: the same pictures elsewhere make the same set."""
-
-
-def same_set(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two plans are for the same pictures, captions and settings, or at least for the same place."""
-    equal = all(before.get(key) == value for key, value in now.items() if key not in ORIGIN)
-    return equal or before.get("places", now["places"]) == now["places"]
-
-
-def up_to_date(folder: Path, before: Any, now: Mapping[str, Any], overwrite: bool = False) -> bool:
-    """Whether a set holds what a plan says; False where its pictures or captions have changed since.
-
-    Args:
-        folder: the set's, for messages.
-        before: the plan that it was made by.
-        now: the plan.
-        overwrite: whether a set that was made with other settings is just not up to date.
-
-    Raises:
-        UserError: it was made with other settings, or from other places, and ``overwrite`` is False.
-    """
-    if not isinstance(before, dict):
-        if overwrite:
-            return False
-        raise UserError(f"{folder} does not declare how it was made", "Add --overwrite to prepare the set again")
-    # Sets of earlier versions do not say where their pictures lie, nor in which state the files were.
-    differing = [
-        key for key, value in now.items() if before.get(key, value if key in ("places", "files") else None) != value
-    ]
-    if all(key in ORIGIN for key in differing):
-        return True
-    for key in differing:
-        if key not in FILES and not overwrite:
-            raise UserError(
-                f"{folder} was prepared with other settings: {key} was {before.get(key)!r}, now {now[key]!r}",
-                "Choose another --out, or add --overwrite to replace it",
-            )
-    return False
 
 
 def _line(split: str, key: str, done: str, why: str) -> Line:

@@ -12,8 +12,9 @@ from typing import Any
 
 from textvae.data.frozen_encoders import image_encoder, text_encoder
 from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
-from textvae.preparation.builder import Preparation, plan_of, restore, same_set, unfinished, up_to_date
+from textvae.preparation.builder import Preparation, restore, unfinished
 from textvae.preparation.layouts import Photographs, find_photographs
+from textvae.preparation.plan import plan_of, same_set, up_to_date
 from textvae.preparation.recognise import summary
 from textvae.preparation.record import Record, digest, digest_of_files
 from textvae.preparation.subset import Subset, splits_of

@@ -17,7 +17,23 @@ from textvae.utils.config import Depth, Size
 from textvae.utils.random import Draws
 
 
-class CaptionRNN(TextVAE):
+class CaptionPosterior(TextVAE):
+    """A model whose posterior depends on the caption alone: images are generated from it (paper d, section 3.2)."""
+
+    def latents(
+        self,
+        condition: Int64[Tensor, "n length"],
+        noise: Float[Tensor, "n latent"],
+        sampling: SamplingOptions | None = None,
+    ) -> Float[Tensor, "n latent"]:
+        """Samples of q(z|caption), from which the paper generates."""
+        if sampling:
+            return super().latents(condition, noise, sampling)
+        posterior = self.posterior(noise.new_zeros(noise.shape[0], *self.image_shape), condition)
+        return posterior.sample(noise)
+
+
+class CaptionRNN(CaptionPosterior):
     """A recurrent network encodes the caption as ten Gaussians; one linear layer decodes them to an image.
 
     In the paper's design the posterior depends on the caption alone. The images that maximise the likelihood are
@@ -103,18 +119,6 @@ class CaptionRNN(TextVAE):
         if isinstance(posterior, GaussianGroups):
             return posterior.kl_to_standard_normal()
         return super().divergence(posterior, condition, draws)
-
-    def latents(
-        self,
-        condition: Int64[Tensor, "n length"],
-        noise: Float[Tensor, "n latent"],
-        sampling: SamplingOptions | None = None,
-    ) -> Float[Tensor, "n latent"]:
-        """Samples of q(z|caption), from which the paper generates."""
-        if sampling:
-            return super().latents(condition, noise, sampling)
-        posterior = self.posterior(noise.new_zeros(noise.shape[0], *self.image_shape), condition)
-        return posterior.sample(noise)
 
 
 @dataclass(frozen=True)

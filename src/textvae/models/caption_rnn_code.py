@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from textvae.models.base import TextVAE
 from textvae.models.caption_encoders import RecurrentEncoder
+from textvae.models.caption_rnn import CaptionPosterior
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood, Posterior
 from textvae.models.layers import dense
-from textvae.priors import SamplingOptions, StandardNormal
+from textvae.priors import StandardNormal
 from textvae.text.digit_grammar import DIGIT_WORDS
 from textvae.utils.config import Size
 
@@ -19,7 +19,7 @@ PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081
 """Of MNIST's training images: the program standardises pixels by them."""
 
 
-class CaptionRNNCode(TextVAE):
+class CaptionRNNCode(CaptionPosterior):
     """A GRU reads words given as binary numbers; one hidden layer decodes the latent to standardised pixels.
 
     Like ``CaptionRNN`` it infers the latent from the caption alone. The program minimises 2 MSE + KL, the squared error
@@ -77,18 +77,6 @@ class CaptionRNNCode(TextVAE):
         """p(x|z): Gaussian pixels of a fixed scale; the caption acts through z alone."""
         standardised = self.decoder(latent).float().unflatten(1, self.image_shape)
         return ClippedGaussian(PIXEL_MEAN + PIXEL_STD * standardised, standardised.new_tensor(self.sigma).log())
-
-    def latents(
-        self,
-        condition: Int64[Tensor, "n length"],
-        noise: Float[Tensor, "n latent"],
-        sampling: SamplingOptions | None = None,
-    ) -> Float[Tensor, "n latent"]:
-        """Drawn from q(z|caption), as the program generates."""
-        if sampling:
-            return super().latents(condition, noise, sampling)
-        posterior = self.posterior(noise.new_zeros(noise.shape[0], *self.image_shape), condition)
-        return posterior.sample(noise)
 
 
 @dataclass(frozen=True)

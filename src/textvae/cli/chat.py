@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textvae.cli.made import made_by
 from textvae.cli.output import check_folder
-from textvae.cli.shared import Clip, Device, Model, Output, Precision, Recipe, Seed, in_range, open_model
+from textvae.cli.shared import Clip, Device, Model, Output, Precision, Recipe, Seed, check_seed, in_range, open_model
 
 
 def chat(
@@ -31,7 +31,7 @@ def chat(
         textvae chat runs/caption-prior-arithmetic --num-images 8
     """
     in_range("--num-images", num_images, 1, 64)
-    in_range("--seed", seed, 0, 2**62)
+    check_seed(seed)
     check_folder(out)
     from textvae.cli.conversation import converse
 

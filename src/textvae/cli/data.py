@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from textvae.cli.output import output_file
-from textvae.cli.shared import Output, in_range
+from textvae.cli.shared import Output, check_seed, in_range
 from textvae.utils.errors import UserError
 
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
@@ -188,7 +188,7 @@ def prepare(
     """
     in_range("--fraction", fraction, 0, 1)
     in_range("--workers", workers, 0, 1024)
-    in_range("--seed", seed, 0, 2**62)
+    check_seed(seed)
     from textvae.preparation.prepare import prepare
     from textvae.preparation.subset import Subset
 

@@ -17,6 +17,8 @@ from textvae.cli.shared import (
     Recipe,
     Scale,
     Seed,
+    check_scale,
+    check_seed,
     in_range,
     open_model,
 )
@@ -97,8 +99,8 @@ def interpolate(
         textvae interpolate flowers "a red flower" "a white flower" --out strip.gif
     """
     in_range("--frames", frames, 2, 1000)
-    in_range("--seed", seed, 0, 2**62)
-    in_range("--scale", scale, 1, 16)
+    check_seed(seed)
+    check_scale(scale)
     target = output_file(out, "strip.png", suffixes=(*IMAGE_SUFFIXES, ".gif"))
     from textvae.editing import interpolate, save_gif
     from textvae.utils.images import grid, save_image
@@ -142,7 +144,7 @@ def edit(
     Examples:
         textvae edit fashion boot.png --from "an ankle boot" --to "a sneaker"
     """
-    in_range("--scale", scale, 1, 16)
+    check_scale(scale)
     target = output_file(out, "edited.png", [image])
     from textvae.editing import edit
     from textvae.utils.images import grid, read_picture, save_image
@@ -187,8 +189,8 @@ def inpaint(
         textvae inpaint fashion boot.png --mask mask.png --prompt "a boot"
     """
     in_range("--num-images", num_images, 1, 1000)
-    in_range("--seed", seed, 0, 2**62)
-    in_range("--scale", scale, 1, 16)
+    check_seed(seed)
+    check_scale(scale)
     target = output_file(out, "inpainted.png", [image, mask])
     from textvae.editing import hole_of, inpaint
     from textvae.utils.images import grid, load_picture, save_image, to_pil

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import tyro
 
 from textvae.cli.output import output_file
-from textvae.cli.shared import Clip, Device, Model, Output, Precision, Recipe, in_range, open_model, read_lines
+from textvae.cli.shared import (
+    Clip,
+    Device,
+    Model,
+    Output,
+    Precision,
+    Recipe,
+    check_seed,
+    in_range,
+    open_model,
+    read_lines,
+)
 from textvae.utils.errors import UserError
 
 HEADLINE = 5
@@ -43,7 +54,7 @@ def evaluate(
         textvae evaluate fashion --num-samples 1000 --json
     """
     in_range("--importance-samples", importance_samples, 1, 100_000)
-    in_range("--seed", seed, 0, 2**62)
+    check_seed(seed)
     target = None if out is None else output_file(out, "metrics.json", suffixes=(".json",))
     from textvae.library import evaluate
     from textvae.runs.metrics import SHOWN, numbers, table
@@ -120,7 +131,7 @@ def caption(
         textvae caption runs/label-conv boot.png --choices captions.txt
     """
     in_range("--samples", samples, 1, 100_000)
-    in_range("--seed", seed, 0, 2**62)
+    check_seed(seed)
     captions = read_lines(choices, "caption")
     from textvae.evaluation.captioning import rank_captions
     from textvae.utils.images import read_picture

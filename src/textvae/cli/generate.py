@@ -18,6 +18,8 @@ from textvae.cli.shared import (
     Recipe,
     Scale,
     Seed,
+    check_scale,
+    check_seed,
     in_range,
     open_model,
     read_lines,
@@ -71,8 +73,8 @@ def generate(
         textvae generate fashion "a dress" --out images/
     """
     in_range("--num-images", num_images, 1, 10_000)
-    in_range("--scale", scale, 1, 16)
-    in_range("--seed", seed, 0, 2**62)
+    check_scale(scale)
+    check_seed(seed)
     texts = [*prompts, *(read_lines(prompts_file, "prompt") if prompts_file else [])]
     if not texts and not label:
         raise UserError("there is nothing to generate", 'give a prompt, such as "a dress"')

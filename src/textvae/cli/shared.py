@@ -156,6 +156,24 @@ def in_range(option: str, value: int | float, low: int | float, high: int | floa
         raise UserError(f"{option} {value} is out of range", f"choose a number from {low} to {high}")
 
 
+def check_seed(seed: int) -> None:
+    """Checks ``--seed``.
+
+    Raises:
+        UserError: it is negative, or so large that seeds counted up from it are out of range.
+    """
+    in_range("--seed", seed, 0, 2**62)
+
+
+def check_scale(scale: int) -> None:
+    """Checks ``--scale``, the enlargement of each pixel.
+
+    Raises:
+        UserError: it is out of range.
+    """
+    in_range("--scale", scale, 1, 16)
+
+
 def read_lines(file: Path, what: str) -> list[str]:
     """The lines of a UTF-8 text file that are not blank.
 

@@ -13,17 +13,17 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.train import train_recipe
 from textvae.preparation.prepare import prepare
+from textvae.preparation.recognise import listed
 from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import write_card
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, MODEL, Run, open_run
+from textvae.runs.run import METRICS, Run, open_run
 from textvae.text.caption_words import words_of
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
-from textvae.utils.files import sha256_of
 from textvae.utils.images import save_image
 from textvae.utils.processes import place
 from textvae.utils.progress import say
@@ -60,11 +60,9 @@ class Found:
 
     def lines(self) -> list[str]:
         """For people, after what ``prepare`` has said of captions and layout."""
-        splits = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
-        shown = [f"pictures: {sum(self.images.values()):,} ({splits}); see {self.sheet}"]
+        shown = [f"pictures: {sum(self.images.values()):,} ({listed(self.images)}); see {self.sheet}"]
         if self.skipped:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
-            shown.append(f"skipped: {sum(self.skipped.values()):,} ({reasons})")
+            shown.append(f"skipped: {sum(self.skipped.values()):,} ({listed(self.skipped)})")
         expected = next((text for most, text in EXPECTATIONS if self.images["train"] < most), "")
         return [*shown, f"what to expect: {expected}"] if expected else shown
 
@@ -195,4 +193,4 @@ def train_pictures(
 
 def _is_measured(run: Run) -> bool:
     file = run.path / METRICS
-    return file.exists() and Metrics.read(file).protocol.get("weights") == sha256_of(run.path / MODEL)[:16]
+    return file.exists() and Metrics.read(file).protocol.get("weights") == run.weights_id

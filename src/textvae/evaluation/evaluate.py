@@ -24,10 +24,9 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pipeline import TextToImage
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import MODEL, Run
+from textvae.runs.run import Run
 from textvae.utils.device import Arithmetic
 from textvae.utils.errors import UserError
-from textvae.utils.files import sha256_of
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Feature networks for grey images, besides the judge's."""
@@ -80,7 +79,7 @@ def evaluate_run(
     model = run.load_model()
     protocol: dict[str, Any] = {
         "model": run.recipe.name,
-        "weights": sha256_of(run.path / MODEL)[:16],
+        "weights": run.weights_id,
         "data": run.recipe.data,
         "split": "test",
         "fingerprints": {"data": images.checked_fingerprint()},

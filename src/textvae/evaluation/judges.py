@@ -23,11 +23,10 @@ from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import MODEL, Run, open_run
+from textvae.runs.run import Run, open_run
 from textvae.text.clip import FOLDER, WEIGHTS, ClipImages, ClipText, clip_place, installed_clip
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
-from textvae.utils.files import sha256_of
 
 CLIP_PREFIX = "A photo depicts "
 """Put before each caption by Hessel et al., "CLIPScore", 2021, section 3; paper a scores captions as they are."""
@@ -43,7 +42,7 @@ class ClassifierJudge:
         if not isinstance(network, Classifier):
             raise UserError(f"{name} is not a classifier", "choose one of: " + ", ".join(sorted(set(JUDGES.values()))))
         self.network = network.to(device)
-        self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"
+        self.name = f"{name} {run.weights_id[:8]}"
         self.device = device
 
     @torch.no_grad()
@@ -79,7 +78,7 @@ class AttributeJudge:
         network = run.load_model()
         assert isinstance(network, AttributeClassifier)
         self.network = network.to(device)
-        self.name = f"{name} {sha256_of(run.path / MODEL)[:8]}"
+        self.name = f"{name} {run.weights_id[:8]}"
         self.device = device
 
     def classify(self, images: UInt8[Tensor, "n 3 64 64"]) -> Int64[Tensor, "n attributes"]:
@@ -104,7 +103,7 @@ class RetrievalJudge:
         if not isinstance(network, DualEncoder):
             raise UserError(f"{run.name} is not a dual encoder", "textvae train pair-judge-coco-mini trains one")
         self.network = network
-        self.version = sha256_of(run.path / MODEL)[:8]
+        self.version = run.weights_id[:8]
         self.name = f"{run.recipe.name} {self.version}"
         """With its version, for the protocol."""
 

@@ -21,12 +21,12 @@ from textvae.papers.stored import SEEDED, stored_metrics
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, MODEL, Run, open_run, read_config, read_history
+from textvae.runs.run import METRICS, Run, open_run, read_config, read_history
 from textvae.runs.snapshots import snapshot_folder
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError
 from textvae.utils.figures import require_matplotlib
-from textvae.utils.files import sha256_of, write_text
+from textvae.utils.files import write_text
 from textvae.utils.progress import say
 
 EPOCH_SAMPLES = 500
@@ -145,7 +145,7 @@ def _is_measured(run: Run, num_samples: int) -> bool:
         return False
     protocol = Metrics.read(run.path / METRICS).protocol
     return (protocol.get("weights"), protocol.get("num_samples")) == (
-        sha256_of(run.path / MODEL)[:16],
+        run.weights_id,
         num_samples,
     )
 

@@ -33,17 +33,20 @@ class Recognised:
     def lines(self) -> list[str]:
         """For people."""
         shown = [f"{printable(place)}: {title}" for place, title in self.layouts.items()]
-        splits = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
         shown.append(
-            f"{sum(self.images.values()):,} images ({splits}), {self.captions:,} different captions of "
+            f"{sum(self.images.values()):,} images ({listed(self.images)}), {self.captions:,} different captions of "
             f"{self.words:,} words"
         )
         if self.held_out:
             shown.append(f"no test images in {', '.join(map(printable, self.held_out))}: a tenth is set aside")
         if self.skipped:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
-            shown.append(f"not usable: {sum(self.skipped.values()):,} ({reasons})")
+            shown.append(f"not usable: {sum(self.skipped.values()):,} ({listed(self.skipped)})")
         return shown
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Counts of things, for people: "6,989 train, 1,200 test"."""
+    return ", ".join(f"{count:,} {thing}" for thing, count in counts.items())
 
 
 def recognise(*sources: str, subset: Subset | None = None) -> Recognised:

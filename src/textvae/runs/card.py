@@ -38,7 +38,7 @@ from textvae.runs.run import (
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
 from textvae.utils.config import to_dict
-from textvae.utils.files import sha256_of, write_text
+from textvae.utils.files import write_text
 
 LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
 SCORING_LIMITS = "The model is valid only for data like its training data."
@@ -164,7 +164,7 @@ def _metrics_of(run: Run) -> dict[str, Any]:
         return {}
     metrics = Metrics.read(run.path / METRICS).to_dict()
     measured = metrics["protocol"].get("weights")
-    return metrics if measured in (None, sha256_of(run.path / MODEL)[:16]) else {}
+    return metrics if measured in (None, run.weights_id) else {}
 
 
 def training_command(run: Run) -> str:

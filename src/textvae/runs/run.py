@@ -40,7 +40,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
-from textvae.utils.files import read_json, write_json, write_text, written_whole
+from textvae.utils.files import read_json, sha256_of, write_json, write_text, written_whole
 from textvae.utils.weights import check_finite, check_fits, read_header
 
 MODEL = "model.safetensors"
@@ -82,6 +82,11 @@ class Run:
     def snapshot(self) -> int | None:
         """The epoch after which the training had these weights; None where they are those of its end."""
         return self.config.get(SNAPSHOT)
+
+    @property
+    def weights_id(self) -> str:
+        """The first 16 digits of the SHA-256 of the weights' file, by which protocols name them."""
+        return sha256_of(self.path / MODEL)[:16]
 
     def load_model(self) -> Trainable:
         """The trained model, on the CPU, in evaluation mode.

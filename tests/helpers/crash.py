@@ -13,12 +13,13 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from helpers import tiny
 
 EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
 CREATING = ("open", "os.rename", "os.mkdir", "fsync")
@@ -37,18 +38,8 @@ def crashes(
     Yields for each case "codes" (one a process; negative: the signal), "events" (of the last process), "files" (name
     and SHA-256 of what is in the folder at the end) and "stderr" (one a process).
     """
-    asked = json.dumps([list(map(str, words)), str(folder), [list(case) for case in cases], how])
-    with subprocess.Popen(
-        [sys.executable, __file__, asked],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
-    ) as process:
-        try:
-            yield from map(json.loads, process.stdout or ())
-            assert process.wait() == 0
-        finally:
-            process.kill()
+    asked = [list(map(str, words)), str(folder), [list(case) for case in cases], how]
+    yield from tiny.answers(__file__, asked, environment)
 
 
 def _counted(folder: Path, at: int | None, how: str, log: Path) -> None:
@@ -118,14 +109,11 @@ def _in_a_child(words: list[str], folder: Path, at: int | None, how: str) -> tup
 def _serve() -> None:
     import shutil
 
-    from helpers import tiny
-    from textvae import cli, data
-    from textvae.experiment import train as experiment
+    from textvae import cli
     from textvae.preparation import builder
 
     words, name, cases, how = json.loads(sys.argv[1])
-    data.SOURCES["fashion-mnist"] = tiny.source(Path(os.environ["TEXTVAE_CACHE"]))
-    experiment.CHECKPOINT_EVERY_S = float(os.environ.get("TINY_CHECKPOINT_S", "30"))
+    tiny.in_this_process()
     builder.IMAGES_A_CHUNK = int(os.environ.get("TINY_CHUNK", "256"))
     folder = Path(name)
     # Run once here, so that no child has to import what the command imports when it is needed.

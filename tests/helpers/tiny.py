@@ -6,12 +6,15 @@ environment: TINY_CHECKPOINT_S (seconds between checkpoints) and TINY_STEP_S (ho
 
 import dataclasses
 import hashlib
+import json
 import os
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +78,30 @@ def finished(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int,
     return process.returncode, out, err
 
 
+def in_this_process() -> None:
+    """Makes this process's Fashion-MNIST the tiny data in TEXTVAE_CACHE, and its checkpoints as often as wished."""
+    data.SOURCES["fashion-mnist"] = source(Path(os.environ["TEXTVAE_CACHE"]))
+    if wish := os.environ.get("TINY_CHECKPOINT_S"):
+        from textvae.experiment import train as experiment
+
+        experiment.CHECKPOINT_EVERY_S = float(wish)
+
+
+def answers(program: str, asked: object, environment: Mapping[str, str]) -> Iterator[Any]:
+    """What a program of these helpers answers to the JSON that it is asked: a JSON value a line."""
+    with subprocess.Popen(
+        [sys.executable, program, json.dumps(asked)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+    ) as process:
+        try:
+            yield from map(json.loads, process.stdout or ())
+            assert process.wait() == 0
+        finally:
+            process.kill()
+
+
 def _slowed(seconds: float) -> None:
     from textvae.training.loop import Training
 
@@ -90,11 +117,7 @@ def _slowed(seconds: float) -> None:
 if __name__ == "__main__":
     from textvae import cli
 
-    data.SOURCES["fashion-mnist"] = source(Path(os.environ["TEXTVAE_CACHE"]))
-    if wish := os.environ.get("TINY_CHECKPOINT_S"):
-        from textvae.experiment import train as experiment
-
-        experiment.CHECKPOINT_EVERY_S = float(wish)
+    in_this_process()
     if wish := os.environ.get("TINY_STEP_S"):
         _slowed(float(wish))
     cli.main()

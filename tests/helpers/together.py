@@ -8,7 +8,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from torch.distributed import TCPStore
+
+from helpers import tiny
 
 PATIENCE_S = 200
 """How long the processes of a command may take."""
@@ -36,17 +37,7 @@ def commands(folder: Path, cases: Sequence[dict[str, Any]], **environment: str) 
     Yields:
         For each case "codes" (one a process; negative: the signal), "stdout" and "stderr" (of each process).
     """
-    with subprocess.Popen(
-        [sys.executable, __file__, json.dumps([str(folder), list(cases)])],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
-    ) as process:
-        try:
-            yield from map(json.loads, process.stdout or ())
-            assert process.wait() == 0
-        finally:
-            process.kill()
+    yield from tiny.answers(__file__, [str(folder), list(cases)], environment)
 
 
 def forked(
@@ -111,12 +102,9 @@ def _waited_for(children: Sequence[int], kill: int | None = None, after: float =
 
 
 def _serve() -> None:
-    from helpers import tiny
-    from textvae import cli, data
-    from textvae.experiment import train as experiment
+    from textvae import cli
 
-    data.SOURCES["fashion-mnist"] = tiny.source(Path(os.environ["TEXTVAE_CACHE"]))
-    experiment.CHECKPOINT_EVERY_S = float(os.environ.get("TINY_CHECKPOINT_S", "30"))
+    tiny.in_this_process()
     folder, cases = Path(json.loads(sys.argv[1])[0]), json.loads(sys.argv[1])[1]
     for case in cases:
         work = partial(cli.main, case["words"])

@@ -5,15 +5,20 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from textvae.data.manifest import TextName
 from textvae.runs.metrics import SHOWN, numbers
+from textvae.text.embedding_length import EmbeddingLength
 
 Stored = Mapping[str, Mapping[str, Any]]
 """Contents of metrics files by the name of their row."""
 
 SEEDED = re.compile(r"-seed\d+$")
 """The end of the name of a row that differs from another row in its seed only."""
+
+ENCODED = re.compile(rf"-(?:{'|'.join(get_args(TextName))})(?:-(?:{'|'.join(get_args(EmbeddingLength))}))?$")
+"""The end of the name of a prepared set that says how its captions are encoded: "-sentence", "-clip-tokens-sqrt"."""
 
 
 def stored_metrics(folder: Path) -> dict[str, dict[str, Any]]:
@@ -64,7 +69,7 @@ def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:
 
 def images_of(metrics: Mapping[str, Any]) -> str:
     """The images that a row was measured on, without the encoding of their captions: "coco-mini-64"."""
-    return str(metrics["protocol"]["data"]).rpartition("-")[0]
+    return ENCODED.sub("", str(metrics["protocol"]["data"]))
 
 
 def seeds_of(stored: Stored, name: str) -> list[str]:

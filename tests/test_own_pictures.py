@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.photos import encoded, picture
 from helpers.pictures import folder_of_pictures
 from PIL import Image
 
@@ -91,7 +92,7 @@ def test_a_call_returns_a_model_that_draws(tiny_photos, tmp_path, monkeypatch):
     pictures = model("a red block", num_images=2)
     assert [picture.size for picture in pictures] == [(64, 64)] * 2
     assert pictures[0].tobytes() == library.TextToImage.load(model)("a red block", num_images=2)[0].tobytes()
-    with pytest.raises(UserError, match="takes no"):
+    with pytest.raises(UserError, match="take no"):
         library.train(folder, data="fashion-mnist")
     with pytest.raises(UserError, match="no folder"):
         library.train(tmp_path / "nowhere")
@@ -106,6 +107,41 @@ def test_what_is_taken_for_pictures(tmp_path, monkeypatch):
     assert not is_pictures("label-conv"), "a recipe keeps its name"
     assert not is_pictures("nowhere")
     assert run_folder("hf://datasets/someone/boats") == run_folder("boats") == Path("runs/boats")
+    assert is_pictures(["boats", "nowhere"]), "a list is never a recipe"
+    assert run_folder(["boats", tmp_path / "label-conv"]) == Path("runs/boats+label-conv")
+    many = [tmp_path / f"{number:02d}{'x' * 40}" for number in range(10)]
+    for folder in many:
+        folder.mkdir()
+    assert run_folder(many) == Path(f"runs/{many[0].name}+9-more")
+    with pytest.raises(UserError, match="no folder"):
+        look_at(["boats", "nowhere"])
+    with pytest.raises(UserError, match="no photographs"):
+        look_at([])
+
+
+@pytest.mark.slow
+def test_several_folders_become_one_model(tiny_photos, textvae, tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(own_pictures, "NETS", ())
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+    datasets.disable_progress_bars()
+    folder_of_pictures(tmp_path / "boats", 40)
+    folder_of_pictures(tmp_path / "elsewhere" / "boats", 20, first=40)
+    # A folder OWNER/NAME is to the datasets library what a data set of the hub is.
+    images = [{"bytes": encoded(picture(n)), "path": f"{n}.jpg"} for n in range(60, 80)]
+    table = datasets.Dataset.from_dict({"image": images, "text": [f"a kite, picture {n}" for n in range(60, 80)]})
+    table.cast_column("image", datasets.Image()).to_parquet(tmp_path / "owner" / "kites" / "train.parquet")
+    places = ("boats", "elsewhere/boats", "hf://datasets/owner/kites")
+    code, _, err = textvae("train", *places, "--minutes", "0.01", "--precision", "fp32", "--threads", "1")
+    assert code == 0, err
+    run = open_run("runs/boats+boats+kites")
+    assert run.recipe.data == "boats+boats-2+owner-kites-64-words"
+    assert "80 (72 train, 8 test)" in err
+    assert f"textvae train {' '.join(places)} --minutes 0.01" in (run.path / CARD).read_text()
+    assert {"kite", "red"} <= set(run.recipe.text.words)
+    # In Python it is the same run, which is found complete.
+    again = library.train(list(places), minutes=0.01, precision="fp32", threads=1)
+    assert again.path == run.path
 
 
 def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):

@@ -15,7 +15,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.loggers import logging_to
 from textvae.experiment.train import train_recipe
-from textvae.own_pictures import MINUTES, is_pictures, run_folder, train_pictures
+from textvae.own_pictures import MINUTES, Pictures, is_pictures, run_folder, train_pictures
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
 from textvae.pipeline import TextToImage
@@ -54,7 +54,7 @@ class TrainedRun(Run):
 
 
 def train(
-    recipe: RecipeLike | Path,
+    recipe: RecipeLike | Pictures,
     out: str | Path | None = None,
     data: str | None = None,
     preset: str | None = None,
@@ -75,7 +75,7 @@ def train(
     clip: str | None = None,
     log: Literal["tensorboard", "trackio", "wandb"] | None = None,
 ) -> TrainedRun:
-    """Trains a recipe, or a folder of captioned pictures, into a run folder. The same call again resumes, or finds it
+    """Trains a recipe, or on folders of captioned pictures, into a run folder. The same call again resumes, or finds it
     complete.
 
     A call with more epochs goes on from there as if they had been asked for from the start, where the learning rate is
@@ -85,11 +85,12 @@ def train(
         >>> run = textvae.train("label-conv", out="runs/garments", trainer={"epochs": 5})
         >>> run("a dress", num_images=4)
         >>> model = textvae.train("my_pictures/", minutes=30)  # prepares, trains and measures
+        >>> model = textvae.train(["holiday/", "garden/"], minutes=30)  # both together
 
     Args:
-        recipe: a folder of captioned pictures (docs/own_pictures.md); or the name of a recipe
+        recipe: a folder of captioned pictures, or a list of folders (docs/own_pictures.md); or the name of a recipe
             (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or ``FILE.py:FUNCTION``.
-        out: the run folder; default: runs/NAME, of the recipe or the folder.
+        out: the run folder; default: runs/NAME, of the recipe or the folder; of several folders, runs/NAME+NAME.
         data: another data set than the recipe's, by name.
         preset: one of the recipe's presets, such as "tiny".
         prior: "flow" adds a flow prior to a recipe without one, "own" leaves out a recipe's flow prior.
@@ -103,11 +104,11 @@ def train(
         keep_epochs: epochs whose weights are kept, in RUN/epochs/N, which opens like any run; of a recipe with a flow
             prior, epochs of the flow.
         minutes: in place of a number of epochs: as many in each stage as fit into this time, by the speed measured
-            beforehand. They are recorded in the run, so that an interruption does not change the result. Of a folder of
+            beforehand. They are recorded in the run, so that an interruption does not change the result. Of folders of
             pictures: 30 by default.
         start: a model to start from, such as "flowers" or a run folder, whose pictures have the same size: its first
             stage is kept, its flow prior is trained further, and its vocabulary gets the new captions' words.
-        size: of a folder of pictures: 64, 128 or 256 pixels a side; default: 64.
+        size: of folders of pictures: 64, 128 or 256 pixels a side; default: 64.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
@@ -128,10 +129,10 @@ def train(
     for reason in execution.reasons:
         say(reason)
     if is_pictures(recipe):
-        assert isinstance(recipe, str | Path)
+        assert isinstance(recipe, str | Path | Sequence)
         if any((preset, data, prior, limit, keep_epochs, clip)):
             raise UserError(
-                f"{recipe} is a folder of pictures, which takes no preset, data, prior, limit, clip or epochs to keep",
+                "folders of pictures take no preset, data, prior, limit, clip or epochs to keep",
                 'leave them out, or train the recipe "latent-flow-photos" on the prepared set',
             )
         folder = run_folder(recipe) if out is None else Path(out)

@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.catalog import joined_name
 from textvae.data.describe import contact_sheet
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
@@ -28,6 +29,9 @@ from textvae.utils.images import save_image
 from textvae.utils.processes import place
 from textvae.utils.progress import say
 
+Pictures: TypeAlias = str | Path | Sequence[str | Path]
+"""A folder of captioned pictures, a data set of the Hugging Face hub (hf://datasets/OWNER/NAME), or a list of these."""
+
 RECIPE = "latent-flow-photos"
 SIZES = (64, 128, 256)
 MINUTES = 30.0
@@ -47,7 +51,7 @@ EXPECTATIONS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder of pictures holds, after its preparation."""
+    """What the pictures are, after their preparation."""
 
     name: str
     """Of the prepared set."""
@@ -68,40 +72,48 @@ class Found:
 
 
 def is_pictures(name: object) -> bool:
-    """Whether what is to be trained is a folder, or a data set of the Hugging Face hub, rather than a recipe."""
+    """Whether what is to be trained is ``Pictures`` rather than a recipe; so is any list or tuple."""
+    if isinstance(name, list | tuple):
+        return True
     if not isinstance(name, str | Path) or str(name) in RECIPES:
         return False
     return str(name).startswith(HUB) or Path(name).expanduser().is_dir()
 
 
-def run_folder(folder: str | Path) -> Path:
-    """Where a folder of pictures is trained by default: runs/NAME."""
-    return Path("runs") / Path(_source(folder)).name
+def run_folder(pictures: Pictures) -> Path:
+    """Where pictures are trained by default: runs/NAME, of several folders runs/NAME+NAME."""
+    return Path("runs") / joined_name([Path(place).name for place in _places(pictures)])
 
 
-def _source(folder: str | Path) -> str:
-    """As ``prepare`` takes it: a path, even if a set of the catalog has the folder's name."""
-    return str(folder) if str(folder).startswith(HUB) else str(Path(folder).expanduser().resolve())
+def _places(pictures: Pictures) -> list[str]:
+    """As ``prepare`` takes them: paths, even if a set of the catalog has a folder's name."""
+    several = [pictures] if isinstance(pictures, str | Path) else pictures
+    return [str(one) if str(one).startswith(HUB) else str(Path(one).expanduser().resolve()) for one in several]
 
 
-def look_at(folder: str | Path, size: int = 64) -> Found:
-    """Recognises and prepares the pictures of a folder, once: the same call again finds them prepared.
+def look_at(pictures: Pictures, size: int = 64) -> Found:
+    """Recognises and prepares pictures, once: the same call again finds them prepared.
 
     Args:
-        folder: captioned pictures in one of the layouts of docs/data.md.
+        pictures: captioned pictures in layouts of docs/data.md; those of several places are joined in one set.
         size: pixels a side: 64, 128 or 256.
 
     Raises:
-        UserError: the layout is unknown, the size is another one, or there are fewer than 50 pictures.
+        UserError: a place or its layout is unknown, the size is another one, or there are fewer than 50 pictures.
     """
     if size not in SIZES:
         raise UserError(f"{size} pixels a side: no recipe draws that", f"choose from {', '.join(map(str, SIZES))}")
-    made = prepare(_source(folder), size, "words")
+    places = _places(pictures)
+    if missing := [place for place in places if not place.startswith(HUB) and not Path(place).is_dir()]:
+        raise UserError(
+            f"there is no folder {missing[0]}", f"give folders of captioned pictures, or addresses {HUB}OWNER/NAME"
+        )
+    made = prepare(places, size, "words")
     train = data.load(made["name"], "train")
     images = {split: facts["images"][0] for split, facts in made["splits"].items()}
     if sum(images.values()) < LEAST_PICTURES:
         raise UserError(
-            f"{folder} has {sum(images.values())} pictures that can be used",
+            f"there are {sum(images.values())} pictures that can be used",
             f"at least {LEAST_PICTURES} are needed, and several hundred to be of use; textvae data describe "
             f"{shlex.quote(made['name'])} shows them",
         )
@@ -139,7 +151,7 @@ def _reading(train: CaptionedImages) -> dict[str, int]:
 
 
 def train_pictures(
-    folder: str | Path,
+    pictures: Pictures,
     out: Path,
     execution: Execution,
     minutes: float = MINUTES,
@@ -151,7 +163,7 @@ def train_pictures(
     """Prepares, trains, measures and describes; the same call again resumes at any point.
 
     Args:
-        folder: captioned pictures, see ``look_at``.
+        pictures: see ``look_at``.
         out: the run folder.
         execution: device, precision and threads.
         minutes: of training; preparation comes before, and measuring takes some minutes more.
@@ -168,15 +180,16 @@ def train_pictures(
     """
     if place()[1] > 1:
         raise UserError(
-            "a folder of pictures is trained in one process",
-            f"prepare it first; under torchrun, train the recipe {RECIPE} on the prepared set",
+            "folders of pictures are trained in one process",
+            f"prepare them first; under torchrun, train the recipe {RECIPE} on the prepared set",
         )
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
-    found = look_at(folder, size)
+    found = look_at(pictures, size)
     for line in found.lines():
         say(line)
     recipe = recipe_for(found, size, overrides)
-    command = ["textvae train", shlex.quote(str(folder)), f"--minutes {minutes:g}", f"--size {size}"]
+    named = [pictures] if isinstance(pictures, str | Path) else pictures
+    command = ["textvae train", *(shlex.quote(str(one)) for one in named), f"--minutes {minutes:g}", f"--size {size}"]
     command += [] if start is None else [f"--from {shlex.quote(str(start.path if isinstance(start, Run) else start))}"]
     if not train_recipe(
         recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command), start=begun

@@ -29,7 +29,7 @@ MADE_LATER = {"RESULTS.md", "docs/figures/label-conv.png"}
 """Written by ``textvae reproduce``: a fresh clone has them, a house under construction need not."""
 
 
-PICTURES = ("my_pictures", "photos/holiday")
+PICTURES = ("my_pictures", "photos/holiday", "holiday")
 """Folders of one's own in the pages."""
 
 

@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif as_json:
             print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2))
         else:
-            print(f"textvae: {printable(error.cause)}\n  {printable(error.cure)}", file=sys.stderr)
+            cure = printable_lines(error.cure).replace("\n", "\n  ")
+            print(f"textvae: {printable(error.cause)}\n  {cure}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         if is_first():

@@ -100,6 +100,8 @@ def parse(verb: str, function: Callable[..., Any], arguments: Sequence[str], oth
         return functools.partial(function, *positional, **named)
 
     options: Callable[..., Any] = function if isinstance(function, type) else deferred
+    if {"-h", "--help"} & set(arguments):
+        arguments = ["--help"]  # tyro leaves out of the help what the other words have given already
 
     # Captured: errors become UserErrors, and text that is not written to a terminal has no colours.
     out, err = io.StringIO(), io.StringIO()
@@ -143,6 +145,8 @@ def _usage_error(verb: str, box: str) -> UserError:
     cure = f"textvae {verb} --help lists the options"
     if meant and cause.startswith("Unrecognized"):
         cure = f"did you mean {meant.split()[0].rstrip(',')}? {cure}"
+    elif cause.startswith("Unrecognized") and not cause.partition(": ")[2].startswith("-"):
+        cure = f"what belongs to no option comes before the options; {cure}"
     return UserError(cause, cure)
 
 

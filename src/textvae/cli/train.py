@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from textvae.cli.settings import common_options, options_of, overrides_of
-from textvae.cli.shared import Device, Output, Precision, in_range, parse
+from textvae.cli.shared import Device, Output, Precision, call, in_range, parse
 from textvae.utils.errors import UserError
 
 EXAMPLES = """
@@ -24,7 +24,7 @@ PROMPTS = 50
 
 
 def train(arguments: Sequence[str]) -> Output:
-    """Train a recipe, or on a folder of pictures; run again to resume.
+    """Train a recipe, or on folders of pictures; run again to resume.
 
     What is trained comes first, since the options of a recipe are its settings.
     """
@@ -41,8 +41,7 @@ def train(arguments: Sequence[str]) -> Output:
     from textvae.own_pictures import is_pictures
 
     if is_pictures(name):
-        asked = parse(f"train {name}", _pictures, words)
-        return asked if isinstance(asked, Output) else asked(folder=name)
+        return call("train", _pictures, arguments)
 
     # The defaults of the other options depend on these.
     def choice(
@@ -64,14 +63,18 @@ def train(arguments: Sequence[str]) -> Output:
 
 
 def _pictures(
-    *,
-    folder: tyro.conf.Suppress[str] = "",
+    folders: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER [FOLDER ...]", help_behavior_hint="")
+    ],
+    /,
     minutes: float = 30.0,
     size: Literal[64, 128, 256] = 64,
     start: Annotated[
         str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="(default: from nothing)")
     ] = None,
-    out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER)")] = None,
+    out: Annotated[
+        Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER, of several runs/FOLDER+FOLDER)")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int = 0,
@@ -79,11 +82,12 @@ def _pictures(
         Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(help_behavior_hint="(default: none)")
     ] = None,
 ) -> Output:
-    """Train a model on a folder of captioned pictures: prepare, train, measure, write the model card.
+    """Train a model on captioned pictures: prepare, train, measure, write the model card.
 
     The same command resumes an interrupted training and finds a finished one.
 
     Args:
+        folders: Captioned pictures: a folder, or hf://datasets/OWNER/NAME. Several become one set.
         minutes: Time for training; preparing before and measuring after it take a few minutes more.
         size: Pixels a side of the pictures that are drawn.
         start: Model to start from, such as flowers: its first stage is kept, its flow is trained further.
@@ -94,6 +98,7 @@ def _pictures(
     Examples:
         textvae train my_pictures
         textvae train my_pictures --minutes 120 --size 128 --out runs/boats
+        textvae train holiday garden hf://datasets/OWNER/NAME
         textvae train my_pictures --minutes 10 --from flowers
     """
     from textvae.data import load
@@ -104,12 +109,12 @@ def _pictures(
     from textvae.utils.device import choose_execution
     from textvae.utils.progress import duration, say
 
-    run = out or run_folder(folder)
+    run = out or run_folder(folders)
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
     callbacks = [logging_to(log, run)] if log else []
-    if not train_pictures(folder, run, execution, minutes, size, callbacks=callbacks, start=start):
+    if not train_pictures(folders, run, execution, minutes, size, callbacks=callbacks, start=start):
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
     metrics = Metrics.read(run / METRICS)
     captions = load(open_run(run).recipe.data, "train").captions
@@ -194,7 +199,7 @@ def _epochs(option: str, words: str) -> list[int]:
 
 def _help(recipes: Sequence[str]) -> str:
     listed = textwrap.wrap(", ".join(recipes), 76, break_on_hyphens=False)
-    lines = ["usage: textvae train FOLDER|RECIPE [OPTIONS]", "", (train.__doc__ or "").partition("\n")[0]]
+    lines = ["usage: textvae train FOLDER [FOLDER ...]|RECIPE [OPTIONS]", "", (train.__doc__ or "").partition("\n")[0]]
     lines += ["", "FOLDER has captioned pictures: textvae train my_pictures --minutes 30 --size 64 is all it takes."]
     lines += ["", "RECIPE is one of those below, or a function of your own, FILE.py:FUNCTION.", "", "options:"]
     for option, help_ in common_options().items():

@@ -84,12 +84,12 @@ def joined(sets: Sequence[PhotographSet], name: str = "") -> PhotographSet:
 
     Args:
         sets: two or more, in the order in which they are joined.
-        name: of the whole; default: their names, joined by ``JOIN``.
+        name: of the whole; default: see ``joined_name``.
     """
     prompts = chain.from_iterable(zip_longest(*(part.prompts for part in sets)))
     homes, terms = ({getattr(part, fact): None for part in sets} for fact in ("home", "terms"))
     return PhotographSet(
-        name or JOIN.join(part.name for part in sets),
+        name or joined_name([part.name for part in sets]),
         " + ".join(part.title for part in sets),
         ", ".join(home for home in homes if home),
         " + ".join(terms),
@@ -102,8 +102,16 @@ def joined(sets: Sequence[PhotographSet], name: str = "") -> PhotographSet:
     )
 
 
+def joined_name(names: Sequence[str]) -> str:
+    """The name of a joined set that has no entry of its own: A+B, or A+12-more where that would be too long."""
+    name = JOIN.join(names)
+    return name if len(name) <= LONGEST_NAME else f"{names[0]}{JOIN}{len(names) - 1}-more"
+
+
 JOIN = "+"
 """Between the names of the parts, in the name of a joined set that has no entry of its own."""
+LONGEST_NAME = 100
+"""Of a joined set: file names have 255 bytes at most, and the set's size and text encoder are appended."""
 JOINED_PROMPTS = 7
 
 _SINGLE: dict[str, PhotographSet] = {

@@ -106,7 +106,10 @@ def _named(name: RecipeLike) -> Recipe:
     near = difflib.get_close_matches(name, RECIPES, 1)
     raise UserError(
         f"there is no recipe {name!r}",
-        f"did you mean {near[0]!r}?" if near else "textvae recipes lists them all; one of your own is FILE.py:FUNCTION",
+        f"did you mean {near[0]!r}?"
+        if near
+        else "textvae recipes lists them all; one of your own is FILE.py:FUNCTION; "
+        "textvae train also takes a folder of captioned pictures that exists",
     )
 
 

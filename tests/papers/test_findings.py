@@ -5,6 +5,7 @@ import pytest
 from textvae.papers.findings import ours, published
 from textvae.papers.stored import seeds_of
 from textvae.papers.tables.flows import flow
+from textvae.papers.tables.papers import named_words
 
 
 def row(frechet: float, **more: float) -> dict[str, Any]:
@@ -43,6 +44,27 @@ def test_longer_training_needs_all_its_rows():
     assert "330.0, 300.0, 270.0." in told
     # Neither the epochs' rows nor another latent's are seeds of the plain one.
     assert seeds_of(grids, "clip-grid-64") == ["clip-grid-64"]
+
+
+def test_longer_embeddings_are_compared_with_those_of_length_one():
+    unit = seeded("clip-grid-64", row(300, strength=0.01), row(300, strength=0.02))
+    assert "too short" not in published.paper_a(unit)
+    long = seeded("clip-grid-64-sqrt", row(300, strength=0.4), row(300, strength=0.41))
+    assert "strength of words 0.405 ± 0.007 against 0.015 ± 0.007 (more than" in published.paper_a(unit | long)
+    dual = {"clip-dual-64-image-code-nature": row(300), "clip-dual-64-image-code-nature-sqrt": row(300, strength=0.2)}
+    assert "strength of words 0.200 against 0.100 (one seed)" in published.paper_c(dual)
+
+
+def test_each_word_that_paper_c_names_has_its_column():
+    def shifted(drawn: float) -> dict[str, Any]:
+        return {"generation": {"word_sensitivity": {"words": {"sky": {"drawn": drawn, "real": -0.2}}}}}
+
+    seeds = seeded("clip-dual-64-image-code-nature", shifted(-0.1), shifted(0.1))
+    words = named_words(seeds | {"clip-dual-64-text": shifted(-0.02), "clip-grid-64": shifted(-0.2)})
+    assert "| `clip-dual-64-image-code-nature` | - | 0.000 ± 0.707 | - | - |" in words
+    assert "| `clip-dual-64-text` | - | 0.100 | - | - |" in words
+    assert "clip-grid" not in words
+    assert named_words({"clip-dual-64-text": {}}) == ""
 
 
 @pytest.mark.parametrize("paper", [published.paper_a, published.paper_b, published.paper_c, published.paper_d])

@@ -69,7 +69,7 @@ def test_what_is_not_at_full_size_is_refused(capsys) -> None:
     with pytest.raises(UserError, match="no row"):
         plan_full("a", full.Path("runs"), ["label-conv"])
     with pytest.raises(SystemExit) as exit_:
-        cli.main(["reproduce", "a", "--dry-run"])
+        cli.main(["reproduce", "a", "--photographs", "mine"])
     assert exit_.value.code == 2
 
 

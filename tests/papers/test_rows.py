@@ -10,7 +10,12 @@ from textvae.recipes.resolve import resolve
 
 
 @pytest.mark.parametrize("paper", ["a", "b", "c"])
-def test_every_row_of_the_papers_can_be_built(paper):
+def test_every_row_of_the_papers_can_be_built(paper, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    for length in ("unit", "sqrt"):
+        ending = "" if length == "unit" else f"-{length}"
+        declare(f"coco-mini-64-sentence{ending}", "coco-mini", 64, "sentence", length=length)
+        declare(f"scenes-nature-64-pair{ending}", "scenes", 64, "pair", "pair", length=length)
     chosen = PAPERS[paper]
     assert len({row.name for row in chosen}) == len(chosen)
     for row in chosen:
@@ -30,6 +35,14 @@ def test_every_row_of_the_papers_can_be_built(paper):
         latents = [row.settings().model.latent_dim for row in chosen if "latent" in row.name]
         assert sorted({*latents}) == [256, 512, 1024]
         assert [row.settings().trainer.epochs for row in chosen if "epochs" in row.name] == [5, 30]
+    for row in (row for row in chosen if "-code-nature" in row.name):
+        settings = row.settings()
+        assert (settings.condition_on in row.name, settings.model.reading, row.trainer["epochs"]) == (
+            True,
+            "program",
+            8,
+        )
+        assert settings.text.length == ("sqrt" if "sqrt" in row.name else "unit")
     # What is compared has seen as many images.
     same = {row.settings().trainer.epochs for row in chosen if row.name.startswith(("clip-grid-64", "clip-latent-64"))}
     assert same <= {PASSES, 5, 30}

@@ -44,20 +44,27 @@ def reproduce(
         tables_only: Only write RESULTS.md from the stored metrics: nothing is trained, measured or drawn.
         full: Of a, b and c: the experiments on photographs as the paper made them, with MS-COCO, CLIP, its subset, size
             and epochs. MS-COCO is fetched if it is not here. Runs and report go to RUNS/full.
-        dry_run: With --full: print the commands and an estimate of time and disk, and do nothing.
+        dry_run: Print the commands that prepare and train, and do nothing; with --full, also an estimate of time and
+            disk.
         photographs: With --full: another set of photographs, or a folder, in the place of MS-COCO.
         clip: With --full: CLIP model, a folder or a model of the Hugging Face hub.
 
     Examples:
         textvae reproduce b
         textvae reproduce a --only clip-grid-64 --num-samples 2000
+        textvae reproduce c --dry-run
         textvae reproduce a --full --dry-run
     """
     in_range("--num-samples", num_samples, 2, 10_000_000)
     if full:
         return _full(paper, only, runs, num_samples, dry_run, photographs, clip)
-    if dry_run or clip or photographs != "coco":
-        raise UserError("--dry-run, --photographs and --clip belong to --full", "add --full, or leave them out")
+    if clip or photographs != "coco":
+        raise UserError("--photographs and --clip belong to --full", "add --full, or leave them out")
+    if dry_run:
+        from textvae.papers.plan import plan_rows
+
+        commands = plan_rows(paper, runs, only)
+        return Output({"commands": commands}, "\n".join(commands))
     from textvae.papers.reproduce import reproduce_paper
     from textvae.papers.results import Places, section, write_results
 

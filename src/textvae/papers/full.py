@@ -13,6 +13,7 @@ from typing import Any
 
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.coco import ARCHIVES, fetch_coco, whole_coco
+from textvae.papers.plan import train_command
 from textvae.papers.reproduce import reproduce_rows
 from textvae.papers.results import Places
 from textvae.papers.rows import Row
@@ -220,17 +221,7 @@ def plan_full(paper: str, runs: Path, only: Sequence[str] = (), source: str = "c
         details.append(f"{row.data(source)}: {duration(took)}, {held / 1e9:.2f} GB")
     for row in rows:
         out = runs / "full" / row.name
-        options = [f"--model.{key.replace('_', '-')} {value}" for key, value in row.model.items()]
-        options += [f"--keep-epochs {','.join(map(str, row.keep_epochs))}"] if row.keep_epochs else []
-        commands.append(
-            " ".join(
-                [
-                    f"textvae train {row.recipe or row.name} --data {row.data(source)} --trainer.epochs {row.epochs}",
-                    *options,
-                    f"--out {shlex.quote(str(out))}",
-                ]
-            )
-        )
+        commands.append(train_command(row.row(row.data(source)), runs / "full"))
         kept = [out / "epochs" / str(epoch) for epoch in row.keep_epochs]
         commands += [f"textvae evaluate {shlex.quote(str(folder))}{own}" for folder in (*kept, out)]
         took = row.epochs * row.images / row.speed / threads

@@ -16,7 +16,7 @@ from textvae.experiment.stages import Stage
 from textvae.experiment.train import train_recipe
 from textvae.papers import figures
 from textvae.papers.results import Places, section, write_results
-from textvae.papers.rows import PAPERS, Row
+from textvae.papers.rows import Row, rows_named
 from textvae.papers.stored import SEEDED, stored_metrics
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
@@ -24,7 +24,6 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, Run, open_run, read_config, read_history
 from textvae.runs.snapshots import snapshot_folder
 from textvae.utils.device import choose_execution
-from textvae.utils.errors import UserError
 from textvae.utils.figures import require_matplotlib
 from textvae.utils.files import write_text
 from textvae.utils.progress import say
@@ -54,10 +53,7 @@ def reproduce_paper(
     Raises:
         UserError: there is no such row, or matplotlib is not installed.
     """
-    rows = {row.name: row for row in PAPERS[paper]}
-    if unknown := [name for name in only if name not in rows]:
-        raise UserError(f"paper {paper} has no row {unknown[0]!r}", f"its rows: {', '.join(rows)}")
-    return reproduce_rows(paper, [rows[name] for name in only] or list(rows.values()), runs, places, num_samples)
+    return reproduce_rows(paper, rows_named(paper, only), runs, places, num_samples)
 
 
 def reproduce_rows(

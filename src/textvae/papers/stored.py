@@ -17,8 +17,9 @@ Stored = Mapping[str, Mapping[str, Any]]
 SEEDED = re.compile(r"-seed\d+$")
 """The end of the name of a row that differs from another row in its seed only."""
 
-ENCODED = re.compile(rf"-(?:{'|'.join(get_args(TextName))})(?:-(?:{'|'.join(get_args(EmbeddingLength))}))?$")
-"""The end of the name of a prepared set that says how its captions are encoded: "-sentence", "-clip-tokens-sqrt"."""
+ENCODED = re.compile(rf"-(?:{'|'.join(get_args(TextName))})(?:-({'|'.join(get_args(EmbeddingLength))}))?$")
+"""The end of the name of a prepared set that says how its captions are encoded: "-sentence", "-clip-tokens-sqrt". The
+group is the length of the embeddings, if it is named."""
 
 
 def stored_metrics(folder: Path) -> dict[str, dict[str, Any]]:

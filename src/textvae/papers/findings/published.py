@@ -46,6 +46,7 @@ def paper_a(stored: Stored) -> str:
                 _comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
                 _comparison(stored, grid, mid, "ELBO", ELBO),
             ),
+            _lengths(stored, f"{grid}-sqrt", grid),
             _faithfulness(stored, grid),
         ]
     )
@@ -73,6 +74,7 @@ def paper_c(stored: Stored) -> str:
     """Training on image embeddings against sentence embeddings, and the gap between the two."""
     image, text = "clip-dual-64-image-dropout", "clip-dual-64-text-dropout"
     shifted, noised = "clip-dual-64-image-shifted", "clip-dual-64-image-noised"
+    image_code, text_code = "clip-dual-64-image-code-nature", "clip-dual-64-text-code-nature"
     return _section(
         [
             _finding(
@@ -93,6 +95,14 @@ def paper_c(stored: Stored) -> str:
                 _comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
                 _comparison(stored, noised, image, "strength of words", STRENGTH),
             ),
+            _finding(
+                "Both hold for the authors' program on pictures of nature",
+                _comparison(stored, image_code, text_code, "image against sentence embeddings, loss", VALIDATION),
+                _comparison(stored, image_code, text_code, "Fréchet distance of samples", FRECHET),
+                _comparison(stored, image_code, text_code, "retrieval precision", RETRIEVAL),
+                _comparison(stored, image_code, text_code, "strength of words", STRENGTH),
+            ),
+            _lengths(stored, f"{image_code}-sqrt", image_code),
             _faithfulness(stored, image),
         ]
     )
@@ -201,6 +211,16 @@ def _faithfulness(stored: Stored, name: str) -> str:
         "Generated images show what their caption says",
         f"retrieval precision among 100 captions is {spread(values)} for `{name}`, {number(real[0])} for real images, "
         "0.01 by chance",
+    )
+
+
+def _lengths(stored: Stored, long: str, unit: str) -> str:
+    """Whether embeddings as long as the square root of their dimension are noticed more than those of length one."""
+    return _finding(
+        "Embeddings of length 1 are too short to be noticed (our addition)",
+        _comparison(stored, long, unit, "square root of their dimension against 1, strength of words", STRENGTH),
+        _comparison(stored, long, unit, "retrieval precision", RETRIEVAL),
+        _comparison(stored, long, unit, "Fréchet distance of samples", FRECHET),
     )
 
 

@@ -1,7 +1,7 @@
 """The sections of RESULTS.md on papers a, b and c."""
 
 from textvae.papers.findings import published
-from textvae.papers.stored import Stored, getter
+from textvae.papers.stored import SEEDED, Stored, getter, seeds_of
 from textvae.papers.tables.digits import generation_table
 from textvae.papers.tables.photographs import photographs_table
 from textvae.papers.tables.table import cited, number, pair, picture, protocol, table
@@ -110,6 +110,39 @@ def paper_c(stored: Stored) -> str:
         *cited("c"),
         "Figure 2 reports the best validation loss. The validation images of the authors' program are also training",
         "images (see the recipe); ours are held out. `-shifted` and `-noised` are two ways to bridge the gap between",
-        "the two kinds of embeddings. Prompts are sentences for all rows.",
+        "the two kinds of embeddings. Prompts are sentences for all rows. Rows that end in `-code-nature` follow the",
+        "authors' program, on the pictures of nature of `scenes`.",
     )
+    if words := named_words(stored):
+        text += f"\n{words}\n"
     return text + "".join(f"\n{picture(f'paper-c-loss-curves-{size}', 'loss during training')}" for size in curves)
+
+
+NAMED_WORDS = ("grass", "sky", "snow", "mountain")
+"""The words that paper c names in its results."""
+
+
+def named_words(stored: Stored) -> str:
+    """The effect of each word that paper c names, as a table; empty if none is measured."""
+    rows = []
+    for name in dict.fromkeys(SEEDED.sub("", name) for name in stored if name.startswith("clip-dual-")):
+        cells = []
+        for word in NAMED_WORDS:
+            found = [
+                shift["drawn"] / shift["real"]
+                for row in seeds_of(stored, name)
+                if (shift := getter(stored[row])(f"generation.word_sensitivity.words.{word}"))
+            ]
+            cells.append(published.spread(found) if found else "-")
+        if any(cell != "-" for cell in cells):
+            rows.append([f"`{name}`", *cells])
+    if not rows:
+        return ""
+    lines = [
+        "How much each word that the paper names changes samples, in the statistic that distinguishes real images with",
+        "the word best: 1 if as much as real images differ, below 0 in the wrong direction; mean ± standard deviation",
+        "over seeds where there are several.",
+        "",
+        table(["model", *NAMED_WORDS], rows),
+    ]
+    return "\n".join(lines)

@@ -23,9 +23,10 @@ from textvae.data.mnist import MNIST
 from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part
 from textvae.evaluation.judges import ClassifierJudge
 from textvae.models.caption_rnn_code import PIXEL_MEAN, PIXEL_STD, CaptionRNNCode
-from textvae.pipeline import TextToImage, unit_interval
+from textvae.pipeline import TextToImage
 from textvae.text.digit_captions import DigitCaptions
 from textvae.utils.files import sha256_of, write_json
+from textvae.utils.pixels import unit_interval
 
 BATCH = 128
 PASSES = 20

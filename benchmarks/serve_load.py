@@ -28,7 +28,7 @@ from PIL import Image
 
 from textvae import TextToImage
 from textvae.utils.device import choose_execution
-from textvae.utils.images import to_pil
+from textvae.utils.pixels import to_pil
 
 PROMPTS = {
     "fashion": ["a dress", "a coat", "a bag", "an ankle boot", "a shirt", "a t-shirt", "a sandal", "a sneaker"],

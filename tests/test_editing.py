@@ -10,7 +10,8 @@ from textvae.priors import FlowPrior
 from textvae.text.labels import FASHION
 from textvae.text.vocabulary import Vocabulary
 from textvae.utils.errors import UserError
-from textvae.utils.images import save_image, to_pil
+from textvae.utils.images import save_image
+from textvae.utils.pixels import to_pil
 
 SMALL = FlowPrior.Config(width=16, depth=1, heads=2)
 WORDS = Vocabulary(("red", "white", "flower"), 5)

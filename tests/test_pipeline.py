@@ -11,7 +11,7 @@ from PIL import Image
 
 from textvae import TextToImage
 from textvae.models.label_conv import LabelConv
-from textvae.pipeline import BATCH_SIZE, seeded_noise
+from textvae.pipeline import BATCH_SIZE
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
 from textvae.runs.run import open_run, write_config
@@ -19,7 +19,7 @@ from textvae.text.labels import FASHION
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict, updated
 from textvae.utils.errors import UserError
-from textvae.utils.images import to_pil
+from textvae.utils.pixels import to_pil
 from textvae.utils.random import normals
 
 
@@ -97,7 +97,7 @@ def test_another_process_draws_the_same_pictures(tiny_run):
 
 
 def test_equal_seeds_share_their_noise_across_prompts_and_differ_otherwise():
-    noise = seeded_noise((3, 2), [5, 5, 6])
+    noise = normals([5, 5, 6], (3, 2))
     assert noise[0].equal(noise[1])
     assert not noise[0].equal(noise[2])
     assert noise[0].equal(normals(5, (3, 2)))

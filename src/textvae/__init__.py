@@ -9,7 +9,7 @@ Examples:
     >>> model = textvae.train("my_pictures/", minutes=30)      # a folder of captioned pictures
     >>> model("a red boat", num_images=4)
 
-Using models: TextToImage, OnnxTextToImage, interpolate, edit, inpaint, rank_captions.
+Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
 Training: train, TrainedRun, evaluate, sweep, reproduce, push, Recipe, resolve, Run, open_run, Callback, Training,
     Draws, choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from textvae.experiment.callbacks import Callback
     from textvae.experiment.stages import Stage
     from textvae.experiment.sweep import sweep_setting as sweep
-    from textvae.exported.runtime import OnnxTextToImage
     from textvae.library import (
         TrainedRun,
         add_data,
@@ -72,7 +71,6 @@ _SOURCES = {
     **dict.fromkeys(("add_data", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
     **dict.fromkeys(("TrainedRun", "load_data", "push", "reproduce", "train"), "library"),
     "TextVAE": "models.base",
-    "OnnxTextToImage": "exported.runtime",
     "TextToImage": "pipeline",
     "prepare": "preparation.prepare",
     "SamplingOptions": "priors",
@@ -101,7 +99,6 @@ __all__ = [
     "FlowStage",
     "LabelText",
     "Metrics",
-    "OnnxTextToImage",
     "RankedCaption",
     "Recipe",
     "Run",

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from textvae.pipeline import TextToImage, unit_interval
+from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior, SamplingOptions
 from textvae.priors.flow.solvers import MAX_STEPS
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
-from textvae.utils.images import fit_image, to_pil, to_uint8
+from textvae.utils.pixels import fit_image, to_pil, to_uint8, unit_interval
 from textvae.utils.random import normals
 
 NUM_FRESH = 8

@@ -1,34 +1,41 @@
-"""TextToImage: a trained model with its text encoder. Text in, pictures out."""
+"""TextToImage: a trained model with its text encoder. Text in, pictures out.
 
-import operator
+Torch is imported where a network of torch is used: an export is drawn from without it.
+"""
+
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
 
-from textvae.exported.model import ExportedVAE
+from textvae.exported.runtime import OnnxModel
 from textvae.exported.spec import is_export
-from textvae.models.base import TextVAE
-from textvae.models.with_flow import WithFlow
-from textvae.priors import SamplingOptions
-from textvae.runs.run import Run, open_run
 from textvae.text.base import NONE, TextEncoder
-from textvae.utils.device import Arithmetic, Precision, autocast, choose_device, choose_precision, to_device
+from textvae.utils.arguments import integer, kind_of, number, prompts_of, seeds_of
 from textvae.utils.errors import UserError
-from textvae.utils.images import fit_image, to_pil, to_uint8
 from textvae.utils.notebook import Pictures
 from textvae.utils.progress import ProgressLine, say
-from textvae.utils.random import normals
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+    from textvae.models.base import TextVAE
+    from textvae.priors import SamplingOptions
+    from textvae.runs.run import Run
+    from textvae.utils.device import Arithmetic, Precision
+
+    Images = Image.Image | Sequence[Image.Image] | UInt8[Tensor, "c h w"] | UInt8[Tensor, "n c h w"]
+    """One picture or several: PIL images of any size, or uint8 tensors of the model's size."""
 
 BATCH_SIZE = 64
 """Pictures computed together: twice as fast as 8 at a time, within the memory of any machine."""
-
-Images = Image.Image | Sequence[Image.Image] | UInt8[Tensor, "c h w"] | UInt8[Tensor, "n c h w"]
-"""One picture or several: PIL images of any size, or uint8 tensors of the model's size."""
 
 
 class TextToImage:
@@ -58,16 +65,28 @@ class TextToImage:
         Raises:
             UserError: the device or the precision is unknown, or the device is not available.
         """
-        self.device = choose_device(device)
-        self.precision: Arithmetic = choose_precision(precision, self.device)
-        to_device(model, self.device)
-        self.model = model.eval()
+        from textvae.utils.device import choose_device, choose_precision, to_device
+
+        self._device = choose_device(device)
+        self.precision: Arithmetic = choose_precision(precision, self._device)
+        to_device(model, self._device)
+        self._model = model.eval()
         self.text = text
+
+    @property
+    def model(self) -> TextVAE:
+        """The network."""
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._device
 
     @classmethod
     def load(
         cls, model: str | Path | Run, device: str | torch.device = "auto", precision: Precision = "fp32"
-    ) -> "TextToImage":
+    ) -> TextToImage:
         """Loads a trained model.
 
         Examples:
@@ -76,18 +95,21 @@ class TextToImage:
         Args:
             model: a run folder, the name of a model that ships with textvae, or an open ``Run`` (which a recipe of your
                 own needs: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``), or a folder that
-                ``textvae export`` wrote, which is drawn from by ONNX Runtime.
+                ``textvae export`` wrote: ONNX Runtime draws from it on the CPU, in fp32, and torch is not imported.
             device: as in ``TextToImage``.
             precision: as in ``TextToImage``.
 
         Raises:
             UserError: there is no such model, it is not a VAE, or device or precision cannot be used.
         """
+        if isinstance(model, str | Path) and is_export(model):
+            return ExportedTextToImage(Path(model), device, precision)
+        from textvae.models.base import TextVAE
+        from textvae.models.with_flow import WithFlow
+        from textvae.runs.run import Run, open_run
+
         if not isinstance(model, str | Path | Run):
             raise UserError(f"{model!r} is not a model", "give a run folder, the name of a shipped model, or a Run")
-        if is_export(model):
-            exported = ExportedVAE(Path(str(model)))
-            return cls(exported, exported.runtime.text, device, precision)
         run = model if isinstance(model, Run) else open_run(model)
         network = run.load_model()
         if not isinstance(network, TextVAE):
@@ -96,7 +118,7 @@ class TextToImage:
             say(f"the flow prior of {run.name} is not trained yet: until it is, pictures show nothing of the prompt")
         return cls(network, run.recipe.text, device, precision)
 
-    def to(self, device: str | torch.device) -> "TextToImage":
+    def to(self, device: str | torch.device) -> TextToImage:
         """Moves the model to another device, and returns itself.
 
         Examples:
@@ -105,8 +127,10 @@ class TextToImage:
         Raises:
             UserError: the device is unknown or not available.
         """
-        self.device = choose_device(device)
-        to_device(self.model, self.device)
+        from textvae.utils.device import choose_device, to_device
+
+        self._device = choose_device(device)
+        to_device(self.model, self._device)
         return self
 
     def __repr__(self) -> str:
@@ -157,23 +181,44 @@ class TextToImage:
             UserError: a prompt cannot be read, an argument has the wrong type or is out of range, or the model's prior
                 does not support guidance.
         """
-        prompts = _prompts(prompt)
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise UserError(f"generator is a {_kind(generator)}", "give a torch.Generator, or leave it out")
-        seeds = _seeds(seed, num_images)
-        sampling = SamplingOptions(
-            _number("guidance_scale", guidance_scale), None if steps is None else _integer("steps", steps)
-        )
-        if negative_prompt is not None:
-            sampling = replace(sampling, negative=self.text.encode(_prompts(negative_prompt)))
-        conditions = self.text.encode(prompts).repeat_interleave(len(seeds), dim=0)
+        prompts = prompts_of(prompt)
+        negatives = None if negative_prompt is None else prompts_of(negative_prompt)
+        seeds = seeds_of(seed, num_images)
+        scale, count = number("guidance_scale", guidance_scale), None if steps is None else integer("steps", steps)
         if generator is None:
-            return Pictures(to_pil(self.draw(conditions, seeds * len(prompts), sampling)))
+            return Pictures(self._pictures(prompts, seeds, scale, count, negatives))
+        import torch
+
+        from textvae.utils.pixels import to_pil
+
+        if not isinstance(generator, torch.Generator):
+            raise UserError(f"generator is a {kind_of(generator)}", "give a torch.Generator, or leave it out")
         if seed != 0:
             raise UserError("seed and generator exclude each other", "leave one of them out")
+        conditions = self.text.encode(prompts).repeat_interleave(len(seeds), dim=0)
         shape = (len(conditions), *self.model.prior.latent_shape)
         noise = torch.randn(shape, generator=generator, device=generator.device)
-        return Pictures(to_pil(self.draw_from(noise, conditions, sampling)))
+        return Pictures(to_pil(self.draw_from(noise, conditions, self._sampling(scale, count, negatives))))
+
+    def _pictures(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        guidance: float | None,
+        steps: int | None,
+        negatives: Sequence[str] | None,
+    ) -> list[Image.Image]:
+        """A picture for each seed of each prompt."""
+        from textvae.utils.pixels import to_pil
+
+        sampling = self._sampling(guidance, steps, negatives)
+        conditions = self.text.encode(prompts).repeat_interleave(len(seeds), dim=0)
+        return to_pil(self.draw(conditions, [*seeds] * len(prompts), sampling))
+
+    def _sampling(self, guidance: float | None, steps: int | None, negatives: Sequence[str] | None) -> SamplingOptions:
+        from textvae.priors import SamplingOptions
+
+        return SamplingOptions(guidance, steps, negative=None if negatives is None else self.text.encode(negatives))
 
     def draw(
         self, conditions: Tensor, seeds: Sequence[int], sampling: SamplingOptions | None = None
@@ -189,12 +234,19 @@ class TextToImage:
             seeds: one for each condition.
             sampling: guidance and steps; a condition in it is one row, which serves for all images.
         """
-        return self.draw_from(seeded_noise(self.model.prior.latent_shape, seeds), conditions, sampling)
+        from textvae.utils.random import normals
+
+        return self.draw_from(normals(seeds, self.model.prior.latent_shape), conditions, sampling)
 
     def draw_from(
-        self, noise: Float[Tensor, "n *latent"], conditions: Tensor, sampling: SamplingOptions | None = None
+        self, noise: Float[Tensor, n * latent], conditions: Tensor, sampling: SamplingOptions | None = None
     ) -> UInt8[Tensor, "n c h w"]:
         """Draws one image for each row of standard normal noise (in the shape of a latent) and condition."""
+        import torch
+
+        from textvae.utils.device import autocast
+        from textvae.utils.pixels import to_uint8
+
         images = []
         with ProgressLine("sampling", len(noise), "images") as progress:
             for start in range(0, len(noise), BATCH_SIZE):
@@ -229,8 +281,10 @@ class TextToImage:
         Raises:
             UserError: a prompt cannot be read, or the images have the wrong type, size or number.
         """
+        from textvae.utils.pixels import to_pil
+
         pixels = self.pixels(images)
-        prompts = _prompts(prompt)
+        prompts = prompts_of(prompt)
         if len(prompts) not in (1, len(pixels)):
             raise UserError(f"{len(prompts)} prompts for {len(pixels)} images", "give one prompt, or one an image")
         conditions = self.text.encode(prompts)
@@ -244,6 +298,10 @@ class TextToImage:
         Raises:
             UserError: the images are of another size.
         """
+        import torch
+
+        from textvae.utils.pixels import to_uint8, unit_interval
+
         self.check_size(images)
         reconstructed = []
         with ProgressLine("reconstructing", len(images), "images") as progress:
@@ -260,7 +318,11 @@ class TextToImage:
         Raises:
             UserError: they are neither PIL images nor uint8 tensors, or a tensor is of another size.
         """
-        if isinstance(images, Tensor):
+        import torch
+
+        from textvae.utils.pixels import fit_image
+
+        if isinstance(images, torch.Tensor):
             if images.dtype != torch.uint8:
                 raise UserError(f"the images are of type {images.dtype}", "give PIL images, or uint8 pixels, 0 to 255")
             tensor = images[None] if images.dim() == 3 else images
@@ -268,7 +330,7 @@ class TextToImage:
             return tensor
         several = [images] if isinstance(images, Image.Image) else images
         if not isinstance(several, Sequence) or not all(isinstance(one, Image.Image) for one in several):
-            raise UserError(f"the images are a {_kind(images)}", "give a PIL image, or a list of them")
+            raise UserError(f"the images are a {kind_of(images)}", "give a PIL image, or a list of them")
         if not several:
             raise UserError("there are no images", "give at least one")
         return torch.stack([fit_image(picture, self.model.image_shape) for picture in several])
@@ -286,60 +348,66 @@ class TextToImage:
             )
 
 
-def seeded_noise(shape: tuple[int, ...], seeds: Sequence[int]) -> Float[Tensor, "n *shape"]:
-    """Standard normal noise, one row for each seed, whichever other seeds are asked for."""
-    return normals(seeds, shape)
+class ExportedTextToImage(TextToImage):
+    """A model that ``textvae export`` wrote, drawn from by ONNX Runtime. Torch is imported for tensors alone."""
 
+    def __init__(self, folder: Path, device: str | torch.device = "auto", precision: Precision = "fp32") -> None:
+        """Opens the folder.
 
-def unit_interval(images: UInt8[Tensor, "n c h w"], device: torch.device) -> Float[Tensor, "n c h w"]:
-    """Pixels in [0, 1] on the device, in channels-last layout, as models take them."""
-    return images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
+        Raises:
+            UserError: it holds no export or a damaged one, onnxruntime is not installed, or another device than the CPU
+                or another precision than fp32 is asked for.
+        """
+        if str(device) not in ("auto", "cpu") or precision not in ("auto", "fp32"):
+            raise UserError(
+                f"an export is drawn from on the CPU in fp32, not on {device} in {precision}",
+                "use the run that it was exported from",
+            )
+        self.runtime = OnnxModel.load(folder)
+        self.precision = "fp32"
+        self.text = self.runtime.text
 
+    @cached_property
+    def _networks(self) -> TextVAE:
+        from textvae.exported.model import ExportedVAE
 
-def _prompts(prompt: str | Sequence[str]) -> list[str]:
-    if isinstance(prompt, str):
-        return [prompt]
-    if not isinstance(prompt, Sequence) or not all(isinstance(one, str) for one in prompt):
-        raise UserError(f"a prompt is a {_kind(prompt)}", 'give a text such as "a dress", or a list of texts')
-    if not prompt:
-        raise UserError("there are no prompts", "give at least one")
-    return list(prompt)
+        return ExportedVAE(self.runtime).eval()
 
+    @property
+    def model(self) -> TextVAE:
+        """The graphs as a network of torch."""
+        return self._networks
 
-def _seeds(seed: int | Sequence[int], num_images: int | None) -> list[int]:
-    """The seed of each picture of a prompt."""
-    if isinstance(seed, Sequence) and not isinstance(seed, str):
-        seeds = [_integer("a seed", one) for one in seed]
-        count = len(seeds) if num_images is None else _integer("num_images", num_images)
-        if count != len(seeds):
-            raise UserError(f"{len(seeds)} seeds for {count} images", "give as many seeds as num_images")
-    else:
-        count = 1 if num_images is None else _integer("num_images", num_images)
-        first = _integer("seed", seed)
-        seeds = [first + i for i in range(count)]
-    if not seeds:
-        raise UserError(f"{count} images were asked for", "ask for at least one")
-    if wrong := [one for one in seeds if not 0 <= one < 2**62]:
-        raise UserError(f"seed {wrong[0]} is out of range", "choose an integer from 0 up to 2^62")
-    return seeds
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        import torch
 
+        return torch.device("cpu")
 
-def _integer(name: str, value: int) -> int:
-    """An integer of Python or numpy."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise UserError(f"{name} is {value!r}, a {_kind(value)}", "give an integer") from None
+    def to(self, device: str | torch.device) -> TextToImage:
+        """Returns itself.
 
+        Raises:
+            UserError: another device than the CPU is asked for.
+        """
+        if str(device) not in ("auto", "cpu"):
+            raise UserError("an export is drawn from on the CPU", "use the run that it was exported from")
+        return self
 
-def _number(name: str, value: float | None) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise UserError(f"{name} is {value!r}, a {_kind(value)}", "give a number")
+    def __repr__(self) -> str:
+        return f"TextToImage(export of {self.runtime.spec['name']}, drawn from by ONNX Runtime)"
 
-
-def _kind(value: object) -> str:
-    """The type of a value for an error message; of a sequence, that of its elements too."""
-    if isinstance(value, list | tuple):
-        return f"{type(value).__name__} of {', '.join(sorted({type(one).__name__ for one in value})) or 'nothing'}"
-    return type(value).__name__
+    def _pictures(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        guidance: float | None,
+        steps: int | None,
+        negatives: Sequence[str] | None,
+    ) -> list[Image.Image]:
+        rows = self.runtime.text.rows
+        negative = None if negatives is None else rows(negatives)
+        conditions = rows(prompts).repeat(len(seeds), axis=0)
+        pixels = self.runtime.draw(conditions, [*seeds] * len(prompts), guidance, steps, negative)
+        return [Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image) for image in pixels]

@@ -8,9 +8,10 @@ from PIL import Image
 from textvae import data
 from textvae.evaluation.captioning import caption_bounds, rank_captions
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
-from textvae.pipeline import TextToImage, unit_interval
+from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior
 from textvae.utils.errors import UserError
+from textvae.utils.pixels import unit_interval
 from textvae.utils.random import Draws
 
 

@@ -14,11 +14,12 @@ import torch
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-from textvae import TextToImage
+from PIL import Image
+
+from textvae import TextToImage, edit, inpaint, interpolate, rank_captions
 from textvae.export.graphs import graphs_of
 from textvae.export.model import export
 from textvae.export.onnx import write_graph
-from textvae.exported.runtime import OnnxTextToImage
 from textvae.models.base import TextVAE
 from textvae.recipes import RECIPES
 from textvae.utils.errors import UserError
@@ -54,7 +55,7 @@ def levels(images: list) -> np.ndarray:
 def test_the_same_seed_gives_the_same_picture(exported: Path, options: dict) -> None:
     prompts = ["a dress", "an ankle boot", "none"]
     theirs = TextToImage.load(OLD)(prompts, num_images=6, seed=3, **options)
-    ours = OnnxTextToImage.load(exported)(prompts, num_images=6, seed=3, **options)
+    ours = TextToImage.load(exported)(prompts, num_images=6, seed=3, **options)
     difference = np.abs(levels(ours) - levels(theirs))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
@@ -65,19 +66,77 @@ def test_a_model_without_a_flow_prior_is_one_graph(tiny_run: Path, tmp_path: Pat
     spec = export(tiny_run, tmp_path)
     assert set(spec["graphs"]) == {"draw"}
     theirs = TextToImage.load(tiny_run)("a bag", num_images=5)
-    runtime = OnnxTextToImage.load(tmp_path)
+    runtime = TextToImage.load(tmp_path)
     assert np.abs(levels(runtime("a bag", num_images=5)) - levels(theirs)).max() <= 1
     with pytest.raises(UserError, match="guidance"):
         runtime("a bag", guidance_scale=2.0)
+    with pytest.raises(UserError, match="only draws"):
+        runtime.reconstruct(theirs[0], "a bag")
+    assert np.abs(levels(interpolate(runtime, "a bag", "a dress", 2))[0] - levels(theirs)[0]).max() <= 1
+
+
+WITHOUT_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("torch shall not be imported")
+
+sys.meta_path.insert(0, NoTorch())
+import textvae
+folder, prompt, by_python, by_command = sys.argv[1:]
+textvae.TextToImage.load(folder)(prompt, seed=4)[0].save(by_python)
+from textvae.cli import main
+main(["generate", folder, prompt, "--seed", "4", "--num-images", "1", "--scale", "1", "--out", by_command])
+"""
 
 
 @pytest.mark.slow
-def test_drawing_imports_no_torch(exported: Path) -> None:
-    code = (
-        "import sys; from textvae.exported.runtime import OnnxTextToImage; "
-        f"OnnxTextToImage.load({str(exported)!r})('a dress'); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+def test_python_and_the_command_line_draw_without_torch(exported: Path, tmp_path: Path) -> None:
+    arguments = [str(exported), "a dress", str(tmp_path / "python.png"), f"{tmp_path / 'command'}/"]
+    command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = levels(TextToImage.load(OLD)("a dress", seed=4))
+    drawn = [tmp_path / "python.png", *(tmp_path / "command").iterdir()]
+    assert len(drawn) == 2
+    assert np.abs(levels([Image.open(file) for file in drawn]) - expected).max() <= 1
+
+
+@pytest.mark.slow
+def test_an_export_is_edited_as_the_run_is(tmp_path: Path) -> None:
+    export("fashion", tmp_path)
+    run, exported = TextToImage.load("fashion"), TextToImage.load(tmp_path)
+    picture = run("a coat", seed=2)[0]
+    mask = Image.new("L", picture.size)
+    mask.paste(255, (8, 8, 20, 20))
+
+    def made(model: TextToImage) -> list:
+        changed = edit(model, picture, "a coat", "a bag")
+        return [
+            *interpolate(model, "a dress", "a bag", frames=3),
+            changed.before,
+            changed.after,
+            *inpaint(model, picture, mask, "a coat", num_images=2),
+            *model.reconstruct(picture, "a coat"),
+        ]
+
+    difference = np.abs(levels(made(exported)) - levels(made(run)))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_an_export_knows_no_likelihood(exported: Path) -> None:
+    model = TextToImage.load(exported)
+    with pytest.raises(UserError, match="no variances"):
+        rank_captions(model, model("a coat")[0], ["a coat", "a bag"])
+
+
+@pytest.mark.parametrize("where", [{"device": "cuda"}, {"precision": "bf16"}])
+def test_an_export_is_drawn_from_on_the_cpu_in_fp32(exported: Path, where: dict) -> None:
+    with pytest.raises(UserError, match="on the CPU in fp32"):
+        TextToImage.load(exported, **where)
 
 
 def test_an_export_of_the_same_weights_is_found(exported: Path) -> None:
@@ -90,10 +149,10 @@ def test_damage_is_refused(exported: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported, tmp_path / "damaged")
     (folder / "step.onnx").write_bytes(b"not a graph")
     with pytest.raises(UserError, match="step"):
-        OnnxTextToImage.load(folder)
+        TextToImage.load(folder)
     (folder / "model.json").write_text("{}")
     with pytest.raises(UserError, match="model"):
-        OnnxTextToImage.load(folder)
+        TextToImage.load(folder)
 
 
 def test_a_judge_is_not_exported(tmp_path: Path) -> None:
@@ -116,15 +175,6 @@ def test_a_model_with_a_recurrent_reader_draws_the_same(tmp_path: Path) -> None:
     model = cast(TextVAE, recipe.model.build()).eval()
     (graph,) = graphs_of(model, recipe.text.encode([*recipe.prompts[:3]])).values()
     write_graph(graph, tmp_path / "draw.onnx", {})  # compares with torch, at another batch size
-
-
-@pytest.mark.parametrize("options", [{}, {"guidance_scale": 2.0, "steps": 3, "negative_prompt": "a bag"}])
-def test_the_pipeline_draws_from_an_export_as_from_its_run(exported: Path, options: dict) -> None:
-    model = TextToImage.load(exported)
-    theirs = TextToImage.load(OLD)(["a dress", "a bag"], num_images=3, seed=5, **options)
-    assert np.abs(levels(model(["a dress", "a bag"], num_images=3, seed=5, **options)) - levels(theirs)).max() <= 1
-    with pytest.raises(UserError, match="only draws"):
-        model.reconstruct(theirs[0], "a dress")
 
 
 def test_generate_takes_an_export(exported: Path, textvae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

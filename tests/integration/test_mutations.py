@@ -25,8 +25,9 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import CONFIG, HISTORY, METRICS, MODEL, open_run, read_history, shipped_models
 from textvae.utils.files import write_json
 from textvae.utils.images import read_metadata as read_facts
-from textvae.utils.images import read_picture, save_image
+from textvae.utils.images import save_image
 from textvae.utils.pictures import Unreadable
+from textvae.utils.pixels import read_picture
 
 pytestmark = pytest.mark.robust
 SECONDS = 8.0

@@ -110,7 +110,7 @@ def test_a_run_on_another_set_is_opened_resumed_and_measured_on_it(toys, cpu, tm
     # The reconstruction is told what training told: the image's own embedding.
     test = data.load("others-32-sentence", "test")
     model = run.load_model()
-    from textvae.utils.images import to_uint8
+    from textvae.utils.pixels import to_uint8
 
     again = to_uint8(model.reconstruct(test.images / 255, test.image_conditions)).double() / 255
     expected = (again - test.images.double() / 255).square().flatten(1).sum(1).mean()

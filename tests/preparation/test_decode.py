@@ -14,8 +14,8 @@ from helpers.photos import encoded, picture
 from PIL import Image, ImageOps
 
 from textvae.preparation.decode import Place, decode
-from textvae.utils.images import read_picture
 from textvae.utils.pictures import Unreadable
+from textvae.utils.pixels import read_picture
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from textvae import TextToImage, inpaint
-from textvae.utils.images import read_metadata, to_pil
+from textvae.utils.images import read_metadata
+from textvae.utils.pixels import to_pil
 
 pytest.importorskip("starlette")
 openai = pytest.importorskip("openai")

@@ -8,7 +8,7 @@ from helpers import photos
 from textvae import data
 from textvae.experiment.stages import FLOW_STAGE, start_stage
 from textvae.experiment.train import train_recipe
-from textvae.pipeline import TextToImage, unit_interval
+from textvae.pipeline import TextToImage
 from textvae.preparation.prepare import prepare
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES
@@ -20,6 +20,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import updated
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
+from textvae.utils.pixels import unit_interval
 from textvae.utils.processes import Processes
 
 CAPTIONS = ["A red flower, red!", "a red rose", "the white flower's petals", "A white tulip"]

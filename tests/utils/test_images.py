@@ -3,7 +3,8 @@ import torch
 from PIL import Image
 
 from textvae.utils.errors import UserError
-from textvae.utils.images import grid, read_metadata, read_picture, save_image, to_pil, to_uint8
+from textvae.utils.images import grid, read_metadata, save_image
+from textvae.utils.pixels import read_picture, to_pil, to_uint8
 
 
 def test_quantising_rounds_to_nearest_and_clamps():

@@ -57,7 +57,8 @@ def reconstruct(
     target = output_file(out, "reconstructed.png", images)
     import torch
 
-    from textvae.utils.images import grid, read_picture, save_image, to_pil
+    from textvae.utils.images import grid, save_image
+    from textvae.utils.pixels import read_picture, to_pil
 
     run, generator = open_model(model, device, precision, recipe, clip)
     originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
@@ -147,7 +148,8 @@ def edit(
     check_scale(scale)
     target = output_file(out, "edited.png", [image])
     from textvae.editing import edit
-    from textvae.utils.images import grid, read_picture, save_image
+    from textvae.utils.images import grid, save_image
+    from textvae.utils.pixels import read_picture
 
     run, generator = open_model(model, device, precision, recipe, clip)
     made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
@@ -193,7 +195,8 @@ def inpaint(
     check_scale(scale)
     target = output_file(out, "inpainted.png", [image, mask])
     from textvae.editing import hole_of, inpaint
-    from textvae.utils.images import grid, load_picture, save_image, to_pil
+    from textvae.utils.images import grid, load_picture, save_image
+    from textvae.utils.pixels import to_pil
 
     picture, white = load_picture(image), load_picture(mask)
     run, generator = open_model(model, device, precision, recipe, clip)

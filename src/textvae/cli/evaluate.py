@@ -134,7 +134,7 @@ def caption(
     check_seed(seed)
     captions = read_lines(choices, "caption")
     from textvae.evaluation.captioning import rank_captions
-    from textvae.utils.images import read_picture
+    from textvae.utils.pixels import read_picture
 
     _, generator = open_model(model, device, precision, recipe, clip)
     pixels = read_picture(image, generator.model.image_shape)

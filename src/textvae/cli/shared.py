@@ -223,17 +223,16 @@ def open_model(
         UserError: there is no such model or device, or the model generates no images.
     """
     from textvae.exported.spec import is_export
-    from textvae.runs.find import find_run
-
-    if not is_export(model):
-        find_run(model)  # before torch is imported
     from textvae.pipeline import TextToImage
-    from textvae.runs.run import open_run
-    from textvae.utils.device import choose_execution
+    from textvae.runs.find import find_run
 
     if is_export(model):
         generator = TextToImage.load(model, device, precision)
         return ExportFolder(Path(model), ExportedRecipe(generator.text)), generator
+    find_run(model)  # before torch is imported
+    from textvae.runs.run import open_run
+    from textvae.utils.device import choose_execution
+
     run = open_run(model, recipe, clip)
     execution = choose_execution(device, precision)
     return run, TextToImage.load(run, execution.device, execution.precision)

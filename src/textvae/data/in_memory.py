@@ -11,7 +11,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.download import to_stderr
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.utils.errors import UserError
-from textvae.utils.images import fit_image
+from textvae.utils.pixels import fit_image
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torch import Tensor
 from textvae.editing import Picture
 from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.models.base import TextVAE
-from textvae.pipeline import TextToImage, unit_interval
+from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior
+from textvae.utils.pixels import unit_interval
 from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 

@@ -19,7 +19,6 @@ from textvae.evaluation.metrics.clip_score import SCALE
 from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
-from textvae.pipeline import unit_interval
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.recipe import Recipe
 from textvae.runs.find import CONFIG, shipped_models
@@ -27,6 +26,7 @@ from textvae.runs.run import Run, open_run
 from textvae.text.clip import FOLDER, WEIGHTS, ClipImages, ClipText, clip_place, installed_clip
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
+from textvae.utils.pixels import unit_interval
 
 CLIP_PREFIX = "A photo depicts "
 """Put before each caption by Hessel et al., "CLIPScore", 2021, section 3; paper a scores captions as they are."""

@@ -43,7 +43,8 @@ from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step, check_held_out
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
-from textvae.utils.images import grid, save_image, to_pil
+from textvae.utils.images import grid, save_image
+from textvae.utils.pixels import to_pil
 from textvae.utils.processes import Processes, processes
 from textvae.utils.progress import ProgressLine, say
 

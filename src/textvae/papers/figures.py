@@ -16,7 +16,8 @@ from textvae.pipeline import TextToImage
 from textvae.recipes.conditions import conditions_of, image_conditions_of, with_captions
 from textvae.runs.run import Run, read_history
 from textvae.text.base import NONE
-from textvae.utils.images import PAPER, grid, save_image, to_pil
+from textvae.utils.images import PAPER, grid, save_image
+from textvae.utils.pixels import to_pil
 
 COLUMNS = 12
 JUDGED = 200

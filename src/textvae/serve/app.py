@@ -29,7 +29,8 @@ from textvae.serve.middleware import Authorized, Counted
 from textvae.serve.understood import understood
 from textvae.serve.uploads import decoded, hole_of
 from textvae.utils.errors import UserError
-from textvae.utils.images import encode_image, fit_image
+from textvae.utils.images import encode_image
+from textvae.utils.pixels import fit_image
 
 T = TypeVar("T")
 

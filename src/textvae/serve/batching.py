@@ -18,7 +18,7 @@ from torch import Tensor
 from textvae.pipeline import BATCH_SIZE, TextToImage
 from textvae.priors import SamplingOptions
 from textvae.serve.understood import understood
-from textvae.utils.images import to_pil
+from textvae.utils.pixels import to_pil
 
 T = TypeVar("T")
 

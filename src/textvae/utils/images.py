@@ -1,4 +1,4 @@
-"""Images as tensors and files: conversion, labelled grids, and image files that carry how they were made."""
+"""Images: labelled grids, and image files that carry how they were made. Imports no torch (pixels.py does)."""
 
 import io
 import json
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps, PngImagePlugin
-from torch import Tensor
 
 from textvae.utils.errors import UserError
 from textvae.utils.files import written_whole
@@ -26,23 +24,6 @@ _DESCRIPTION = 0x010E
 _LABEL_WIDTH = 220
 CAPTION_LINES = 4
 """Lines of a caption below a picture."""
-
-
-def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """Pixels in [0, 1] as 0..255 on the CPU, rounded to nearest: the one place where generated pixels are quantised."""
-    return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
-
-
-def to_pil(images: UInt8[Tensor, "n c h w"]) -> list[Image.Image]:
-    """Grey ("L") or colour ("RGB") PIL images of tensors with 1 or 3 channels.
-
-    Raises:
-        ValueError: another number of channels.
-    """
-    if images.shape[1] not in (1, 3):
-        raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
-    arrays = images.permute(0, 2, 3, 1).contiguous().numpy()
-    return [Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array) for array in arrays]
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = None, scale: int = 2) -> Image.Image:
@@ -186,17 +167,8 @@ def load_picture(path: Path) -> Image.Image:
         raise _unreadable(path, error) from None
 
 
-def read_picture(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
-    """An image file as a model of that shape (channels, height, width) sees it: cropped to its middle, then scaled.
-
-    Raises:
-        UserError: the file is missing, not an image, damaged, or tiny.
-    """
-    return fit_image(load_picture(path), shape)
-
-
-def fit_image(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:
-    """A PIL image as a tensor of that shape (channels, height, width), cropped to its middle and scaled.
+def fitted(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "h w c"]:
+    """The pixels of an image as a model of that shape (channels, height, width) sees it: cropped to its middle, scaled.
 
     Raises:
         UserError: the image is tiny.
@@ -207,8 +179,8 @@ def fit_image(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, 
     except Unreadable as error:
         raise UserError(f"a picture is {error}", "give a larger picture") from None
     upright = plain_rgb(image)[0].convert("L" if channels == 1 else "RGB")
-    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(fitted)).view(height, width, channels).permute(2, 0, 1)
+    scaled = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
+    return np.array(scaled).reshape(height, width, channels)
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

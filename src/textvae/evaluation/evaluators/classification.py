@@ -8,8 +8,8 @@ from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.confusion import judge_report
 from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.classifier import Classifier
-from textvae.pipeline import unit_interval
 from textvae.text.sprout_grammar import ATTRIBUTES
+from textvae.utils.pixels import unit_interval
 
 
 def classification(model: Classifier, images: CaptionedImages) -> Measurement:

@@ -13,7 +13,7 @@ from textvae.evaluation.metrics.likelihood import (
     importance_weighted_bound,
     kl_per_dimension,
 )
-from textvae.pipeline import unit_interval
+from textvae.utils.pixels import unit_interval
 from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 

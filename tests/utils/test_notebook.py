@@ -35,5 +35,5 @@ def test_progress_renews_its_line_in_a_notebook(monkeypatch):
     with ProgressLine("drawing", 2, "images") as line:
         line.advance(1)
     assert "\x1b" not in shown.getvalue()
-    assert shown.getvalue().startswith("\rdrawing   50 %")
+    assert shown.getvalue().startswith("\rdrawing  [####----]   50 %")
     assert shown.getvalue().endswith("\r")

@@ -27,6 +27,7 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import Run
 from textvae.utils.device import Arithmetic
 from textvae.utils.errors import UserError
+from textvae.utils.progress import ProgressLine
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
 """Feature networks for grey images, besides the judge's."""
@@ -105,7 +106,11 @@ def evaluate_run(
         clip=clip,
     )
     protocol |= {"precision": precision} | context.protocol()
-    return _metrics(protocol, {name: evaluator(context) for name, evaluator in SECTIONS.items()})
+    measured = {}
+    for number, (name, evaluator) in enumerate(SECTIONS.items(), start=1):
+        with ProgressLine(f"measuring {name}, {number} of {len(SECTIONS)}"):
+            measured[name] = evaluator(context)
+    return _metrics(protocol, measured)
 
 
 def _test_images(run: Run, num_samples: int | None) -> CaptionedImages:

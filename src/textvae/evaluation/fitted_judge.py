@@ -15,6 +15,7 @@ from textvae.text.caption_words import CaptionWords, words_of
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import CaptionedLatents, Training
 from textvae.utils.device import Execution
+from textvae.utils.progress import ProgressLine
 
 STEPS = 400
 """Steps of its training at least: 40 epochs of 2,500 images."""
@@ -77,8 +78,9 @@ def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: i
     execution = Execution(torch.device("cpu"), "fp32", torch.get_num_threads(), ())
     latents = CaptionedLatents(features[:, :, None, None], train.caption_range)
     training = Training(config.build(), latents, bags_of_words(train.captions, words), trainer, execution)
-    for _ in training.steps():
-        pass
+    with ProgressLine("training a judge of captions", training.total_steps, "steps") as progress:
+        for _ in training.steps():
+            progress.advance(1)
     network = training.averaged
     assert isinstance(network, DualEncoder)
     return FittedJudge(network.eval().requires_grad_(False), words, len(train))

@@ -18,7 +18,7 @@ from textvae.training.loop import Training
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.processes import Processes
-from textvae.utils.progress import duration, say
+from textvae.utils.progress import ProgressLine, duration, say
 
 MEASURED_S = 4.0
 """How long each stage is measured; the first step, which is slower, is left out."""
@@ -112,11 +112,10 @@ def _measured(
     count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
     few = images.first(count)
     conditions = training_conditions(few, endless)
-    say(f"measuring the speed of this machine on {count} images")
     seconds: dict[str, float] = {}
     encoding = 0.0
     state: Mapping[str, Any] = {}
-    with TemporaryDirectory() as folder:
+    with ProgressLine("measuring the speed of this machine"), TemporaryDirectory() as folder:
         out = Path(folder)
         write_config(out, endless, "", {})
         for name in stages_of(recipe):

@@ -29,7 +29,7 @@ from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.memory import zeros
 from textvae.utils.processes import Processes
-from textvae.utils.progress import say
+from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 
 MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE = "model", "flow", "strides"
@@ -159,7 +159,6 @@ def start_stage(
     vae = cast(TextVAE, recipe.model.build())
     vae.load_state_dict(group.from_first(lambda: _first_stage(open_run(out, recipe).load_model()).state_dict()))
     to_device(vae.eval().requires_grad_(False), execution.device)
-    say(f"stage {name}: latents of {len(images)} images")
     # Encoding takes a second or two for small sets, so the latents are not kept from one process to the next.
     # The model of the first stage was built with random weights, so torch is seeded here.
     torch.manual_seed(recipe.trainer.seed)
@@ -205,9 +204,11 @@ def _latents(
     one = encoded(slice(1), False)
     latents = zeros((len(images) * (1 + mirrored), *one.shape[1:]), one.dtype, one.device)
     batches = [(flipped, start) for flipped in range(1 + mirrored) for start in range(0, len(images), batch_size)]
-    for flipped, start in batches[group.rank :: group.size]:
-        rows = encoded(slice(start, start + batch_size), bool(flipped))
-        place = flipped * len(images) + start
-        latents[place : place + len(rows)] = rows
+    with ProgressLine("encoding the training images", len(latents), "images") as progress:
+        for flipped, start in batches[group.rank :: group.size]:
+            rows = encoded(slice(start, start + batch_size), bool(flipped))
+            place = flipped * len(images) + start
+            latents[place : place + len(rows)] = rows
+            progress.advance(len(rows) * group.size)
     group.add(latents)  # what the others computed is zero here
     return CaptionedLatents(latents, torch.cat([ranges, ranges]) if mirrored else ranges)

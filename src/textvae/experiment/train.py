@@ -21,7 +21,16 @@ from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.minutes import within_minutes
 from textvae.experiment.resume import Position, claim_run_folder, locked
-from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, check_flow, kept_stage, start_stage, trainer_of
+from textvae.experiment.stages import (
+    FLOW_STAGE,
+    MODEL_STAGE,
+    Stage,
+    check_flow,
+    kept_stage,
+    stages_of,
+    start_stage,
+    trainer_of,
+)
 from textvae.experiment.start_from import begin, continued, take_over
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.recipe import Recipe
@@ -217,7 +226,9 @@ def _train_stage(
     started, last_checkpoint = time.perf_counter() - seconds, time.perf_counter()
     complete = False
     total_images, seen = config.epochs * training.num_training, training.images_seen
-    title = recipe.name if recipe.flow is None else f"{recipe.name}, {stage.name}"
+    stages = stages_of(recipe)
+    number = f"stage {stages.index(stage.name) + 1} of {len(stages)}"
+    title = recipe.name if len(stages) == 1 else f"{number}: {stage.name}"
     with _stop_requested() as stop, ProgressLine(title, total_images, "images", seen) as progress:
         for step in training.steps(stop.is_set):
             means.add(step)

@@ -15,7 +15,7 @@ from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read
 from textvae.preparation.builder import Preparation, restore, unfinished
 from textvae.preparation.layouts import Photographs, find_photographs
 from textvae.preparation.plan import plan_of, same_set, up_to_date
-from textvae.preparation.recognise import summary
+from textvae.preparation.recognise import listed, summary
 from textvae.preparation.record import Record, digest, digest_of_files
 from textvae.preparation.subset import Subset, splits_of
 from textvae.pretrained.base import FrozenImages
@@ -94,7 +94,8 @@ def prepare(
             restore(folder)
             made = read_manifest(folder) if (folder / MANIFEST).is_file() and not overwrite else {}
             if made and up_to_date(folder, made.get("made_of"), plan):
-                say(f"{folder} is already prepared")
+                counts = {split: facts["images"][0] for split, facts in made["splits"].items()}
+                say(f"{folder} is already prepared: {sum(counts.values()):,} images ({listed(counts)})")
             else:
                 if made:
                     say(f"{folder.name}: pictures or captions have changed since it was prepared; preparing it again")

@@ -20,6 +20,7 @@ from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.image_statistics import STATISTICS, image_statistics
 from textvae.pipeline import TextToImage
+from textvae.utils.progress import without_notices
 
 WORDS = (
     *("grass", "sky", "snow", "beach", "ocean", "water", "field", "forest", "mountain", "street", "night", "sunset"),
@@ -93,7 +94,8 @@ def word_sensitivity(context: EvaluationContext) -> Measurement:
     """``word_sensitivity`` of colour images; nothing if no word is frequent enough."""
     if not context.in_colour:
         return Measurement()
-    found = word_shifts(context.pipeline, context.train, context.captions, seed=context.seed)
+    with without_notices():  # unknown words of the captions were named when ``conditions`` were encoded
+        found = word_shifts(context.pipeline, context.train, context.captions, seed=context.seed)
     return Measurement({"word_sensitivity": found.to_dict()} if found else {})
 
 

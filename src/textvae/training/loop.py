@@ -98,7 +98,10 @@ class Training:
         self.condition_range = (data.caption_range if condition_range is None else condition_range).to(device)
         self.conditions = conditions.to(device) if fits(conditions, device) else conditions
         self.num_training = len(data) - held_out
-        self.optimizer = optimizer_of(config.optimizer, self.model, config.learning_rate, config.weight_decay)
+        muon_dtype = torch.bfloat16 if execution.precision == "bf16" else torch.float32
+        self.optimizer = optimizer_of(
+            config.optimizer, self.model, config.learning_rate, config.weight_decay, muon_dtype
+        )
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
         self._last_loss: LossTerms | None = None

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from textvae.training.muon import Muon
 from textvae.utils.errors import UserError
 
 OptimizerName = Literal["adam", "muon"]
@@ -42,11 +43,17 @@ class Optimizer(Protocol):
         ...
 
 
-def optimizer_of(name: OptimizerName, model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
+def optimizer_of(
+    name: OptimizerName,
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    muon_dtype: torch.dtype = torch.float32,
+) -> Optimizer:
     """An optimizer of a model's parameters; noise scales (``log_sigma``) have no weight decay."""
     if name == "adam":
         return _adam(dict(model.named_parameters()), learning_rate, weight_decay)
-    return MuonAndAdam(model, learning_rate, weight_decay)
+    return MuonAndAdam(model, learning_rate, weight_decay, muon_dtype)
 
 
 class MuonAndAdam:
@@ -56,8 +63,12 @@ class MuonAndAdam:
     kernel of a convolution is a matrix of outputs by inputs and positions.
     """
 
-    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, model: nn.Module, learning_rate: float, weight_decay: float, muon_dtype: torch.dtype = torch.float32
+    ) -> None:
         """``weight_decay`` is decoupled for Muon's matrices, as in ``torch.optim.Muon``.
+
+        Muon orthogonalises in ``muon_dtype``.
 
         Raises:
             UserError: the model has no matrix that is large enough.
@@ -79,9 +90,7 @@ class MuonAndAdam:
         self._matrices = [nn.Parameter(_matrix(weight.data)) for weight in self._weights]
         if any(m.data_ptr() != w.data_ptr() for m, w in zip(self._matrices, self._weights, strict=True)):
             raise ValueError("a convolution's weights are not channels last: call to_device() on the model first")
-        self._muon = torch.optim.Muon(
-            self._matrices, lr=MUON_RATE * learning_rate, weight_decay=weight_decay, adjust_lr_fn="original"
-        )
+        self._muon = Muon(self._matrices, lr=MUON_RATE * learning_rate, weight_decay=weight_decay, dtype=muon_dtype)
         self._muon.register_load_state_dict_pre_hook(partial(_checked, moments=("momentum_buffer",)))
         others = {name: weight for name, weight in model.named_parameters() if name not in mine}
         self._adam = _adam(others, learning_rate, weight_decay)
@@ -95,7 +104,7 @@ class MuonAndAdam:
         """Updates all weights."""
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad)
-        self._muon.step()  # type: ignore[no-untyped-call]
+        self._muon.step()
         self._adam.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from textvae.data import source
 from textvae.data.captioned_images import CaptionedImages
 from textvae.utils import images as pictures
+from textvae.utils.pixels import to_pil
 
 SHOWN, SHOWN_COLUMNS = 30, 6
 """Pictures of a contact sheet without classes, and in each of its rows."""
@@ -93,11 +94,11 @@ def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:
         count = min(len(images), SHOWN)
         chosen = [number * len(images) // count for number in range(count)]
         captions = [images.captions[start] for start in images.caption_range[chosen, 0].tolist()]
-        return pictures.captioned(pictures.to_pil(images.images[chosen]), captions, SHOWN_COLUMNS)
+        return pictures.captioned(to_pil(images.images[chosen]), captions, SHOWN_COLUMNS)
     rows, names = [], []
     for number, class_name in enumerate(images.class_names):
         row = (images.labels == number).nonzero().flatten()[:columns].tolist()
         if row:
             rows.append(row)
             names.append(class_name)
-    return pictures.grid([pictures.to_pil(images.images[row]) for row in rows], names)
+    return pictures.grid([to_pil(images.images[row]) for row in rows], names)

@@ -1,6 +1,6 @@
 # make demo        environment, images from a model that ships; then data, a model trained in minutes, images, numbers
 # make test        format, lint, types, all tests
-# make test-fast   the tests that take less than about two seconds each
+# make test-fast   the tests that take less than about a fifth of a second each, in a minute
 # make test-robust attacks: mutated files, every crash point, full disks (ten minutes); not part of make test
 # make coverage    all tests, with the lines that they do not run
 # make docs        the documentation site, in site/

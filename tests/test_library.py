@@ -78,6 +78,7 @@ class Recorder(textvae.Callback):
         self.calls.append("checkpoint" if (out / MODEL).is_file() else "too early")
 
 
+@pytest.mark.slow
 def test_a_recipe_of_ones_own_trains_with_callbacks_and_opens_again(tiny_data, tmp_path):
     recorder = Recorder()
     run = textvae.train(own, out=tmp_path / "run", callbacks=[recorder], **CPU)
@@ -103,6 +104,7 @@ def test_a_model_of_ones_own_under_a_known_name_does_not_open_as_its_parent(tiny
         textvae.open_run(run.path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_saved_and_resumes_in_the_same_bits(tiny_data, tmp_path):
     class Interrupt(textvae.Callback):
         def on_step(self, stage, step):

@@ -182,6 +182,7 @@ def test_every_size_has_a_grid_of_latents_of_one_size(size):
     assert model.reconstruct(images, torch.zeros(1, 4)).shape == images.shape
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_fitted_tells_captions_apart(monkeypatch):
     monkeypatch.setattr(fitted, "STEPS", 1)
     colours = ["red", "green", "blue", "yellow"]

@@ -36,6 +36,7 @@ def test_a_grid_has_a_row_for_each_prompt_and_says_how_it_was_made(textvae, tiny
         assert large.height > 2 * 28 * 5
 
 
+@pytest.mark.slow
 def test_many_images_are_wrapped_into_rows_of_eight(textvae, tiny_run, tmp_path):
     sizes = {}
     for count in (8, 9):

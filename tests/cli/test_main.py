@@ -23,6 +23,7 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_help_answers_at_once():
     def worked() -> float:
         # Processor time: a busy machine makes nobody's help slow.
@@ -41,6 +42,7 @@ def test_help_answers_at_once():
         assert f"\n  {verb}" in done.stdout
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy():
     done = python(
         "import sys; from textvae.cli import main\n"
@@ -154,6 +156,7 @@ def test_an_error_of_the_user_is_2_with_cause_and_cure(textvae, tiny_run, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_bug_is_1_with_its_traceback():
     done = python("from textvae import cli; cli.VERBS['doctor'] = lambda: 1 / 0; cli.main(['doctor'])")
     assert done.returncode == 1
@@ -169,6 +172,7 @@ def test_an_interruption_is_130(textvae, monkeypatch):
     assert textvae("doctor") == (130, "", "textvae: interrupted\n")
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_early_is_no_error():
     program = (
         "from textvae import cli; from textvae.cli.shared import Output\n"

@@ -36,6 +36,7 @@ def read_half_blocks(text: str, height: int) -> np.ndarray:
 
 
 @given(pictures)
+@pytest.mark.slow
 def test_half_blocks_read_back(picture):
     assert (read_half_blocks(half_blocks(picture), picture.height) == np.array(picture)).all()
 

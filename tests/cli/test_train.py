@@ -15,6 +15,7 @@ from textvae.utils.images import read_metadata
 BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")
 
 
+@pytest.mark.slow
 def test_help_starts_with_what_most_people_need(textvae):
     _, out, _ = textvae("train", "latent-flow-flowers", "--help")
     options = [line.split()[0].rstrip(",") for line in out.splitlines() if re.match(r"  --[a-z]", line)]
@@ -92,6 +93,7 @@ def test_a_recipe_of_one_s_own_trains_and_generates(textvae, tmp_path):
     assert read_metadata(tmp_path / "a.png")["recipe"] == "mine"
 
 
+@pytest.mark.slow
 def test_sweep_finds_the_better_value(textvae, tmp_path):
     out = tmp_path / "sweep"
     words = ("label-dense", "trainer.learning-rate", "1e-6", "1e-3", "--epochs", "1", "--validation-images", "64")

@@ -23,6 +23,7 @@ def test_every_image_has_exactly_the_captions_that_mean_it(source):
             assert stop - start == int((meaning == digit).sum())
 
 
+@pytest.mark.slow
 def test_images_are_mnist_divided():
     source = data.source("digits-arithmetic")
     train, val, test = (source.load(split) for split in ("train", "val", "test"))

@@ -145,6 +145,7 @@ def test_labels_mean_the_same_to_data_and_text():
     assert MNIST.class_names == DIGITS.class_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "mean", "std"),
     [(FASHION_MNIST, 0.2860, 0.3530), (MNIST, 0.1307, 0.3081)],

@@ -91,6 +91,7 @@ def test_halves_of_floats_and_of_nothing():
 
 @needs_mnist
 class TestSource:
+    @pytest.mark.slow
     def test_splits(self):
         assert isinstance(DIGIT_SCENES, data.Source)
         assert data.source("digit-scenes") is DIGIT_SCENES
@@ -102,6 +103,7 @@ class TestSource:
             counts = images.caption_range[:, 0].bincount()[::2]
             assert int(counts.max() - counts.min()) <= 1
 
+    @pytest.mark.slow
     def test_the_same_every_time(self):
         assert DIGIT_SCENES.load("val").fingerprint() == DIGIT_SCENES.load("val").fingerprint()
 

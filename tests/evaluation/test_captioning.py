@@ -43,6 +43,7 @@ def test_bounds_are_the_model_s_own_with_the_same_noise_for_all(tiny_data, tiny_
         caption_bounds(generator, images[:, :, :20], conditions, 1)
 
 
+@pytest.mark.slow
 def test_of_a_flow_captions_are_compared_without_its_integral(tmp_path, monkeypatch):
     generator = TextToImage.load(untrained_flow_run(tmp_path / "run"))
     monkeypatch.setattr(FlowPrior, "log_prob", None)

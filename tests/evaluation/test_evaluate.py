@@ -151,6 +151,7 @@ def loads(monkeypatch):
     return lambda model: monkeypatch.setattr(Run, "load_model", lambda self: model)
 
 
+@pytest.mark.slow
 def test_a_perfect_model_is_measured_as_perfect(small_nets, tiny_run, loads):
     test = data.load("fashion-mnist", "test")
     loads(Oracle(test.images))
@@ -167,6 +168,7 @@ def test_a_perfect_model_is_measured_as_perfect(small_nets, tiny_run, loads):
     assert "judge_accuracy" not in found["generation"]
 
 
+@pytest.mark.slow
 def test_a_model_that_draws_class_means_has_read_its_captions(small_nets, tiny_run, tiny_data, loads):
     test = data.load("fashion-mnist", "test")
     means = torch.stack([tiny_data.images[tiny_data.labels == k].float().mean(0) for k in range(10)])
@@ -177,6 +179,7 @@ def test_a_model_that_draws_class_means_has_read_its_captions(small_nets, tiny_r
     assert measured(tiny_run)["generation"]["nearest_class_mean"] == {"samples": 0, "real_test": found["real_test"]}
 
 
+@pytest.mark.slow
 def test_a_model_that_copies_is_found_out(small_nets, tiny_run, tiny_data, loads):
     loads(Oracle(tiny_data.images))
     nearest = measured(tiny_run)["generation"]["nearest_training_image"]
@@ -204,6 +207,7 @@ def test_judge_accuracy_is_the_share_that_shows_what_was_asked_for(
     assert generation["judge_accuracy"] == float((test.labels == 6).double().mean())
 
 
+@pytest.mark.slow
 def test_features_of_real_images_are_computed_once(small_nets, tiny_run, tmp_path, monkeypatch):
     first = measured(tiny_run)
     kept = list((tmp_path / "features").glob("*.safetensors"))
@@ -221,6 +225,7 @@ def test_features_of_real_images_are_computed_once(small_nets, tiny_run, tmp_pat
     assert seen == ["reconstructions", "samples"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_metrics_json_and_prints_a_table(small_nets, textvae, tiny_run, tmp_path):
     out = tmp_path / "metrics.json"
     words = ("evaluate", tiny_run, "--num-samples", "20", "--importance-samples", "2", "--out", out)

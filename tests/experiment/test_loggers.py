@@ -83,6 +83,7 @@ def test_tensorboard_shows_what_history_says_also_after_more_epochs(textvae, tmp
         assert shown["rates/learning_rate/0"][-1] == (history[-1]["step"], pytest.approx(1e-3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["trackio", "wandb"])
 def test_dashboards_get_the_same(textvae, tmp_path, monkeypatch, package):
     got: list[dict] = []

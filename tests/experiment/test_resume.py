@@ -129,6 +129,7 @@ def test_a_crash_in_any_write_of_any_step_changes_nothing(tmp_path, textvae, mon
     assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_command_after_the_end_does_nothing(tmp_path, textvae):
     out = tmp_path / "run"
     assert textvae(*words(out, *EMA))[0] == 0
@@ -187,11 +188,13 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path, textvae):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_an_empty_folder_is_welcome(tmp_path, textvae):
     assert textvae(*words(tmp_path, "--trainer.epochs", "1"))[0] == 0
     assert {CONFIG, MODEL, STATE, HISTORY} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [".lock", ".config.json.abcd1234.part"])
 def test_what_a_killed_training_left_does_not_make_a_folder_foreign(tmp_path, textvae, left):
     (tmp_path / left).touch()

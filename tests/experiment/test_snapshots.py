@@ -65,6 +65,7 @@ def test_a_snapshot_is_the_run_that_ended_there_and_opens_like_it(tmp_path, text
     assert "--trainer.epochs 4" in training_command(open_run(kept))
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_not_trained_and_an_epoch_out_of_reach_is_refused(tmp_path, textvae):
     run = tmp_path / "run"
     assert textvae(*words(run, 2, "--keep-epochs", "1"))[0] == 0
@@ -101,6 +102,7 @@ def test_killed_around_a_snapshot_the_same_snapshots_are_there(tmp_path, textvae
     assert weights(cut) == weights(whole)
 
 
+@pytest.mark.slow
 def test_a_snapshot_comes_before_the_checkpoint_of_its_epoch(tmp_path, textvae, monkeypatch):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     run, order = tmp_path / "run", []
@@ -150,6 +152,7 @@ def test_more_epochs_that_are_cut_off_continue_by_the_same_command(tmp_path, tex
     assert weights(grown) == weights(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "then", "said"),
     [

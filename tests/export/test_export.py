@@ -139,6 +139,7 @@ def test_an_export_is_drawn_from_on_the_cpu_in_fp32(exported: Path, where: dict)
         TextToImage.load(exported, **where)
 
 
+@pytest.mark.slow
 def test_an_export_of_the_same_weights_is_found(exported: Path) -> None:
     before = {file.name: file.stat().st_mtime_ns for file in exported.iterdir()}
     export(OLD, exported)

@@ -36,6 +36,7 @@ class TestSentence:
         tokens = SentenceText(8).encode(texts)
         assert torch.allclose(tokens[0, :8], hidden[0, :8], atol=2e-5)
 
+    @pytest.mark.slow
     def test_sentences_of_one_meaning_are_near(self) -> None:
         dog, hound, bus = SentenceText().encode(["a dog on the grass", "a puppy in a meadow", "a red bus in London"])
         assert float(dog @ hound) > 0.5 > float(dog @ bus) + 0.2
@@ -56,6 +57,7 @@ class TestSentence:
             SentenceText().encode(["a much longer caption about a dog", "a dog"])[1:], alone, atol=1e-6
         )
 
+    @pytest.mark.slow
     def test_long_and_unreadable_captions_are_told(self, capsys) -> None:
         novel = "a dog runs on the grass and " * 400
         rows = SentenceText().encode(["a dog", novel])

@@ -89,6 +89,7 @@ def linear(before: int, after: int) -> int:
     return (before + 1) * after
 
 
+@pytest.mark.slow
 def test_clip_grid_is_tables_1_and_2_of_paper_a():
     model = built(ClipGrid.Config())
     images, condition = torch.rand(1, 3, 224, 224), torch.randn(1, 512)
@@ -211,6 +212,7 @@ def test_clip_latent_adds_or_concatenates_and_asks_the_image_alone():
     torch.testing.assert_close(add.decode(latent, condition).mean, moved.mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "encoded", "sides"), [(64, 2048, (16, 32, 64, 64, 64)), (128, 8192, (16, 32, 64, 64, 128))]
 )
@@ -263,6 +265,7 @@ class Given(ClipDual):
         return self.likelihood(self.logits)
 
 
+@pytest.mark.slow
 def test_clip_dual_s_loss_is_paper_c_s():
     torch.manual_seed(2)
     logits = torch.randn(2, 3, 64, 64)
@@ -291,6 +294,7 @@ def test_clip_dual_s_loss_is_paper_c_s():
     assert float(loss.terms["dissimilarity"]) == pytest.approx(1 - sum(similarity) / 2, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_similarity_can_be_climbed_also_under_autocast():
     torch.manual_seed(3)
     target = F.interpolate(torch.rand(2, 3, 4, 4), (24, 24), mode="bilinear")
@@ -337,6 +341,7 @@ def test_noise_turns_a_condition_and_keeps_its_length():
     assert noised(zero, 0.5, torch.randn(1, 64)).equal(zero)
 
 
+@pytest.mark.slow
 def test_a_lone_row_is_normalised_by_the_past():
     norm = RowBatchNorm(4)
     for _ in range(200):
@@ -404,6 +409,7 @@ def test_the_authors_program_pads_as_tensorflow_does(kernel) -> None:
     assert torch.equal(halved, expected)
 
 
+@pytest.mark.slow
 def test_the_authors_program_differs_where_it_does() -> None:
     paper, program = (built(ClipDual.Config(64, D, reading=reading)) for reading in ("paper", "program"))
     assert paper.dense[0].in_features - program.dense[0].in_features == 32 - D

@@ -42,6 +42,7 @@ def test_curves_are_drawn_of_all_rows_that_have_them(tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
 
 
+@pytest.mark.slow
 def test_flows_are_drawn_with_what_only_some_of_them_can(run, tmp_path, monkeypatch):
     drawn: list[str] = []
     monkeypatch.setattr(figures, "garment_edits", lambda run, folder: drawn.append(run.name))

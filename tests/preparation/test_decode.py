@@ -168,6 +168,7 @@ def test_places_give_their_stretch_or_say_that_they_are_not_there(tmp_path) -> N
             place.read()
 
 
+@pytest.mark.slow
 def test_a_long_and_narrow_picture_is_scaled_before_it_is_padded(tmp_path) -> None:
     Image.new("RGB", (20_000, 1), BLUE).save(tmp_path / "line.png")
     # In a process of its own, whose memory tells what decoding took.

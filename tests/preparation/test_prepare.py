@@ -112,6 +112,7 @@ def test_a_source_of_which_nothing_can_be_read_is_refused(tmp_path) -> None:
         prepared(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_prepare_what_one_does(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(preparation, "IMAGES_A_CHUNK", 4)
     folder = photos.coco_folder(tmp_path / "mine", 14, 3)

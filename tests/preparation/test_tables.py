@@ -33,6 +33,7 @@ def splits(folder: object) -> dict[str, list[Record]]:
     return splits_of(find_photographs(str(folder)), Subset())
 
 
+@pytest.mark.slow
 def test_parquet_files_of_the_hub(tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "README.md").write_text("a card")
@@ -88,6 +89,7 @@ def test_damaged_and_unfit_tables_are_refused(tmp_path, content) -> None:
         splits(tmp_path)
 
 
+@pytest.mark.slow
 def test_saved_data_sets_and_the_address_of_the_hub(tmp_path, monkeypatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")

@@ -19,6 +19,7 @@ def available(name: str) -> FeatureNet:
     return net
 
 
+@pytest.mark.slow
 def test_every_name_gives_its_network_or_a_reason() -> None:
     nets = feature_nets()
     assert set(nets) == {"inception", "inception-768", "efficientnet-lite0"}
@@ -139,6 +140,7 @@ def test_the_whole_inception_loads_from_the_release_s_names(
         torch.testing.assert_close(plain(images), features, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_folded_weights_mean_a_batch_norm_that_only_adds(
     random_inception: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_folded_weights_mean_a_batch_norm_that_only_adds(
     torch.testing.assert_close(first.bias, folded["Conv2d_1a_3x3.bn.bias"])
 
 
+@pytest.mark.slow
 def test_weights_that_lack_a_part_are_refused(random_inception: dict[str, torch.Tensor], tmp_path: Path) -> None:
     lacking = {n: t for n, t in random_inception.items() if not n.startswith("Mixed_7c")}
     torch.save(lacking, tmp_path / "lacking.pth")

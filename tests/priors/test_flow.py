@@ -286,6 +286,7 @@ def test_words_are_attended_to_and_padding_is_not(shape):
         assert not torch.allclose(drawn[0], drawn[1], atol=1e-3)  # the order of the words counts
 
 
+@pytest.mark.slow
 def test_frozen_word_vectors_are_read_as_they_are():
     prior = FlowConfig(SMALL, "vectors", size=6).build(latents((2, 4, 4))).eval()
     for parameter in prior.velocity.parameters():
@@ -309,6 +310,7 @@ def test_words_of_padding_are_zeros_and_need_no_company():
     torch.testing.assert_close(read, in_training[:, :3])
 
 
+@pytest.mark.slow
 def test_attention_is_the_same_where_gradients_flow():
     torch.manual_seed(0)
     prior = FlowConfig(SMALL, "words", size=9).build(latents((2, 4, 4))).eval()
@@ -320,6 +322,7 @@ def test_attention_is_the_same_where_gradients_flow():
     torch.testing.assert_close(drawn, prior.sample(tokens, noise))
 
 
+@pytest.mark.slow
 def test_words_left_out_close_up_in_order_and_any_number_of_them_is():
     torch.manual_seed(0)
     captions = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 0, 0]]).repeat(9000, 1)
@@ -392,6 +395,7 @@ class Rectified(nn.Module):
         return (x.flatten(1) @ gain.T).view_as(x)
 
 
+@pytest.mark.slow
 def test_what_is_filled_in_agrees_with_what_is_known(monkeypatch):
     prior = flow((1, 1, 2))
     prior.velocity = Rectified(torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
@@ -423,6 +427,7 @@ class FromGaussian(nn.Module):
         return features + (2 * t - 1) / ((1 - t) ** 2 + t**2) * (x - t * features)
 
 
+@pytest.mark.slow
 def test_the_relative_bound_compares_conditions_as_the_density_does() -> None:
     prior = flow((1,), size=1)
     prior.velocity = FromGaussian()

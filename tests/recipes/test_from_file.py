@@ -104,6 +104,7 @@ def test_what_is_no_recipe_is_a_users_error(spec, function, why) -> None:
         load_recipe(f"{folder}/{function}")
 
 
+@pytest.mark.slow
 def test_its_run_opens_with_its_file_alone(spec, textvae, tmp_path) -> None:
     out = tmp_path / "run"
     code, _, err = textvae("train", spec, "--out", out, *tiny.HOW)
@@ -139,6 +140,7 @@ def _smaller(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, name="other")
 
 
+@pytest.mark.slow
 def test_a_recipe_made_in_python_under_another_name_or_class_says_so(spec, tiny_data, cpu, tmp_path) -> None:
     own = resolve(spec)
     renamed = dataclasses.replace(own, origin="", trainer=dataclasses.replace(own.trainer, epochs=1))

@@ -22,6 +22,7 @@ def test_settings_are_the_program_s(family):
     assert bits == (6 if family == "sentence" else 5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 def test_it_trains_on_all_training_images_and_stops_on_the_test_images():
     chosen = resolve("caption-rnn-arithmetic-code")

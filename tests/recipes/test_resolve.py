@@ -113,6 +113,7 @@ def test_every_recipe_on_every_kind_of_set(name, kind, monkeypatch, capsys) -> N
         assert found.model == dataclasses.replace(own.model, condition_dim=WIDTH[kind])
 
 
+@pytest.mark.slow
 def test_the_documented_command_trains(monkeypatch, capsys) -> None:
     declare("flowers102-64-sentence-tokens", "flowers102", 64, "sentence-tokens")
     found = trained(monkeypatch, capsys, "latent-flow-flowers", "--data=flowers102-64-sentence-tokens")
@@ -127,6 +128,7 @@ def test_the_documented_command_trains(monkeypatch, capsys) -> None:
     assert (found.flow.model.reader, found.flow.model.size, found.flow.model.prior.width) == ("vectors", 384, 64)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_presets_and_priors(monkeypatch, capsys) -> None:
     tiny = trained(monkeypatch, capsys, "latent-flow-fashion", "--preset", "tiny", "--trainer.seed", "4")
     assert isinstance(tiny, Recipe), tiny

@@ -64,6 +64,7 @@ def test_the_hub_reads_the_metadata():
     assert {result.dataset_type for result in data.eval_results} == {"flowers102"}
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_same_run(tiny_run, textvae, tmp_path):
     copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
     command = training_command(open_run(copy))

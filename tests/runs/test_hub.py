@@ -34,6 +34,7 @@ def run(tmp_path) -> Path:
     return shutil.copytree(OLD, tmp_path / "garments")
 
 
+@pytest.mark.slow
 def test_what_is_pushed_is_fetched_and_draws_the_same(hub, run, textvae, tmp_path, monkeypatch):
     (run / "secret.txt").write_text("not for others")
     code, out, err = textvae("push", run, "me/garments", "--json")

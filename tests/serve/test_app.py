@@ -101,6 +101,7 @@ def code_of(answer: httpx.Response) -> tuple[int, str | None]:
     return answer.status_code, error["param"]
 
 
+@pytest.mark.slow
 def test_generates_what_the_library_draws(client, models) -> None:
     answer = client.images.generate(prompt="a Dress", n=3, extra_body={"seed": 7})
     assert [item.seed for item in answer.data] == [7, 8, 9]
@@ -134,6 +135,7 @@ def test_writes_each_format_with_metadata(client, tmp_path: Path, kind: str) -> 
     assert read_metadata(file) == {"prompt": "a dress", "model": "fashion", "num_images": "1", "seed": "3"}
 
 
+@pytest.mark.slow
 def test_says_which_words_were_understood(client) -> None:
     answer = client.images.generate(prompt="a red Xylophone flower", model="flowers")
     assert answer.data[0].revised_prompt == "a red flower"

@@ -140,6 +140,7 @@ def _small(name: str):
     )
 
 
+@pytest.mark.slow
 def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(blocks, cpu: Execution, tmp_path):
     out, toy = tmp_path / "run", resolve("toy")
     assert train_recipe(dataclasses.replace(toy, flow=None), out, cpu)

@@ -100,6 +100,7 @@ def test_every_run_draws_the_same_captions():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["plus", "minus"]), digits), max_size=8), digits)
+@pytest.mark.slow
 def test_sums_of_any_length(terms, first):
     caption = DIGIT_WORDS[first] + "".join(f" {op} {DIGIT_WORDS[term]}" for op, term in terms)
     total = first + sum(term if op == "plus" else -term for op, term in terms)

@@ -41,6 +41,7 @@ def test_every_key_word_names_its_class_alone(text):
 
 @quick
 @given(st.data())
+@pytest.mark.slow
 def test_casing_punctuation_and_surroundings_make_no_difference(data):
     text = data.draw(st.sampled_from([FASHION, DIGITS]))
     key, number = data.draw(st.sampled_from(keys(text)))

@@ -19,6 +19,7 @@ def sprouts(draw) -> Sprout:
 
 
 @given(sprouts(), st.data())
+@pytest.mark.slow
 def test_every_wording_parses_back(sprout, data):
     caption = sprout_caption(sprout, lambda count: data.draw(st.integers(0, count - 1)))
     assert parse_sprout(caption) == sprout
@@ -26,6 +27,7 @@ def test_every_wording_parses_back(sprout, data):
 
 
 @given(sprouts())
+@pytest.mark.slow
 def test_vectors_are_one_hot_parts_for_what_is_named(sprout):
     encoder = SproutVectors()
     row = encoder.rows([sprout_caption(sprout)])[0]

@@ -131,6 +131,7 @@ def test_the_cosine_schedule_falls_from_the_learning_rate_to_nothing(cpu):
     assert training.model.seen[1][2] == pytest.approx(-0.1, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_cosine_schedule_takes_muon_s_rate_and_adam_s_to_nothing_together(cpu, tiny_data):
     settings = TrainerConfig(epochs=1, batch_size=16, optimizer="muon", schedule="cosine", learning_rate=1e-3)
     wide = LabelConv.Config(channels=(4, 32, 32), latent_dim=4, embedding_dim=8).build()
@@ -154,6 +155,7 @@ def test_weight_decay_spares_the_noise_scale(cpu, tiny_data):
     assert set(names.values()) == {0.1}
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_model_and_another_seed_another(cpu, tiny_data):
     def weights(seed: int) -> Tensor:
         training = toy(cpu, tiny_data, epochs=1, batch_size=64, seed=seed)
@@ -278,6 +280,7 @@ def test_held_out_images_are_never_trained_on(cpu):
     assert seen == set(range(7))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_the_whole_position(cpu, tiny_data):
     settings = {"epochs": 2, "batch_size": 48, "ema_decay": 0.7, "schedule": "cosine"}
     whole = toy(cpu, tiny_data, **settings)

@@ -64,6 +64,7 @@ def test_joined_images_are_the_same_in_a_file(channels, monkeypatch, tmp_path):
     assert large.fingerprint() == joined.fingerprint()
 
 
+@pytest.mark.slow
 def test_a_training_that_reads_ahead_has_the_same_bits(cpu, monkeypatch):
     def weights() -> list[torch.Tensor]:
         torch.manual_seed(0)

@@ -70,6 +70,7 @@ def test_dead_features_change_nothing() -> None:
 @given(
     n=st.integers(2, 40), m=st.integers(2, 40), d=st.integers(1, 24), seed=st.integers(0, 999), scale=st.floats(0.1, 9)
 )
+@pytest.mark.slow
 def test_a_distance_is_symmetric_and_moves_as_distances_do(n: int, m: int, d: int, seed: int, scale: float) -> None:
     a, b = cloud(n, d, seed), cloud(m, d, seed + 1, shift=1.0)
     distance = frechet_distance(moments_of(a), moments_of(b))

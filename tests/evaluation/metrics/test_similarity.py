@@ -43,6 +43,7 @@ def test_identical_images_are_as_similar_as_can_be() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 999), noise=st.floats(0, 1))
+@pytest.mark.slow
 def test_similarity_is_symmetric_and_blind_to_mirrors(seed: int, noise: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(1, 1, 16, 20, generator=generator)

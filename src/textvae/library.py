@@ -28,6 +28,7 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, Run, is_shipped, open_run
 from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
 from textvae.utils.errors import UserError
+from textvae.utils.processes import is_first
 from textvae.utils.progress import say
 
 
@@ -196,6 +197,8 @@ def evaluate(
     metrics = evaluate_run(
         run, on, num_samples, importance_samples, seed, clip=clip, precision=choose_precision(precision, on)
     )
+    if not is_first():
+        return metrics
     if out is not None:
         metrics.write(Path(out))
     elif not is_shipped(run):

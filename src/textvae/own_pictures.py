@@ -26,7 +26,7 @@ from textvae.text.caption_words import words_of
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.images import save_image
-from textvae.utils.processes import place
+from textvae.utils.processes import is_first, processes
 from textvae.utils.progress import say
 
 Pictures: TypeAlias = str | Path | Sequence[str | Path]
@@ -117,7 +117,7 @@ def look_at(pictures: Pictures, size: int = 64) -> Found:
             f"{shlex.quote(made['name'])} shows them",
         )
     train, sheet = data.load(made["name"], "train"), Path(made["folder"]) / SHEET
-    if not sheet.exists():
+    if is_first() and not sheet.exists():
         save_image(contact_sheet(train), sheet, {"data": made["name"], "split": "train"})
     return Found(train, images, made["skipped"], sheet)
 
@@ -176,11 +176,6 @@ def train_pictures(
     Raises:
         UserError: as ``look_at`` and ``train_recipe``.
     """
-    if place()[1] > 1:
-        raise UserError(
-            "folders of pictures are trained in one process",
-            f"prepare them first; under torchrun, train the recipe {RECIPE} on the prepared set",
-        )
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     found = look_at(pictures, size)
     for line in found.lines():
@@ -194,11 +189,14 @@ def train_pictures(
     ):
         return False
     run = open_run(out)
-    if not _is_measured(run):
+    group = processes()
+    if not group.from_first(lambda: _is_measured(run)):
         count = min(found.images["test"], max(LEAST_PICTURES, round(MEASURED_A_MINUTE * minutes)))
         say(f"measuring on {count:,} held-out pictures")
-        evaluate_run(run, execution.device, count, nets=NETS, precision=execution.precision).write(out / METRICS)
-        write_card(run)
+        metrics = evaluate_run(run, execution.device, count, nets=NETS, precision=execution.precision)
+        if group.first:
+            metrics.write(out / METRICS)
+            write_card(run)
     return True
 
 

@@ -17,9 +17,11 @@ from textvae.exported.runtime import OnnxModel
 from textvae.exported.spec import is_export
 from textvae.text.base import NONE, TextEncoder
 from textvae.utils.arguments import integer, kind_of, number, prompts_of, seeds_of
+from textvae.utils.batches import in_batches
 from textvae.utils.errors import UserError
 from textvae.utils.notebook import Pictures
-from textvae.utils.progress import ProgressLine, say
+from textvae.utils.processes import Processes
+from textvae.utils.progress import say
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,9 @@ class TextToImage:
     drawn alone equals the one drawn among others up to rounding: one grey level, in a few pixels of ten thousand.
     """
 
+    processes: Processes
+    """Those that share its work, by default this one alone; all of them make the same calls, and get all pictures."""
+
     def __init__(
         self, model: TextVAE, text: TextEncoder, device: str | torch.device = "auto", precision: Precision = "fp32"
     ) -> None:
@@ -72,6 +77,7 @@ class TextToImage:
         to_device(model, self._device)
         self._model = model.eval()
         self.text = text
+        self.processes = Processes()
 
     @property
     def model(self) -> TextVAE:
@@ -247,16 +253,15 @@ class TextToImage:
         from textvae.utils.device import autocast
         from textvae.utils.pixels import to_uint8
 
-        images = []
-        with ProgressLine("sampling", len(noise), "images") as progress:
-            for start in range(0, len(noise), BATCH_SIZE):
-                batch = noise[start : start + BATCH_SIZE].to(self.device)
-                condition = conditions[start : start + BATCH_SIZE].to(self.device)
-                with autocast(self.device, self.precision):
-                    drawn = self.model.sample(condition, batch, self._repeated(sampling, len(batch)))
-                images.append(to_uint8(drawn.float()))
-                progress.advance(len(batch))
-        return torch.cat(images)
+        def drawn(rows: slice) -> UInt8[Tensor, "b c h w"]:
+            batch = noise[rows].to(self.device)
+            with autocast(self.device, self.precision):
+                images = self.model.sample(
+                    conditions[rows].to(self.device), batch, self._repeated(sampling, len(batch))
+                )
+            return to_uint8(images.float())
+
+        return torch.cat(in_batches(self.processes, len(noise), BATCH_SIZE, drawn, "sampling"))
 
     def _repeated(self, sampling: SamplingOptions | None, count: int) -> SamplingOptions | None:
         """The sampling options with their conditions repeated for ``count`` images."""
@@ -303,14 +308,12 @@ class TextToImage:
         from textvae.utils.pixels import to_uint8, unit_interval
 
         self.check_size(images)
-        reconstructed = []
-        with ProgressLine("reconstructing", len(images), "images") as progress:
-            for start in range(0, len(images), batch_size):
-                batch = unit_interval(images[start : start + batch_size], self.device)
-                condition = conditions[start : start + batch_size].to(self.device)
-                reconstructed.append(to_uint8(self.model.reconstruct(batch, condition)))
-                progress.advance(len(batch))
-        return torch.cat(reconstructed)
+
+        def reconstructed(rows: slice) -> UInt8[Tensor, "b c h w"]:
+            batch = unit_interval(images[rows], self.device)
+            return to_uint8(self.model.reconstruct(batch, conditions[rows].to(self.device)))
+
+        return torch.cat(in_batches(self.processes, len(images), batch_size, reconstructed, "reconstructing"))
 
     def pixels(self, images: Images) -> UInt8[Tensor, "n c h w"]:
         """Pictures as one tensor of the model's size.

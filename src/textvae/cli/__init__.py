@@ -61,7 +61,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
 GROUPS = {"data": "List, fetch, prepare or describe data sets."}
 """The summary of verbs that have actions."""
 
-SHARED = ("train",)
+SHARED = ("train", "generate", "evaluate", "data prepare")
 """The verbs whose work several processes share, under torchrun."""
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -141,7 +141,7 @@ def run(words: Sequence[str]) -> Output:
     if verb == "help":
         return run([*rest, "--help"])
     function = _chosen(VERBS, verb, "command")
-    if verb not in SHARED and place()[1] > 1:
+    if not any(words[: len(shared.split())] == shared.split() for shared in SHARED) and place()[1] > 1:
         raise UserError(f"textvae {verb} runs in one process", f"under torchrun there are: {', '.join(SHARED)}")
     if isinstance(function, Mapping):
         if not rest or rest[0] in ("-h", "--help"):

@@ -60,8 +60,9 @@ def evaluate(
     from textvae.runs.metrics import SHOWN, numbers, table
     from textvae.runs.run import METRICS, is_shipped, open_run
     from textvae.utils.device import choose_execution
+    from textvae.utils.processes import processes
 
-    run = open_run(model, recipe)
+    run = processes().in_turn(lambda: open_run(model, recipe))
     if target is None and num_samples is not None and not is_shipped(run):
         _keep_larger(run.path / METRICS, num_samples)
     execution = choose_execution(device, precision)

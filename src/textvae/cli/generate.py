@@ -85,7 +85,11 @@ def generate(
     else:
         target = output_file(None if out is None else Path(out), "generated.png")
 
-    run, generator = open_model(model, device, precision, recipe, clip)
+    from textvae.utils.processes import processes
+
+    group = processes()
+    run, generator = group.in_turn(lambda: open_model(model, device, precision, recipe, clip))
+    generator.processes = group
     texts += [_literal_label(run.recipe.text, name) for name in label]
     images = generator(texts, num_images, seed, guidance, steps, negative)
     facts = {"recipe": run.recipe.name, "guidance": guidance, "steps": steps, "negative": negative}
@@ -93,7 +97,9 @@ def generate(
     facts["scale"] = None if scale == SCALE else scale
     metadata = made_by("generate", run, **facts)
     rows = [images[i : i + num_images] for i in range(0, len(images), num_images)]
-    if folder is not None:
+    if not group.first:
+        files = []
+    elif folder is not None:
         files = _save_each(rows, texts, seed, folder, scale, metadata)
     else:
         _save_grid(rows, texts, target, scale, {**metadata, "seed": str(seed), "num_images": str(num_images)})

@@ -107,6 +107,7 @@ def _pictures(
     from textvae.runs.metrics import Metrics
     from textvae.runs.run import METRICS, open_run, read_history
     from textvae.utils.device import choose_execution
+    from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say
 
     run = out or run_folder(folders)
@@ -116,6 +117,8 @@ def _pictures(
     callbacks = [logging_to(log, run)] if log else []
     if not train_pictures(folders, run, execution, minutes, size, callbacks=callbacks, start=start):
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
+    if not is_first():
+        return Output({}, "")
     metrics = Metrics.read(run / METRICS)
     captions = load(open_run(run).recipe.data, "train").captions
     prompt = min(captions[:PROMPTS], key=len)

@@ -16,8 +16,8 @@ from textvae.evaluation.metrics.likelihood import importance_weighted_bound
 from textvae.models.base import TextVAE
 from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior
+from textvae.utils.batches import in_batches
 from textvae.utils.pixels import unit_interval
-from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 
 BATCH_SIZE = 128
@@ -69,18 +69,18 @@ def caption_bounds(
         UserError: the images are not of the model's size.
     """
     generator.check_size(images)
-    rows = []
-    with ProgressLine("bounds of captions", len(images) * len(conditions), "pairs") as progress:
-        for numbers in torch.split(torch.arange(len(images)), BATCH_SIZE):
-            pixels = unit_interval(images[numbers], generator.device)
-            columns = []
-            for condition in conditions:
-                draws = Draws(seed, 0, numbers, "evaluation", generator.device)
-                repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
-                columns.append(_bound(generator.model, pixels, repeated, samples, draws))
-                progress.advance(len(pixels))
-            rows.append(torch.stack(columns, dim=1).cpu())
-    return torch.cat(rows)
+
+    def batch(rows: slice) -> Float[Tensor, "b captions"]:
+        numbers = torch.arange(rows.start, rows.stop)
+        pixels = unit_interval(images[rows], generator.device)
+        columns = []
+        for condition in conditions:
+            draws = Draws(seed, 0, numbers, "evaluation", generator.device)
+            repeated = condition.to(generator.device).expand(len(pixels), *condition.shape)
+            columns.append(_bound(generator.model, pixels, repeated, samples, draws))
+        return torch.stack(columns, dim=1).cpu()
+
+    return torch.cat(in_batches(generator.processes, len(images), BATCH_SIZE, batch, "bounds of captions"))
 
 
 @torch.no_grad()

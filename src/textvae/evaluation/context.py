@@ -73,7 +73,7 @@ class EvaluationContext:
     @cached_property
     def train(self) -> CaptionedImages:
         """The training images."""
-        return data.load(self.run.recipe.data, "train")
+        return self.pipeline.processes.in_turn(lambda: data.load(self.run.recipe.data, "train"))
 
     @cached_property
     def caption_numbers(self) -> Int64[Tensor, "n"]:
@@ -144,12 +144,14 @@ class EvaluationContext:
     @cached_property
     def reconstructed_features(self) -> Features:
         """Features of ``reconstructed``."""
-        return {net.name: compute_features(net, self.reconstructed.images, "reconstructions") for net in self.nets}
+        images, group = self.reconstructed.images, self.pipeline.processes
+        return {net.name: compute_features(net, images, "reconstructions", group) for net in self.nets}
 
     @cached_property
     def generated_features(self) -> Features:
         """Features of ``generated``."""
-        return {net.name: compute_features(net, self.generated.images, "samples") for net in self.nets}
+        images, group = self.generated.images, self.pipeline.processes
+        return {net.name: compute_features(net, images, "samples", group) for net in self.nets}
 
     @cached_property
     def real_features(self) -> Features:
@@ -161,7 +163,11 @@ class EvaluationContext:
         judge = self.judge.name if isinstance(self.judge, ClassifierJudge) else ""
         return {
             net.name: cached_features(
-                net, images.images, f"real {images.split} images", judge if net.name == "judge" else ""
+                net,
+                images.images,
+                f"real {images.split} images",
+                judge if net.name == "judge" else "",
+                self.pipeline.processes,
             )
             for net in self.nets
         }

@@ -27,6 +27,7 @@ from textvae.runs.metrics import Metrics
 from textvae.runs.run import Run
 from textvae.utils.device import Arithmetic
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes, processes
 from textvae.utils.progress import ProgressLine
 
 FEATURE_NETS = ("efficientnet-lite0", "inception")
@@ -57,6 +58,8 @@ def evaluate_run(
 ) -> Metrics:
     """Measures reconstruction, generation, likelihood and speed of a model; of a classifier, its accuracy.
 
+    Under torchrun, processes share the work, and each returns the same numbers, but for its speed.
+
     Images are generated for the captions of the test images that they are compared with, so classes are as frequent as
     in the test set.
 
@@ -75,19 +78,22 @@ def evaluate_run(
     Raises:
         UserError: the test set has fewer images than asked for, or the model is of an unknown kind.
     """
+    group = processes()
     run = read_by(run, clip)
-    images = _test_images(run, num_samples)
+    images = group.in_turn(lambda: _test_images(run, num_samples))
     model = run.load_model()
+    fingerprint = images.checked_fingerprint()
     protocol: dict[str, Any] = {
         "model": run.recipe.name,
         "weights": run.weights_id,
         "data": run.recipe.data,
         "split": "test",
-        "fingerprints": {"data": images.checked_fingerprint()},
+        "fingerprints": {"data": fingerprint},
         "num_samples": len(images),
         "seed": seed,
         "device": str(device),
     }
+    _check_same(group, {"weights": run.weights_id, "test images": fingerprint})
     if isinstance(model, Classifier):
         return _metrics(protocol, {"classification": classification(model.to(device), images)})
     if isinstance(model, AttributeClassifier):
@@ -96,9 +102,11 @@ def evaluate_run(
         return _metrics(protocol, {"retrieval_precision": dual_encoder(model, run.recipe, images, seed)})
     if not isinstance(model, TextVAE):
         raise UserError(f"{run.name} is a {type(model).__name__}, which nothing evaluates", "evaluate another model")
+    pipeline = TextToImage(model, run.recipe.text, device, precision)
+    pipeline.processes = group
     context = EvaluationContext(
         run,
-        TextToImage(model, run.recipe.text, device, precision),
+        pipeline,
         images,
         nets if nets is not None else PHOTOGRAPH_NETS if images.image_shape[0] == 3 else FEATURE_NETS,
         seed=seed,
@@ -106,6 +114,7 @@ def evaluate_run(
         clip=clip,
     )
     protocol |= {"precision": precision} | context.protocol()
+    _check_same(group, {"networks": [net.name for net in context.nets]})
     measured = {}
     for number, (name, evaluator) in enumerate(SECTIONS.items(), start=1):
         with ProgressLine(f"measuring {name}, {number} of {len(SECTIONS)}"):
@@ -124,6 +133,18 @@ def _test_images(run: Run, num_samples: int | None) -> CaptionedImages:
             f"choose --num-samples from 2 to {len(images)}",
         )
     return images.first(num_samples)
+
+
+def _check_same(group: Processes, facts: Mapping[str, object]) -> None:
+    """Checks that all processes measure the same: otherwise they would wait for one another.
+
+    Raises:
+        UserError: they do not.
+    """
+    every = group.gather(facts)
+    for name, fact in every[0].items():
+        if any(other[name] != fact for other in every):
+            raise UserError(f"not all processes have the same {name}", "give all hosts the same files and packages")
 
 
 def _metrics(protocol: dict[str, Any], sections: Mapping[str, Measurement]) -> Metrics:

@@ -29,6 +29,7 @@ from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.errors import UserError
 from textvae.utils.files import sync_folder, temporary_target, write_json, write_text, written_whole
+from textvae.utils.processes import Processes
 from textvae.utils.progress import ProgressLine, say
 
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
@@ -66,6 +67,9 @@ class Preparation:
     image_encoder: FrozenImages | None
     folder: Path
     workers: int
+    """Worker processes of this process."""
+    group: Processes
+    """The processes that share the work. Each writes the chunks that it makes; the first writes everything else."""
 
     @property
     def unfinished(self) -> Path:
@@ -85,6 +89,21 @@ class Preparation:
             UserError: the folder exists and is no prepared set, an unfinished one was begun with other settings, or no
                 image can be read.
         """
+        published = self.group.from_first(lambda: self._begin(overwrite))
+        if published is not None:
+            return published
+        if not all(self.group.gather((self.unfinished / PLAN).is_file())):
+            raise UserError(
+                f"not all processes see {self.unfinished}", "on several hosts, choose an --out that all of them share"
+            )
+        for split, records in self.splits.items():
+            for part, make in (("captions.json", self._pixels), ("text.npy", self._text), ("image.npy", self._image)):
+                if not self.group.from_first((self.unfinished / f"{split}-{part}").is_file):
+                    make(split, records)
+        return self.group.from_first(lambda: self._finish(command))
+
+    def _begin(self, overwrite: bool) -> dict[str, Any] | None:
+        """Begins or resumes; returns the manifest if nothing was left to do."""
         if self.folder.exists() and not (self.folder / MANIFEST).is_file():
             raise UserError(f"{self.folder} exists and is no prepared set", "Choose another --out")
         begun = plan_of(self.unfinished)
@@ -95,17 +114,10 @@ class Preparation:
         else:
             shutil.rmtree(self.unfinished, ignore_errors=True)
             write_json(self.unfinished / PLAN, self.plan)
-        for split, records in self.splits.items():
-            self._pixels(split, records)
-            self._text(split)
-            self._image(split)
-        return self._finish(command)
+        return None
 
     def _pixels(self, split: str, records: list[Record]) -> None:
         """{split}-images.npy and {split}-captions.json."""
-        target = self.unfinished / f"{split}-captions.json"
-        if target.is_file():
-            return
         usable, captions, report = [], [], []
         for record in records:
             kept, notes = clean(record.captions)
@@ -121,7 +133,8 @@ class Preparation:
             for part, start, stop in parts
         ]
         self._run(decode_chunk, tasks, f"{split}: decoding", "images", IMAGES_A_CHUNK)
-
+        if not self.group.first:
+            return
         kept_numbers: list[int] = []
         for part, start, _ in parts:
             with np.load(part, allow_pickle=False) as chunk:
@@ -146,7 +159,7 @@ class Preparation:
                 texts += own
         write_text(self.unfinished / f"{split}-pixels.jsonl", _lines(report))
         write_text(
-            target,
+            self.unfinished / f"{split}-captions.json",
             json.dumps(
                 {
                     "captions": texts,
@@ -158,9 +171,9 @@ class Preparation:
         )
         self._discard(split, "pixels")
 
-    def _text(self, split: str) -> None:
+    def _text(self, split: str, _: list[Record]) -> None:
         """{split}-text.npy."""
-        if self.text_encoder is None or (self.unfinished / f"{split}-text.npy").is_file():
+        if self.text_encoder is None:
             return
         captions = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["captions"]
         parts = self._parts(split, "text", len(captions), CAPTIONS_A_CHUNK)
@@ -168,6 +181,8 @@ class Preparation:
         half = TEXT_KINDS[self.text_encoder.name] == "tokens"
         tasks = [TextTask(part, tuple(captions[start:stop]), self.text_encoder, half) for part, start, stop in parts]
         self._run(embed_captions, tasks, f"{split}: embedding captions", "captions", CAPTIONS_A_CHUNK)
+        if not self.group.first:
+            return
         report = []
         for part, start, _ in parts:
             with np.load(part, allow_pickle=False) as chunk:
@@ -177,16 +192,16 @@ class Preparation:
         self._joined(f"{split}-text.npy", parts, "rows", len(captions))
         self._discard(split, "text")
 
-    def _image(self, split: str) -> None:
+    def _image(self, split: str, records: list[Record]) -> None:
         """{split}-image.npy."""
-        if self.image_encoder is None or (self.unfinished / f"{split}-image.npy").is_file():
+        if self.image_encoder is None:
             return
         pictures = self.unfinished / f"{split}-images.npy"
         originals: dict[str, tuple[ImageBytes, Fit]] = {}
         if self.image_encoder.side is not None:
-            originals = {record.key: (record.image, record.fit) for record in self.splits[split] if record.image}
+            originals = {record.key: (record.image, record.fit) for record in records if record.image}
         keys = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["keys"]
-        features = self._features_elsewhere(split)
+        features = self.group.from_first(lambda: self._features_elsewhere(split))
         parts = self._parts(split, "image", len(keys), IMAGES_A_CHUNK)
         tasks = [
             ImageTask(
@@ -200,8 +215,9 @@ class Preparation:
             for part, start, stop in parts
         ]
         self._run(embed_images, tasks, f"{split}: embedding images", "images", IMAGES_A_CHUNK)
-        self._joined(f"{split}-image.npy", parts, "rows", len(keys))
-        self._discard(split, "image")
+        if self.group.first:
+            self._joined(f"{split}-image.npy", parts, "rows", len(keys))
+            self._discard(split, "image")
 
     def _features_elsewhere(self, split: str) -> Path | None:
         """Features of the same pictures in another prepared set, which a dual encoder only projects; else None."""
@@ -301,7 +317,8 @@ class Preparation:
 
     def _parts(self, split: str, what: str, count: int, size: int) -> list[tuple[Path, int, int]]:
         folder = self.unfinished / f"{split}-{what}-chunks"
-        folder.mkdir(exist_ok=True)
+        if self.group.first:
+            folder.mkdir(exist_ok=True)
         return [
             (folder / f"{number:06d}.npz", start, min(start + size, count))
             for number, start in enumerate(range(0, count, size))
@@ -325,12 +342,14 @@ class Preparation:
         shutil.rmtree(self.unfinished / f"{split}-{what}-chunks")
 
     def _run(self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, unit: str, size: int) -> None:
-        """Runs the tasks whose chunk has not been written."""
-        left = [task for task in tasks if not Path(task.out).is_file()]
+        """Runs the tasks whose chunk has not been written, which are dealt out to the processes."""
+        left = self.group.from_first(lambda: [n for n, task in enumerate(tasks) if not Path(task.out).is_file()])
+        own = [tasks[number] for number in left[self.group.rank :: self.group.size]]
         prepare = None if function is decode_chunk else use_one_thread
         with ProgressLine(title, len(tasks) * size, unit, (len(tasks) - len(left)) * size) as progress:
-            for _ in run_tasks(function, left, self.workers, prepare):
-                progress.advance(size)
+            for _ in run_tasks(function, own, self.workers, prepare):
+                progress.advance(min(size * self.group.size, progress.total - progress.done))
+        self.group.wait()
 
 
 def _line(split: str, key: str, done: str, why: str) -> Line:

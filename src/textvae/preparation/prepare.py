@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import image_encoder, text_encoder
 from textvae.data.manifest import MANIFEST, MOST_SIDE, ImageName, TextName, read_manifest
 from textvae.preparation.builder import Preparation, restore, unfinished
@@ -25,6 +26,7 @@ from textvae.utils.config import to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
 from textvae.utils.paths import prepared_root
+from textvae.utils.processes import on_this_host, processes
 from textvae.utils.progress import say
 
 
@@ -43,6 +45,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Prepares photographs as a data set that ``data.load`` opens by its name. The same call again resumes.
 
+    Under torchrun, processes share the work; those of several hosts need a folder that all of them see.
+
     A set that is there is kept if nothing has changed, and replaced if pictures or captions were added, replaced or
     removed, which is said on stderr.
 
@@ -58,7 +62,7 @@ def prepare(
             them. A second folder of the same name is called SOURCE-2.
         clip: the CLIP model of "clip" and "clip-tokens": of the Hugging Face hub, or a folder; see ``clip_place``.
         pair: the run folder of the dual encoder of "pair".
-        workers: processes; 0 takes as many as this process may use cores.
+        workers: processes, for each that torchrun started; 0 takes as many as there are cores to use.
         length: of pooled embeddings; None: see ``default_length``.
         overwrite: whether a set that was made with other settings, or is damaged, is replaced.
 
@@ -72,40 +76,35 @@ def prepare(
     if not 8 <= side <= MOST_SIDE:
         raise UserError(f"{side} pixels a side is out of range", f"choose --size from 8 to {MOST_SIDE}")
     subset = subset or Subset()
+    group = processes()
     sources = [source] if isinstance(source, str) else list(source)
-    chosen = find_photographs(*sources)
-    caption_encoder = text_encoder(text, clip, pair, length)
-    picture_encoder = image_encoder(images, clip, pair, length) if images else None
-    splits = splits_of(chosen, subset)
-    plan = _plan(chosen, side, subset, splits, text, caption_encoder, picture_encoder)
+    chosen = group.in_turn(lambda: find_photographs(*sources))
+    caption_encoder = group.in_turn(lambda: text_encoder(text, clip, pair, length))
+    picture_encoder = group.in_turn(lambda: image_encoder(images, clip, pair, length) if images else None)
+    splits = group.from_first(lambda: splits_of(chosen, subset))
+    plan = _plan(chosen, side, subset, splits, text, caption_encoder, picture_encoder) if group.first else {}
     ending = f"{subset.suffix}-{side}-{text}{f'-{length}' if length else ''}"
     if out is None:
-        chosen = _named(chosen, plan, ending)
+        chosen = replace(chosen, about=group.from_first(lambda: _named(chosen, plan, ending)))
         plan["source"] = chosen.about.name
     name = f"{chosen.about.name}{ending}"
     folder = out or prepared_root() / name
     try:
-        with alone(folder.with_name(f".{folder.name}.lock")) as mine:
+        with alone(folder.with_name(f".{folder.name}.lock")) if group.first else contextlib.nullcontext(True) as mine:
             if not mine:
                 raise UserError(
                     f"{folder} is being prepared by another process",
                     "Wait until it ends; the same command then finds the set, or resumes",
                 )
-            restore(folder)
-            made = read_manifest(folder) if (folder / MANIFEST).is_file() and not overwrite else {}
-            if made and up_to_date(folder, made.get("made_of"), plan):
-                counts = {split: facts["images"][0] for split, facts in made["splits"].items()}
-                say(f"{folder} is already prepared: {sum(counts.values()):,} images ({listed(counts)})")
-            else:
-                if made:
-                    say(f"{folder.name}: pictures or captions have changed since it was prepared; preparing it again")
-                for line in summary(chosen, splits).lines():
+            made = group.from_first(lambda: _made(folder, plan, overwrite))
+            if made is None:
+                for line in summary(chosen, splits).lines() if group.first else ():
                     say(line)
                 command = _command(sources, side, text, images, subset, out)
                 command += f" --embedding-length {length}" if length else ""
                 command += f" --clip {shlex.quote(clip)}" if clip else ""
                 made = Preparation(
-                    chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores()
+                    chosen, side, splits, plan, caption_encoder, picture_encoder, folder, workers or _cores(), group
                 ).build(command, overwrite)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
@@ -123,7 +122,21 @@ def prepare(
     }
 
 
-def _named(photographs: Photographs, plan: Mapping[str, Any], ending: str) -> Photographs:
+def _made(folder: Path, plan: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The manifest of a set that is there and holds what the plan says; None if there is none."""
+    restore(folder)
+    if overwrite or not (folder / MANIFEST).is_file():
+        return None
+    made = read_manifest(folder)
+    if up_to_date(folder, made.get("made_of"), plan):
+        counts = {split: facts["images"][0] for split, facts in made["splits"].items()}
+        say(f"{folder} is already prepared: {sum(counts.values()):,} images ({listed(counts)})")
+        return made
+    say(f"{folder.name}: pictures or captions have changed since it was prepared; preparing it again")
+    return None
+
+
+def _named(photographs: Photographs, plan: Mapping[str, Any], ending: str) -> PhotographSet:
     """The photographs under the first of the names NAME, NAME-2, ... that no set of other pictures has."""
     for number in count(1):
         name = photographs.about.name if number == 1 else f"{photographs.about.name}-{number}"
@@ -137,7 +150,7 @@ def _named(photographs: Photographs, plan: Mapping[str, Any], ending: str) -> Ph
         if not isinstance(before, dict) or same_set(before, plan):
             break
         say(f"{folder.name} is made of other pictures: {', '.join(before['places'])}")
-    return replace(photographs, about=replace(photographs.about, name=name))
+    return replace(photographs.about, name=name)
 
 
 def _plan(
@@ -175,4 +188,6 @@ def _command(
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores of this process; processes of one command share those of their host."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // on_this_host())

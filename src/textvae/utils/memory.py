@@ -17,7 +17,7 @@ from torch import Tensor
 
 from textvae.utils.errors import UserError
 from textvae.utils.paths import data_root
-from textvae.utils.processes import place
+from textvae.utils.processes import on_this_host
 
 SHARE = 0.25
 """Of the memory, the share that one array of a data set may take; of a GPU's free memory, twice as much."""
@@ -36,7 +36,7 @@ def memory() -> int:
             found.append(int(limit.read_text()))
         except (OSError, ValueError):
             continue
-    return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", place()[1]))
+    return min(found) // on_this_host()
 
 
 def is_large(array: Tensor) -> bool:

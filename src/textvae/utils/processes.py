@@ -37,6 +37,11 @@ def place() -> tuple[int, int, int]:
     return rank, size, local
 
 
+def on_this_host() -> int:
+    """The number of processes of the command on this host."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", place()[1]))
+
+
 def is_first() -> bool:
     """Whether this process is the first, which alone writes and prints."""
     return place()[0] == 0
@@ -66,6 +71,14 @@ class Processes:
     def gather(self, value: T) -> list[T]:
         """The values of all processes, in their order."""
         return [value]
+
+    def deal(self, count: int, make: Callable[[int], T]) -> list[T]:
+        """What ``make`` returns for each number below ``count``, in their order, in every process.
+
+        The numbers are dealt out in turn, so the first process is about as far as all are.
+        """
+        dealt = self.gather([make(number) for number in range(self.rank, count, self.size)])
+        return [dealt[number % self.size][number // self.size] for number in range(count)]
 
     def in_turn(self, make: Callable[[], T]) -> T:
         """What ``make`` returns; the first process of a host calls it before the others, as where files are fetched."""

@@ -1,9 +1,16 @@
 """CLIP score of generated images, if CLIP's weights are available."""
 
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.judges import CLIP_PREFIX, ClipJudge, clip_judge
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics import clip_score as metric
+from textvae.utils.batches import in_batches
+
+BATCH_SIZE = 256
 
 
 def clip_score(context: EvaluationContext) -> Measurement:
@@ -17,7 +24,7 @@ def clip_score(context: EvaluationContext) -> Measurement:
     judge = clip_judge(context.run.recipe, context.clip)
     if not isinstance(judge, ClipJudge):
         return Measurement(absent={"generation.clip_score": judge.reason})
-    generated, real = judge.embed_images(context.generated.images), judge.embed_images(context.images.images)
+    generated, real = (_embedded(context, judge, some) for some in (context.generated.images, context.images.images))
     found = {}
     for name, prefix in (("clip_score", ""), ("clip_score_prefixed", CLIP_PREFIX)):
         texts = judge.embed_captions(context.captions, prefix)
@@ -27,3 +34,9 @@ def clip_score(context: EvaluationContext) -> Measurement:
             "shuffled": metric.clip_score(generated, texts[context.mismatched]),
         }
     return Measurement(found, {"clip_score": judge.protocol})
+
+
+def _embedded(context: EvaluationContext, judge: ClipJudge, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+    group = context.pipeline.processes
+    batches = in_batches(group, len(images), BATCH_SIZE, lambda rows: judge.embed_images(images[rows]), "CLIP score")
+    return torch.cat(batches)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from textvae.evaluation.captioning import caption_bounds
 from textvae.evaluation.context import EvaluationContext
@@ -13,8 +14,8 @@ from textvae.evaluation.metrics.likelihood import (
     importance_weighted_bound,
     kl_per_dimension,
 )
+from textvae.utils.batches import in_batches
 from textvae.utils.pixels import unit_interval
-from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 
 FLOW_LIKELIHOOD_IMAGES = 500
@@ -45,31 +46,34 @@ def bounds(context: EvaluationContext) -> Measurement:
         samples, images = 1, images.first(FLOW_LIKELIHOOD_IMAGES)
         protocol["likelihood_images"] = len(images)
     protocol["importance_samples"] = samples
-    elbo, bound, means, kl = [], [], [], []
-    with ProgressLine("likelihood bounds", len(images), "images") as progress:
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = unit_interval(images.images[start : start + BATCH_SIZE], device)
-            condition = context.encoder_conditions[start : start + len(batch)].to(device)
-            draws = Draws(context.seed, 0, torch.arange(start, start + len(batch)), "evaluation", device)
-            log_weights = model.log_weights(batch, condition, samples, draws).double()
-            elbo.append(log_weights.mean(0).cpu())
-            bound.append(importance_weighted_bound(log_weights).cpu())
-            with torch.no_grad():
-                posterior = model.posterior(batch, condition)
-                means.append(posterior.mean.flatten(1).cpu())
-                kl.append(model.divergence(posterior, condition, draws).cpu())
-                protocol["likelihood_of"] = model.decode(posterior.mean[:1], condition[:1]).describes
-            progress.advance(len(batch))
-    per_dimension = kl_per_dimension(torch.cat(kl))
-    nats = float(torch.cat(bound).mean())
+
+    def batch(rows: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        pixels = unit_interval(images.images[rows], device)
+        condition = context.encoder_conditions[rows].to(device)
+        draws = Draws(context.seed, 0, torch.arange(rows.start, rows.stop), "evaluation", device)
+        log_weights = model.log_weights(pixels, condition, samples, draws).double().cpu()
+        with torch.no_grad():
+            posterior = model.posterior(pixels, condition)
+            kl = model.divergence(posterior, condition, draws).cpu()
+        return log_weights.mean(0), importance_weighted_bound(log_weights), posterior.mean.flatten(1).cpu(), kl
+
+    group = context.pipeline.processes
+    batches = in_batches(group, len(images), BATCH_SIZE, batch, "likelihood bounds")
+    elbo, bound, means, kl = map(torch.cat, zip(*batches, strict=True))
+    with torch.no_grad():
+        pixels, condition = unit_interval(images.images[:1], device), context.encoder_conditions[:1].to(device)
+        decoded = model.decode(model.posterior(pixels, condition).mean, condition)
+    protocol["likelihood_of"] = decoded.describes
+    per_dimension = kl_per_dimension(kl)
+    nats = float(bound.mean())
     numbers: dict[str, Any] = {
-        "elbo_nats": float(torch.cat(elbo).mean()),
+        "elbo_nats": float(elbo.mean()),
         "importance_weighted_nats": nats,
         "bits_per_dim": bits_per_dimension(nats, images.images[0].numel()),
         "kl_nats": float(per_dimension.sum()),
         "kl_per_dimension": sorted((round(value, 4) for value in per_dimension.tolist()), reverse=True),
-        "active_units": active_units(torch.cat(means)),
-        "latent_dimensions": torch.cat(means).shape[1],
+        "active_units": active_units(means),
+        "latent_dimensions": means.shape[1],
     }
     if not flow:
         return Measurement(numbers, protocol)

@@ -215,9 +215,9 @@ def test_features_of_real_images_are_computed_once(small_nets, tiny_run, tmp_pat
     seen = []
     plain = features.compute_features
 
-    def counted(net, images, what):
+    def counted(net, images, what, group):
         seen.append(what)
-        return plain(net, images, what)
+        return plain(net, images, what, group)
 
     monkeypatch.setattr(features, "compute_features", counted)
     monkeypatch.setattr(context, "compute_features", counted)

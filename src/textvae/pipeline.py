@@ -52,7 +52,7 @@ class TextToImage:
     drawn alone equals the one drawn among others up to rounding: one grey level, in a few pixels of ten thousand.
     """
 
-    processes: Processes
+    processes = Processes()
     """Those that share its work, by default this one alone; all of them make the same calls, and get all pictures."""
 
     def __init__(
@@ -77,7 +77,6 @@ class TextToImage:
         to_device(model, self._device)
         self._model = model.eval()
         self.text = text
-        self.processes = Processes()
 
     @property
     def model(self) -> TextVAE:

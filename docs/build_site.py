@@ -1,5 +1,7 @@
 """Builds the documentation site into site/: ``python docs/build_site.py``, which ``make docs`` calls.
 
+The page that draws in the browser is a part of it, with all bundled models: site/draw/.
+
 The site generator reads one folder, and some pages are in the root of the repository, where people look for them. So
 all pages are copied into build/docs/ first, and their links are rewritten to a page of the site, or else to the file in
 the repository.
@@ -11,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from textvae.serve.static_page import write_page
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGE = ROOT / "build" / "docs"
 ROOT_PAGES = ("RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -18,7 +22,7 @@ REPOSITORY = "https://github.com/textvae/textvae"
 
 
 def stage() -> None:
-    """Copies pages and figures into an empty ``STAGE``."""
+    """Copies pages and figures into an empty ``STAGE``, and writes the page that draws."""
     shutil.rmtree(STAGE, ignore_errors=True)
     shutil.copytree(ROOT / "docs", STAGE, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     pages = {page.relative_to(STAGE): ROOT / "docs" / page.relative_to(STAGE) for page in STAGE.rglob("*.md")}
@@ -26,6 +30,7 @@ def stage() -> None:
     for page, source in pages.items():
         text = source.read_text(encoding="utf-8")
         (STAGE / page).write_text(rewrite_links(text, source.parent, page), encoding="utf-8")
+    write_page([], STAGE / "draw")
 
 
 def rewrite_links(text: str, folder: Path, page: Path) -> str:
@@ -55,6 +60,8 @@ def build() -> int:
     for page in sorted((ROOT / "site" / "api").rglob("*.html")):
         if re.search(r"<blockquote>\s*<blockquote>", page.read_text(encoding="utf-8")):
             faults.append(f"{page.parent.name}: a docstring has >>> outside of a section Examples:")
+    if not (ROOT / "site" / "draw" / "index.html").is_file():
+        faults.append("the site lacks the page that draws")
     print("\n".join(faults))
     return done.returncode or int(bool(faults))
 

@@ -245,6 +245,8 @@ async function choose() {
 }
 
 async function start() {
+  // On a phone the settings would stand between the prompt and the pictures.
+  get("settings").open = matchMedia("(min-width: 34rem)").matches;
   const index = await (await fetch("models/index.json")).json();
   models = index.models;
   get("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));

@@ -24,6 +24,7 @@ from textvae.recipes import RECIPES
 from textvae.runs.find import CONFIG
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
 from textvae.utils.errors import UserError
+from textvae.utils.files import write_json
 
 
 def tiny_recipe():
@@ -68,6 +69,7 @@ def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path,
     assert err.count("54 train") == 1
     assert err.count("unknown words ignored") == 1, "each held-out picture's number, once for all measures"
     assert "what to expect" in err
+    assert "more --minutes are needed" in err
     metrics = json.loads((run / METRICS).read_text())
     assert metrics["protocol"]["num_samples"] == 6
     assert {"mse_sum", "ssim"} <= metrics["reconstruction"].keys()
@@ -108,13 +110,16 @@ def test_what_is_taken_for_pictures(tmp_path, monkeypatch):
     assert is_pictures("hf://datasets/someone/boats")
     assert not is_pictures("label-conv"), "a recipe keeps its name"
     assert not is_pictures("nowhere")
-    assert run_folder("hf://datasets/someone/boats") == run_folder("boats") == Path("runs/boats")
+    assert run_folder("hf://datasets/someone/boats", "a") == run_folder("boats", "b") == Path("runs/boats")
+    write_json(Path("runs/boats/config.json"), {"recipe": "latent-flow-photos", "data": {"name": "boats-64-words"}})
+    assert run_folder("boats", "boats-64-words") == Path("runs/boats")
+    assert run_folder(tmp_path / "boats", "boats-2-64-words") == Path("runs/boats-2"), "pictures from elsewhere"
     assert is_pictures(["boats", "nowhere"]), "a list is never a recipe"
-    assert run_folder(["boats", tmp_path / "label-conv"]) == Path("runs/boats+label-conv")
+    assert run_folder(["boats", tmp_path / "label-conv"], "a") == Path("runs/boats+label-conv")
     many = [tmp_path / f"{number:02d}{'x' * 40}" for number in range(10)]
     for folder in many:
         folder.mkdir()
-    assert run_folder(many) == Path(f"runs/{many[0].name}+9-more")
+    assert run_folder(many, "a") == Path(f"runs/{many[0].name}+9-more")
     with pytest.raises(UserError, match="no folder"):
         look_at(["boats", "nowhere"])
     with pytest.raises(UserError, match="no photographs"):
@@ -148,10 +153,13 @@ def test_several_folders_become_one_model(tiny_photos, textvae, tmp_path, monkey
 
 def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
     folder = folder_of_pictures(tmp_path / "few", 12)
+    (tmp_path / "unseen").mkdir()
     with pytest.raises(UserError, match="12 pictures"):
         look_at(folder)
     with pytest.raises(UserError, match="96 pixels"):
         look_at(folder, 96)
+    with pytest.raises(UserError, match="-1 minutes"):
+        library.train(tmp_path / "unseen", minutes=-1.0)
 
 
 @pytest.mark.slow

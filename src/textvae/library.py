@@ -15,7 +15,7 @@ from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.loggers import logging_to
 from textvae.experiment.train import train_recipe
-from textvae.own_pictures import MINUTES, Pictures, is_pictures, run_folder, train_pictures
+from textvae.own_pictures import MINUTES, Pictures, is_pictures, train_pictures
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
 from textvae.pipeline import TextToImage
@@ -91,7 +91,8 @@ def train(
     Args:
         recipe: a folder of captioned pictures, or a list of folders (docs/own_pictures.md); or the name of a recipe
             (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or ``FILE.py:FUNCTION``.
-        out: the run folder; default: runs/NAME, of the recipe or the folder; of several folders, runs/NAME+NAME.
+        out: the run folder; default: runs/NAME, of the recipe or the folder; of several folders, runs/NAME+NAME, and
+            runs/NAME-2 where that is a model of other pictures.
         data: another data set than the recipe's, by name.
         preset: one of the recipe's presets, such as "tiny".
         prior: "flow" adds a flow prior to a recipe without one, "own" leaves out a recipe's flow prior.
@@ -136,10 +137,10 @@ def train(
                 "folders of pictures take no preset, data, prior, limit, clip or epochs to keep",
                 'leave them out, or train the recipe "latent-flow-photos" on the prepared set',
             )
-        folder = run_folder(recipe) if out is None else Path(out)
-        callbacks = _with_log(callbacks, log, folder)
+        where = None if out is None else Path(out)
         time = MINUTES if minutes is None else float(minutes)
-        if not train_pictures(recipe, folder, execution, time, size or 64, overrides, callbacks, start):
+        folder, complete = train_pictures(recipe, where, execution, time, size or 64, overrides, callbacks, start, log)
+        if not complete:
             raise KeyboardInterrupt
         return _trained(open_run(folder))
     if isinstance(recipe, Path):

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +13,8 @@ from textvae.data.catalog import joined_name
 from textvae.data.describe import contact_sheet
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
+from textvae.experiment.loggers import logging_to
+from textvae.experiment.minutes import check_minutes
 from textvae.experiment.train import train_recipe
 from textvae.preparation.prepare import prepare
 from textvae.preparation.recognise import listed
@@ -20,8 +23,9 @@ from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import write_card
+from textvae.runs.find import CONFIG
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, open_run
+from textvae.runs.run import METRICS, Run, open_run, read_config
 from textvae.text.caption_words import words_of
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
@@ -80,9 +84,17 @@ def is_pictures(name: object) -> bool:
     return str(name).startswith(HUB) or Path(name).expanduser().is_dir()
 
 
-def run_folder(pictures: Pictures) -> Path:
-    """Where pictures are trained by default: runs/NAME, of several folders runs/NAME+NAME."""
-    return Path("runs") / joined_name([Path(place).name for place in _places(pictures)])
+def run_folder(pictures: Pictures, data_name: str) -> Path:
+    """Where pictures are trained by default: runs/NAME, of several folders runs/NAME+NAME; runs/NAME-2 where that is
+    the run of another prepared set than ``data_name``.
+    """
+    whole = Path("runs") / joined_name([Path(place).name for place in _places(pictures)])
+    for number in count(1):
+        folder = whole if number == 1 else whole.with_name(f"{whole.name}-{number}")
+        if not (folder / CONFIG).is_file() or (other := read_config(folder).get("data", {}).get("name")) == data_name:
+            break
+        say(f"{folder} is a model of other pictures: {other}")
+    return folder
 
 
 def _places(pictures: Pictures) -> list[str]:
@@ -150,36 +162,41 @@ def _reading(train: CaptionedImages) -> dict[str, int]:
 
 def train_pictures(
     pictures: Pictures,
-    out: Path,
+    out: Path | None,
     execution: Execution,
     minutes: float = MINUTES,
     size: int = 64,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     callbacks: Sequence[Callback] = (),
     start: str | Path | Run | None = None,
-) -> bool:
+    log: str | None = None,
+) -> tuple[Path, bool]:
     """Prepares, trains, measures and describes; the same call again resumes at any point.
 
     Args:
         pictures: see ``look_at``.
-        out: the run folder.
+        out: the run folder; default: see ``run_folder``.
         execution: device, precision and threads.
         minutes: of training; preparation comes before, and measuring takes some minutes more.
         size: pixels a side.
         overrides: settings by part, as ``resolve`` takes them.
         callbacks: see ``train_recipe``.
         start: a model to start from: its first stage is kept, its flow trained further, its vocabulary extended.
+        log: show losses, rates and samples live; see ``logging_to``.
 
     Returns:
-        Whether it is complete; False where it was interrupted.
+        The run folder, and whether it is complete; False where it was interrupted.
 
     Raises:
         UserError: as ``look_at`` and ``train_recipe``.
     """
+    check_minutes(minutes)
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     found = look_at(pictures, size)
     for line in found.lines():
         say(line)
+    out = out or processes().from_first(lambda: run_folder(pictures, found.train.name))
+    callbacks = callbacks if log is None else [*callbacks, logging_to(log, out)]
     recipe = recipe_for(found, size, overrides)
     named = [pictures] if isinstance(pictures, str | Path) else pictures
     command = ["textvae train", *(shlex.quote(str(one)) for one in named), f"--minutes {minutes:g}", f"--size {size}"]
@@ -187,17 +204,17 @@ def train_pictures(
     if not train_recipe(
         recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command), start=begun
     ):
-        return False
+        return out, False
     run = open_run(out)
     group = processes()
     if not group.from_first(lambda: _is_measured(run)):
-        count = min(found.images["test"], max(LEAST_PICTURES, round(MEASURED_A_MINUTE * minutes)))
-        say(f"measuring on {count:,} held-out pictures")
-        metrics = evaluate_run(run, execution.device, count, nets=NETS, precision=execution.precision)
+        held_out = min(found.images["test"], max(LEAST_PICTURES, round(MEASURED_A_MINUTE * minutes)))
+        say(f"measuring on {held_out:,} held-out pictures")
+        metrics = evaluate_run(run, execution.device, held_out, nets=NETS, precision=execution.precision)
         if group.first:
             metrics.write(out / METRICS)
             write_card(run)
-    return True
+    return out, True
 
 
 def _is_measured(run: Run) -> bool:

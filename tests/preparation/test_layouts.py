@@ -266,7 +266,7 @@ def test_pictures_without_captions_are_no_class_folder(tmp_path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").write_bytes(photos.encoded(photos.picture(0)))
     (tmp_path / "train").rename(tmp_path / "images" / "train")
-    with pytest.raises(UserError, match="no layout") as error:
+    with pytest.raises(UserError, match="4 images, but no captions") as error:
         find_photographs(str(tmp_path))
     for example in ("metadata.jsonl", ".tar", ".parquet", "boat.txt", "annotations/", "golden_retriever/"):
         assert example in error.value.cure
@@ -320,7 +320,7 @@ def test_captions_are_cleaned_of_what_nobody_sees() -> None:
 def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match="Did you mean coco-mini"):
         find_photographs("coco_mini")
-    with pytest.raises(UserError, match="no layout"):
+    with pytest.raises(UserError, match="holds no images"):
         find_photographs(str(tmp_path))
     monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))

@@ -35,7 +35,8 @@ def train(arguments: Sequence[str]) -> Output:
         if arguments and arguments[0] in ("-h", "--help"):
             return Output({"recipes": list(RECIPES)}, _help(list(RECIPES)))
         raise UserError(
-            "textvae train needs a folder of pictures or a recipe first", "textvae recipes lists the recipes"
+            "train needs a folder of pictures or a recipe first",
+            "write textvae train my_pictures, or one of the recipes that textvae recipes lists",
         )
     name, *words = arguments
     from textvae.own_pictures import is_pictures
@@ -102,20 +103,18 @@ def _pictures(
         textvae train my_pictures --minutes 10 --from flowers
     """
     from textvae.data import load
-    from textvae.experiment.loggers import logging_to
-    from textvae.own_pictures import run_folder, train_pictures
+    from textvae.own_pictures import train_pictures
     from textvae.runs.metrics import Metrics
     from textvae.runs.run import METRICS, open_run, read_history
     from textvae.utils.device import choose_execution
     from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say
 
-    run = out or run_folder(folders)
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
-    callbacks = [logging_to(log, run)] if log else []
-    if not train_pictures(folders, run, execution, minutes, size, callbacks=callbacks, start=start):
+    run, complete = train_pictures(folders, out, execution, minutes, size, start=start, log=log)
+    if not complete:
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
     if not is_first():
         return Output({}, "")

@@ -71,7 +71,7 @@ class PreparedSet:
     def title(self) -> str:
         """The photographs, and how they were prepared."""
         made = self.manifest
-        return f"{made['source']['title']}; {made['side']} pixels, captions by {made['text']['name']}"
+        return f"{made['source']['title']}; {made['side']} pixels, captions as {made['text']['name']}"
 
     @property
     def home(self) -> str:

@@ -18,10 +18,12 @@ from textvae.training.loop import Training
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.processes import Processes
-from textvae.utils.progress import ProgressLine, duration, say
+from textvae.utils.progress import ProgressLine, duration, say, without_notices
 
 MEASURED_S = 4.0
 """How long each stage is measured; the first step, which is slower, is left out."""
+FEW_STEPS = 200
+"""A stage of fewer is warned of."""
 MEASURED = 256
 """Images that it is measured on; at least one batch of each stage, at most all of them."""
 
@@ -52,13 +54,12 @@ def within_minutes(
     Raises:
         UserError: ``minutes`` is not positive, or the run folder was trained in another time.
     """
-    if not 0 < minutes < 1e7:
-        raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
+    check_minutes(minutes)
     recorded = group.from_first(lambda: _recorded(recipe, minutes, out) if (out / CONFIG).exists() else None)
     if recorded is not None:
         return _with_epochs(recipe, recorded)
     measured = _measured(recipe, images, execution, group)
-    seconds, encoding = group.from_first(lambda: measured)
+    seconds, steps, encoding = group.from_first(lambda: measured)
     if has_model:
         del seconds[MODEL_STAGE]
     left = max(60 * minutes - encoding, 0.0)
@@ -68,11 +69,24 @@ def within_minutes(
         share = wanted.pop(name)
         epochs[name] = max(1, round(left * share / (share + sum(wanted.values())) / seconds[name]))
         left = max(left - epochs[name] * seconds[name], 0.0)
-        say(f"epochs of the stage {name}: {epochs[name]:,}, of {seconds[name]:.2g} s each")
+        whole, taken = epochs[name] * steps[name], duration(epochs[name] * seconds[name])
+        say(f"stage {name}: epochs {epochs[name]:,}, steps {whole:,}, about {taken}")
+        if whole < FEW_STEPS:
+            say(f"with so few steps the stage {name} hardly begins to learn: more --minutes are needed")
     needed = encoding + sum(epochs[name] * seconds[name] for name in seconds)
     if needed > 1.2 * 60 * minutes:
         say(f"one epoch of each stage takes {duration(needed)}, which is more than {minutes:g} minutes")
     return _with_epochs(recipe, {MODEL_STAGE: recipe.trainer.epochs, **epochs})
+
+
+def check_minutes(minutes: float) -> None:
+    """Checks ``--minutes``.
+
+    Raises:
+        UserError: they are not positive, or absurdly many.
+    """
+    if not 0 < minutes < 1e7:
+        raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
 
 
 def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
@@ -80,7 +94,10 @@ def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
     before = read_config(out).get(MINUTES)
     if before != minutes:
         was = "without --minutes" if before is None else f"with --minutes {before:g}"
-        raise UserError(f"{out} was begun {was}", "resume it as it was begun, or choose another --out")
+        raise UserError(
+            f"{out} was begun {was}",
+            f"resume it as it was begun, or choose another --out; --from {out} goes on from it there",
+        )
     trained = open_run(out, recipe).recipe
     if stages_of(trained) != stages_of(recipe):
         raise UserError(
@@ -101,8 +118,8 @@ def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
 
 def _measured(
     recipe: Recipe, images: CaptionedImages, execution: Execution, group: Processes
-) -> tuple[dict[str, float], float]:
-    """Seconds of an epoch of each stage, and of encoding all images for the flow.
+) -> tuple[dict[str, float], dict[str, int], float]:
+    """Seconds and steps of an epoch of each stage, and seconds of encoding all images for the flow.
 
     Measured on a few images, with models that are thrown away and whose epochs do not end.
     """
@@ -111,8 +128,10 @@ def _measured(
     trained = len(images) - recipe.trainer.validation_images
     count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
     few = images.first(count)
-    conditions = training_conditions(few, endless)
+    with without_notices():  # the training gives them
+        conditions = training_conditions(few, endless)
     seconds: dict[str, float] = {}
+    steps: dict[str, int] = {}
     encoding = 0.0
     state: Mapping[str, Any] = {}
     with ProgressLine("measuring the speed of this machine"), TemporaryDirectory() as folder:
@@ -124,11 +143,11 @@ def _measured(
             if name == FLOW_STAGE:
                 encoding = (time.perf_counter() - started) * trained / count
             training = stage.training
-            steps = -(-training.num_training * trained // (count * training.config.batch_size))
-            seconds[name] = _seconds_a_step(training) * steps
+            steps[name] = -(-training.num_training * trained // (count * training.config.batch_size))
+            seconds[name] = _seconds_a_step(training) * steps[name]
             state = training.state_dict()
             write_weights(out, stage.weights(training.averaged.state_dict()))
-    return seconds, encoding
+    return seconds, steps, encoding
 
 
 def _seconds_a_step(training: Training) -> float:

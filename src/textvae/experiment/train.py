@@ -158,7 +158,7 @@ def _train_stages(
     position, names = group.from_first(lambda: _position(out, recipe, start))
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)
-        say(f"{out} is trained already: {position.training['step']} steps")
+        say(f"{out} is trained already")
         if group.first:
             if not (out / HISTORY).exists():
                 write_history(out, position.history)

@@ -124,7 +124,7 @@ def card_of(run: Run, address: str = "") -> str:
         lines += [f"![Samples, one row per prompt]({SAMPLES})", ""]
     lines += [
         f"- Recipe: `{recipe.name}`, trained by `{training_command(run)}`",
-        f"- Training data: {data.title} ({data.home})",
+        f"- Training data: {data.title}" + (f" ({data.home})" if data.home else ""),
         f"- Terms of the data: {data.terms}",
         *([f"- Started from: `{start['model']}`, whose data's terms apply as well"] if start else []),
         *([f"- Weight format: {form}"] if (form := _weight_format(run)) else []),

@@ -12,6 +12,7 @@ from textvae.preparation.layouts.class_folders import ClassFolders
 from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.hub import ADDRESS, HubDataset
 from textvae.preparation.layouts.image_folder import ImageFolder
+from textvae.preparation.layouts.names import IMAGES, extension, folders
 from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.tables import Tables
 from textvae.preparation.layouts.webdataset import Shards
@@ -130,8 +131,9 @@ def _single(name: str) -> Part:
             own_name = f"my-{slug(folder.name)}" if slug(folder.name) in PHOTOGRAPHS else slug(folder.name)
             own = PhotographSet(own_name, layout.TITLE, "", "the user's own", layout_name)
             return Part(own, layout(folder), str(folder))
+    found = sum(extension(file) in IMAGES for _, files in folders(folder) for file in files)
     raise UserError(
-        f"{folder} holds captioned images in no layout that is known",
+        f"{folder} holds {f'{found:,} images, but no captions that are found' if found else 'no images'}",
         "Arrange it in one of these ways (docs/data.md tells more):"
         + "".join(f"\n  {layout.TITLE}: {layout.EXAMPLE}" for layout in LAYOUTS.values()),
     )

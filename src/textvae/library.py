@@ -1,7 +1,7 @@
 """The functions that ``import textvae`` offers: what each verb of the command line does, as one call."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,6 +130,7 @@ def train(
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
+    showing = [] if log is None else [partial(logging_to, log)]
     if is_pictures(recipe):
         assert isinstance(recipe, str | Path | Sequence)
         if any((preset, data, prior, limit, keep_epochs, clip)):
@@ -139,7 +140,9 @@ def train(
             )
         where = None if out is None else Path(out)
         time = MINUTES if minutes is None else float(minutes)
-        folder, complete = train_pictures(recipe, where, execution, time, size or 64, overrides, callbacks, start, log)
+        folder, complete = train_pictures(
+            recipe, where, execution, time, size or 64, overrides, callbacks, start, showing
+        )
         if not complete:
             raise KeyboardInterrupt
         return _trained(open_run(folder))
@@ -149,15 +152,11 @@ def train(
         raise UserError("size is for a folder of pictures", "a recipe or its data set has its own")
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
-    callbacks = _with_log(callbacks, log, folder)
+    callbacks = [*callbacks, *(show(folder) for show in showing)]
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes, start=begun):
         raise KeyboardInterrupt
     return _trained(open_run(folder, chosen))
-
-
-def _with_log(callbacks: Sequence[Callback], log: str | None, folder: Path) -> Sequence[Callback]:
-    return callbacks if log is None else [*callbacks, logging_to(log, folder)]
 
 
 def _trained(run: Run) -> TrainedRun:

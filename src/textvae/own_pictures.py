@@ -1,7 +1,7 @@
 """From a folder of captioned pictures to a model of one's own: prepare, train, measure, write the card."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,6 @@ from textvae.data.catalog import joined_name
 from textvae.data.describe import contact_sheet
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
-from textvae.experiment.loggers import logging_to
 from textvae.experiment.minutes import check_minutes
 from textvae.experiment.train import train_recipe
 from textvae.preparation.prepare import prepare
@@ -169,7 +168,7 @@ def train_pictures(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     callbacks: Sequence[Callback] = (),
     start: str | Path | Run | None = None,
-    log: str | None = None,
+    showing: Sequence[Callable[[Path], Callback]] = (),
 ) -> tuple[Path, bool]:
     """Prepares, trains, measures and describes; the same call again resumes at any point.
 
@@ -182,7 +181,7 @@ def train_pictures(
         overrides: settings by part, as ``resolve`` takes them.
         callbacks: see ``train_recipe``.
         start: a model to start from: its first stage is kept, its flow trained further, its vocabulary extended.
-        log: show losses, rates and samples live; see ``logging_to``.
+        showing: make more callbacks, of the run folder, such as ``logging_to``.
 
     Returns:
         The run folder, and whether it is complete; False where it was interrupted.
@@ -196,7 +195,7 @@ def train_pictures(
     for line in found.lines():
         say(line)
     out = out or processes().from_first(lambda: run_folder(pictures, found.train.name))
-    callbacks = callbacks if log is None else [*callbacks, logging_to(log, out)]
+    callbacks = [*callbacks, *(show(out) for show in showing)]
     recipe = recipe_for(found, size, overrides)
     named = [pictures] if isinstance(pictures, str | Path) else pictures
     command = ["textvae train", *(shlex.quote(str(one)) for one in named), f"--minutes {minutes:g}", f"--size {size}"]

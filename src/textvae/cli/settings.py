@@ -131,6 +131,8 @@ def options_of(recipe: Any) -> type:
         ("log", Annotated[Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(
             help="Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.",
             help_behavior_hint="(default: none)")], None),
+        ("watch", Annotated[bool, tyro.conf.arg(
+            help="Show progress, samples and losses on a page in the browser.")], False),
         ("threads", Annotated[int, tyro.conf.arg(
             help="CPU threads; 0 uses the cores that this process may use.")], 0),
         ("clip", Clip, None),
@@ -174,6 +176,7 @@ def common_options() -> Mapping[str, str]:
         "--trainer.batch-size N": docs["batch_size"],
         "--trainer.learning-rate X": docs["learning_rate"],
         "--trainer.seed N": docs["seed"],
+        "--watch": "Show progress, samples and losses on a page in the browser.",
         "--log tensorboard|trackio|wandb": "Show losses, rates and samples live.",
         "--device DEVICE": "auto, cpu, cuda or cuda:N.",
         "--precision P": "auto, fp32 or bf16.",

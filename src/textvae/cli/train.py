@@ -1,8 +1,9 @@
 """Verbs that train: train, and sweep, which compares values of one setting."""
 
+import functools
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -82,6 +83,7 @@ def _pictures(
     log: Annotated[
         Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(help_behavior_hint="(default: none)")
     ] = None,
+    watch: bool = False,
 ) -> Output:
     """Train a model on captioned pictures: prepare, train, measure, write the model card.
 
@@ -95,9 +97,11 @@ def _pictures(
         out: Run folder.
         threads: CPU threads; 0 uses the cores that this process may use.
         log: Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.
+        watch: Show progress, samples and losses on a page in the browser.
 
     Examples:
         textvae train my_pictures
+        textvae train my_pictures --watch
         textvae train my_pictures --minutes 120 --size 128 --out runs/boats
         textvae train holiday garden hf://datasets/OWNER/NAME
         textvae train my_pictures --minutes 10 --from flowers
@@ -113,7 +117,7 @@ def _pictures(
     execution = choose_execution(device, precision, threads)
     for reason in execution.reasons:
         say(reason)
-    run, complete = train_pictures(folders, out, execution, minutes, size, start=start, log=log)
+    run, complete = train_pictures(folders, out, execution, minutes, size, start=start, showing=_showing(log, watch))
     if not complete:
         return Output({"run": str(run), "complete": False}, f"{run}: interrupted; the same command resumes", 130)
     if not is_first():
@@ -147,7 +151,6 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     in_range("--sample-every", asked.run.sample_every, 1, 10**9)
     if asked.run.limit is not None:
         in_range("--limit", asked.run.limit, 1, 10**12)
-    from textvae.experiment.loggers import logging_to
     from textvae.experiment.train import train_recipe
     from textvae.recipes.resolve import resolve
     from textvae.runs.run import open_run, read_history
@@ -163,7 +166,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)
-    callbacks = [logging_to(asked.run.log, asked.out)] if asked.run.log else []
+    callbacks = [show(asked.out) for show in _showing(asked.run.log, asked.run.watch)]
     complete = train_recipe(
         settings,
         asked.out,
@@ -184,6 +187,24 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
         return Output(result, f"{asked.out}: interrupted; the same command resumes", 130)
     losses = "  ".join(f"{term} {value:.2f}" for term, value in last["loss"].items())
     return Output(result, f"{asked.out}: trained in {duration(last['seconds'])}  {losses}")
+
+
+def _showing(log: str | None, watch: bool) -> list[Callable[[Path], Any]]:
+    """What makes the callbacks that show the training of a run folder: a logger, and the page of ``--watch``.
+
+    Of several processes, the first alone shows the page.
+    """
+    from textvae.experiment.loggers import logging_to
+    from textvae.utils.processes import is_first
+
+    showing: list[Callable[[Path], Any]] = [functools.partial(logging_to, log)] if log else []
+    if watch and is_first():
+        try:
+            from textvae.serve.watch import Watching
+        except ImportError as error:
+            raise UserError(f"--watch needs the package {error.name}", "pip install 'textvae[serve]'") from None
+        showing.append(Watching)
+    return showing
 
 
 def _epochs_of(recipe: Any) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ from textvae.utils.figures import require_matplotlib, save_figure
 
 Curve = list[tuple[float, float]]
 """Epochs and values."""
+Row = Mapping[str, Any]
+"""Of history.jsonl."""
 
 
 def plot_losses(run: Path, file: Path) -> dict[str, list[str]]:
@@ -31,8 +33,7 @@ def plot_losses(run: Path, file: Path) -> dict[str, list[str]]:
         raise UserError(f"{run / HISTORY} is empty", "train for at least one epoch first")
     from matplotlib.figure import Figure
 
-    stages = {name: loss_curves([row for row in rows if row.get("stage", "model") == name])
-              for name in dict.fromkeys(row.get("stage", "model") for row in rows)}  # fmt: skip
+    stages = {name: loss_curves(own) for name, own in stages_in(rows).items()}
     columns = max(len(terms) for terms in stages.values())
     figure = Figure(figsize=(3.2 * columns, 2.6 * len(stages)), dpi=100, layout="constrained")
     panels = figure.subplots(len(stages), columns, squeeze=False)
@@ -52,7 +53,15 @@ def plot_losses(run: Path, file: Path) -> dict[str, list[str]]:
     return {stage: list(terms) for stage, terms in stages.items()}
 
 
-def loss_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Curve, Curve]]:
+def stages_in(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each stage, in order."""
+    stages: dict[str, list[Row]] = {}
+    for row in rows:
+        stages.setdefault(row.get("stage", "model"), []).append(row)
+    return stages
+
+
+def loss_curves(rows: Sequence[Row]) -> dict[str, tuple[Curve, Curve]]:
     """Training and validation curve of each loss term, over epochs, of which rows within one are fractions."""
     per_epoch = max(1.0, *(row["step"] / row["epoch"] for row in rows if row.get("epoch"))) if rows else 1.0
     curves: dict[str, tuple[Curve, Curve]] = {}

@@ -60,9 +60,11 @@ def tiny_photos(tiny_data, monkeypatch, tmp_path) -> None:
 @pytest.mark.slow
 def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path, monkeypatch):
     monkeypatch.setattr(word_sensitivity, "LEAST_IMAGES", 5)
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
     folder_of_pictures(tmp_path / "boats", 60)
-    code, out, err = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
+    code, out, err = textvae("train", "boats", "--watch", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
     assert code == 0, err
+    assert "watch the training: http://127.0.0.1:" in err
     run = Path("runs/boats")
     assert {CONFIG, MODEL, METRICS, CARD, SAMPLES} <= {path.name for path in run.iterdir()}
     assert "60" in err

@@ -15,6 +15,7 @@ from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
 from textvae.models.onehot_dense import OneHotDense
 from textvae.models.spatial_vae import SpatialVAE
+from textvae.models.vector_vae import VectorVAE
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
 
@@ -41,6 +42,7 @@ FAMILIES = {
     "caption_rnn_code": (CaptionRNNCode.Config(20).build, GREY, TOKENS),
     "caption_prior": (CaptionPrior.Config(reader="dial").build, GREY, TOKENS),
     "caption_slots": (CaptionSlots.Config().build, (1, 60, 60), TOKENS),
+    "vector_vae": (VectorVAE.Config().build, (1, 60, 60), TOKENS),
     "spatial_vae": (SpatialVAE.Config(num_tokens=20, perceptual=1.0).build, GREY, TOKENS),
     "classifier": (Classifier.Config(channels=(4, 4, 4), dropout=0.5).build, GREY, LABELS),
     "dual_encoder": (DualEncoder.Config(16, 24, 8).build, (24, 1, 1), VECTORS),

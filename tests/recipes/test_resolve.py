@@ -31,7 +31,7 @@ ENCODER = {
 POOLED = ("sentence", "clip", "pair")
 
 LABELS = ("label-conv", "onehot-dense-fashion", "judge-digits", "latent-flow-fashion")
-CAPTIONS = ("caption-rnn-sentence", "caption-prior-arithmetic", "latent-flow-digits", "caption-slots-scenes")
+CAPTIONS = ("caption-rnn-sentence", "caption-prior-arithmetic", "latent-flow-digits", "caption-tree-numbers")
 READERS = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco")
 VECTORS = ("clip-grid-64", "clip-latent-64-add", "clip-dual-64-text")
 IMAGES = ("clip-dual-64-image", "clip-dual-64-image-shifted")

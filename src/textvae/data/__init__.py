@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from textvae.data.captioned_digits import CAPTIONED_DIGITS
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import Described, PhotographSet, photograph_set
+from textvae.data.digit_numbers import DIGIT_NUMBERS
 from textvae.data.digit_scenes import DIGIT_SCENES
 from textvae.data.download import to_stderr
 from textvae.data.manifest import SetContents
@@ -43,7 +44,7 @@ class Source(Described, Protocol):
         """One of ``splits``, fetched if it is not there."""
 
 
-_ALL: tuple[Source, ...] = (FASHION_MNIST, MNIST, *CAPTIONED_DIGITS, DIGIT_SCENES, SPROUTS)
+_ALL: tuple[Source, ...] = (FASHION_MNIST, MNIST, *CAPTIONED_DIGITS, DIGIT_SCENES, DIGIT_NUMBERS, SPROUTS)
 
 SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
 

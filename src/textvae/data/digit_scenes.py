@@ -116,8 +116,19 @@ def compose(
         main = rng.integers(low - begin, high - end, endpoint=True)
         middle = (CANVAS - PATCH) // 2
         cross = rng.integers(middle - JITTER, middle + JITTER, len(scenes), endpoint=True)
-        _paint(canvas[:, 0], digits.numpy(), patches, np.where(beside, cross, main), np.where(beside, main, cross))
+        paint(canvas[:, 0], digits.numpy(), patches, np.where(beside, cross, main), np.where(beside, main, cross))
     return torch.from_numpy(canvas)
+
+
+def paint(canvas: np.ndarray, digits: np.ndarray, patches: np.ndarray, top: np.ndarray, left: np.ndarray) -> None:
+    """Adds a patch to each canvas; ``top`` and ``left`` may lie outside by less than a patch, where there is no ink."""
+    # In chunks, because the border for the overhang would double the memory of all canvases.
+    for start in range(0, len(canvas), 4096):
+        part = slice(start, start + 4096)
+        bordered = np.zeros((len(canvas[part]), CANVAS + 2 * PATCH, CANVAS + 2 * PATCH), np.uint8)
+        windows = np.lib.stride_tricks.sliding_window_view(bordered, (PATCH, PATCH), (1, 2), writeable=True)
+        windows[np.arange(len(bordered)), top[part] + PATCH, left[part] + PATCH] = digits[patches[part]]
+        canvas[part] += bordered[:, PATCH:-PATCH, PATCH:-PATCH]
 
 
 def halves(
@@ -146,17 +157,6 @@ def halves(
 _SAID_WITH: tuple[Relation, ...] = ("left", "above")
 
 _OPPOSITE: dict[Relation, Relation] = {"left": "right", "right": "left", "above": "below", "below": "above"}
-
-
-def _paint(canvas: np.ndarray, digits: np.ndarray, patches: np.ndarray, top: np.ndarray, left: np.ndarray) -> None:
-    """Adds a patch to each canvas; ``top`` and ``left`` may lie outside by less than a patch, where there is no ink."""
-    # In chunks, because the border for the overhang would double the memory of all canvases.
-    for start in range(0, len(canvas), 4096):
-        part = slice(start, start + 4096)
-        bordered = np.zeros((len(canvas[part]), CANVAS + 2 * PATCH, CANVAS + 2 * PATCH), np.uint8)
-        windows = np.lib.stride_tricks.sliding_window_view(bordered, (PATCH, PATCH), (1, 2), writeable=True)
-        windows[np.arange(len(bordered)), top[part] + PATCH, left[part] + PATCH] = digits[patches[part]]
-        canvas[part] += bordered[:, PATCH:-PATCH, PATCH:-PATCH]
 
 
 def _centred(half: Shaped[Tensor, "n c 60 30"]) -> Shaped[Tensor, "n c 28 28"]:

@@ -1,7 +1,6 @@
 """Base classes of the models: Trainable for the training loop, TextVAE for every family of VAEs."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,7 +16,7 @@ from textvae.utils.random import Draws
 class Trainable(nn.Module, ABC):
     """A model that the training loop can train."""
 
-    contrastive: ClassVar[bool] = False
+    contrastive: bool = False
     """Whether the loss relates the images of a batch to one another, so that it is not the mean of those of its
     parts. Batch normalisation does not count: its statistics can be computed from those of the parts."""
 

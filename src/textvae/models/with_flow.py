@@ -1,6 +1,7 @@
 """A VAE with a flow prior, and how the prior is trained on the latents of the trained VAE."""
 
 import copy
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,8 +13,10 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.caption_encoders import AuxiliaryEncoder, WordTransformer
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.losses import LossTerms
+from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
 from textvae.priors import FlowPrior
 from textvae.priors.flow.objectives import matching_errors, shortcut_errors
+from textvae.text.expression_grammar import OPERATORS
 from textvae.utils.config import Size
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
@@ -44,12 +47,13 @@ class FlowConfig:
     """A flow prior, and what encodes its conditions."""
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
-    reader: Literal["none", "vectors", "words", "taught"] = "none"
+    reader: Literal["none", "vectors", "words", "taught", "tree"] = "none"
     """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids,
     encoded by a transformer that is trained with the flow; taught: token ids, encoded by the frozen encoder of the
-    first stage."""
+    first stage; tree: token ids of calculations in postfix order, encoded by a recursive network that is trained
+    beside the flow (``MatchedEncoder``; latent vectors only)."""
     size: Size = 10
-    """Length of a condition (or of the vector of a word); for words, the size of the vocabulary."""
+    """Length of a condition (or of the vector of a word); for words and tree, the size of the vocabulary."""
 
     def build(self, vae: TextVAE) -> FlowPrior:
         """The prior with initial weights, for the latents of a VAE.
@@ -66,6 +70,9 @@ class FlowConfig:
         width = self.prior.width
         if self.reader == "words":
             return FlowPrior(self.prior, latent_shape, WordTransformer(self.size, width), width, words=True)
+        if self.reader == "tree":
+            matched = MatchedEncoder(TreeEncoder(self.size, len(OPERATORS)), math.prod(latent_shape))
+            return FlowPrior(self.prior, latent_shape, matched, matched.num_features)
         if self.reader == "taught":
             taught = reader_of(vae)
             if taught is None:
@@ -88,6 +95,7 @@ class FlowMatching(Trainable):
         super().__init__()
         self.prior = prior
         self.few_step = few_step
+        self.contrastive = isinstance(prior.features, MatchedEncoder)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
         """Mean squared errors of velocities, over dimensions of standardised latents."""
@@ -96,7 +104,12 @@ class FlowMatching(Trainable):
         latent = DiagonalGaussian(*images.chunk(2, dim=1)).sample(draws.normal(images.shape[1] // 2, *images.shape[2:]))
         if not self.few_step:
             velocity = matching_errors(self.prior, latent, condition, draws).mean()
-            return LossTerms(velocity, {"velocity": velocity.detach()})
+            terms = {"velocity": velocity.detach()}
+            reader = self.prior.features
+            if not isinstance(reader, MatchedEncoder):
+                return LossTerms(velocity, terms)
+            reading = reader.auxiliary_loss(condition, self.prior.standardise(latent))
+            return LossTerms(velocity + reading, {**terms, "reading": reading.detach()})
         # Twice the share of Frans et al. 2025, section 3.2, because the guidance is learned here as well.
         some = draws.uniform() < 0.5
         parts = ((matching_errors, ~some, draws.of(~some)), (shortcut_errors, some, draws.of(some)))

@@ -92,7 +92,7 @@ def digit_of(caption: str) -> int:
 def normalised(caption: str) -> str:
     """Normalises a caption to the words of the grammar: "9 - 2, plus 1!" becomes "nine minus two plus one".
 
-    Lower-cases, removes the marks . , ; : ! ? ' " and spells out one-digit numerals, + and - (hyphens inside words
+    Lower-cases, removes the marks . , ; : ! ? ' " and spells out one-digit numerals, +, - and * (hyphens inside words
     become spaces). Other characters are kept for the parser to reject: dropping a bracket would change the meaning.
     """
     text = re.sub(r"(?<=[^\W\d_])[-\u2010](?=[^\W\d_])", " ", caption.casefold())
@@ -113,7 +113,9 @@ def longest(family: str) -> int:
 def _in_words(token: str) -> str:
     if len(token) == 1 and token.isdecimal():
         return DIGIT_WORDS[int(token)]
-    return {"+": "plus", "-": "minus", "\u2212": "minus", "\u2013": "minus"}.get(token, token)
+    return {"+": "plus", "-": "minus", "\u2212": "minus", "\u2013": "minus", "*": "times", "\u00d7": "times"}.get(
+        token, token
+    )
 
 
 def _extreme(words: list[str]) -> int:

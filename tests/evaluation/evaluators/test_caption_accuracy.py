@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from textvae import data
+from textvae.data.digit_numbers import DigitNumbers
 from textvae.data.mnist import MNIST
-from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part, scene_accuracy
+from textvae.evaluation.evaluators.caption_accuracy import accuracy_by_part, number_accuracy, scene_accuracy
 from textvae.evaluation.judges import ClassifierJudge
 from textvae.pipeline import TextToImage
 from textvae.text.digit_captions import DigitCaptions
+from textvae.text.expression_grammar import ExpressionCaptions
 from textvae.text.scene_grammar import SceneCaptions
 
 CPU = torch.device("cpu")
@@ -59,11 +61,30 @@ def test_every_kind_of_caption_is_asked() -> None:
     assert all(value < 0.35 for value in found.values())
 
 
+@pytest.mark.slow
+@needs_mnist
+def test_numbers_from_memory_are_right_and_others_are_not(monkeypatch) -> None:
+    sizes = {"train": 600, "test-unseen": 400, "test-longer": 400}
+    monkeypatch.setattr("textvae.data.digit_numbers.SIZES", sizes)
+    monkeypatch.setitem(data.SOURCES, "digit-numbers", DigitNumbers(most=2, splits=tuple(sizes)))
+    right, wrong = (
+        number_accuracy(Remembers(ExpressionCaptions(), "digit-numbers", tuple(sizes), wrong=wrong), 200, 0, CPU)
+        for wrong in (False, True)
+    )
+    assert set(right) == {"seen", "test-unseen", "test-longer", "real_held_out"}
+    assert min(right.values()) > 0.95
+    assert max(value for name, value in wrong.items() if name != "real_held_out") < 0.1
+    # An empty canvas is no zero.
+    blank = number_accuracy(Blank(ExpressionCaptions(), 60), 200, 0, CPU)
+    assert blank["seen"] < 0.05
+
+
 class Blank(TextToImage):
     """Draws the same image always."""
 
-    def __init__(self, text) -> None:
+    def __init__(self, text, side: int = 28) -> None:
         self.text = text
+        self.side = side
 
     def draw(self, conditions: Tensor, seeds: Sequence[int]) -> Tensor:
-        return torch.zeros(len(conditions), 1, 28, 28, dtype=torch.uint8)
+        return torch.zeros(len(conditions), 1, self.side, self.side, dtype=torch.uint8)

@@ -1,5 +1,6 @@
 """Whether generated images show what captions say, for captions of training and for held-out kinds of captions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,12 +8,14 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from textvae import data
+from textvae.data.digit_numbers import DIGIT_NUMBERS, digit_halves
 from textvae.data.digit_scenes import DIGIT_SCENES, halves
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.judges import ClassifierJudge
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.confusion import judge_report
 from textvae.pipeline import TextToImage
+from textvae.text.expression_grammar import parse_expression, value_of_expression
 from textvae.text.scene_grammar import Scene, parse_scene
 
 SAMPLES = 2000
@@ -20,12 +23,17 @@ SAMPLES = 2000
 
 
 def caption_accuracy(context: EvaluationContext) -> Measurement:
-    """``caption_accuracy``, or ``scene_accuracy`` of two-digit scenes; nothing for data with one kind of captions."""
+    """``caption_accuracy``, ``scene_accuracy`` of two-digit scenes, or ``number_accuracy`` of numbers of two digits;
+    nothing for data with one kind of captions.
+    """
     name, generator = context.run.recipe.data, context.pipeline
     accuracy: dict[str, Any]
     if name == DIGIT_SCENES.name:
         accuracy = scene_accuracy(generator, SAMPLES, context.seed, generator.device)
         return Measurement({"scene_accuracy": accuracy | {"samples_each": SAMPLES}})
+    if name == DIGIT_NUMBERS.name:
+        accuracy = number_accuracy(generator, SAMPLES, context.seed, generator.device)
+        return Measurement({"number_accuracy": accuracy | {"samples_each": SAMPLES}})
     if not isinstance(context.judge, ClassifierJudge) or not held_out_splits(name):
         return Measurement()
     accuracy = accuracy_by_part(generator, name, context.judge, SAMPLES, context.seed)
@@ -83,6 +91,34 @@ def scene_accuracy(generator: TextToImage, num_samples: int, seed: int, device: 
         if split == "test":
             found["real_held_out"] = float(_both_right(part.images, scenes, judge).double().mean())
     return found
+
+
+def number_accuracy(generator: TextToImage, num_samples: int, seed: int, device: torch.device) -> dict[str, float]:
+    """Exact match: fraction of calculations whose result the judge reads in the image, both digits or the one.
+
+    "seen": calculations of training; "test-unseen" and "test-longer": the kinds of ``expression_splits``, each
+    calculation equally likely; "real_held_out": the same for real images of "test-unseen", what a perfect model would
+    reach.
+    """
+    judge = ClassifierJudge("judge-digits", device)
+    found = {}
+    for name, split in (("seen", "train"), *((part, part) for part in held_out_splits(DIGIT_NUMBERS.name))):
+        captions = data.load(DIGIT_NUMBERS.name, split).captions
+        drawn = torch.randint(len(captions), (num_samples,), generator=torch.Generator().manual_seed(seed)).tolist()
+        chosen = [captions[number] for number in drawn]
+        images = generator.draw(generator.text.encode(chosen), range(seed, seed + num_samples))
+        found[name] = _right_numbers(images, chosen, judge)
+    real = data.load(DIGIT_NUMBERS.name, "test-unseen").first(num_samples)
+    described = [real.captions[int(start)] for start, _ in real.caption_range]
+    return found | {"real_held_out": _right_numbers(torch.as_tensor(real.images), described, judge)}
+
+
+def _right_numbers(images: UInt8[Tensor, "n 1 60 60"], captions: Sequence[str], judge: ClassifierJudge) -> float:
+    tens, units, two = digit_halves(images.cpu())
+    read = torch.where(two, 10 * judge.classify(tens), 0) + judge.classify(units)
+    values = torch.tensor([value_of_expression(parse_expression(caption)) for caption in captions])
+    # A zero in the place of the tens is no number.
+    return float(((read == values) & (two == (values > 9))).double().mean())
 
 
 def _both_right(images: UInt8[Tensor, "n 1 60 60"], scenes: list[Scene], judge: ClassifierJudge) -> Bool[Tensor, "n"]:

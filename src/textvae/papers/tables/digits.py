@@ -18,7 +18,8 @@ def paper_d(stored: Stored) -> str:
     rows = []
     for name in names:
         get = getter(stored[name])
-        accuracy = get("generation.caption_accuracy") or get("generation.scene_accuracy") or {}
+        kinds = ("caption_accuracy", "scene_accuracy", "number_accuracy")
+        accuracy = next((found for kind in kinds if (found := get(f"generation.{kind}"))), {})
         parts = {key.removeprefix("test-").replace("_", " "): value for key, value in accuracy.items()}
         rows.append(
             [
@@ -55,8 +56,9 @@ def paper_d(stored: Stored) -> str:
         "sentence have the same captions in training and test. Logic holds out other sets of numbers (unseen) and",
         "longer ones. Arithmetic holds out sums of three to six numbers, of which all intermediate results are",
         "digits (within) or not (beyond). A scene counts if both digits are right and in place; held out are pairs",
-        "of digits. *Nearest class mean*: fraction of samples that are nearer to the mean image of the right digit",
-        "than to those of others; blur does not reduce it.",
+        "of digits. A number of two digits counts if it is the result of its calculation; held out are calculations",
+        "(unseen) and all with five numbers (longer). *Nearest class mean*: fraction of samples that are nearer to",
+        "the mean image of the right digit than to those of others; blur does not reduce it.",
         "",
         "`caption-rnn` rows end by early stopping; with transposed convolutions after at most 20 epochs. Rows that",
         "end in `-code` follow the authors' program instead of the text: its sizes, its loss, all 60,000 training",

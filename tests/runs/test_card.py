@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from textvae.data.prepared import conventional_contents
+from textvae.recipes.resolve import resolve
 from textvae.runs.card import card_of, training_command
 from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import CARD, METRICS, open_run
+from textvae.runs.run import CARD, METRICS, open_run, write_config
+from textvae.utils.config import to_dict
 
 REWRITE = (
     "from textvae.runs.card import write_card; from textvae.runs.find import shipped_models; "
@@ -89,9 +92,6 @@ def test_options_of_the_command(tiny_run, tmp_path):
 
 
 def test_a_preset_is_named_where_it_says_more_than_its_options(tiny_run, tmp_path):
-    from textvae.recipes.resolve import resolve
-    from textvae.utils.config import to_dict
-
     path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     tiny = resolve("latent-flow-fashion", "tiny")
@@ -100,6 +100,16 @@ def test_a_preset_is_named_where_it_says_more_than_its_options(tiny_run, tmp_pat
     config |= {"flow": to_dict(tiny.flow), "model_class": tiny.model_class}
     (path / CONFIG).write_text(json.dumps(config))
     assert training_command(open_run(path)) == "textvae train latent-flow-fashion --preset tiny --precision fp32"
+
+
+@pytest.mark.parametrize(("preset", "words"), [(None, ""), ("128", " --preset 128")])
+def test_presets_for_images_of_another_size_are_not_named(tiny_run, tmp_path, preset, words):
+    path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    held = conventional_contents(f"products-{preset or 64}-words")
+    photos = resolve("latent-flow-photos", preset, held)
+    write_config(path, photos, "", {"precision": "fp32"})
+    expected = f"textvae train latent-flow-photos{words} --data {photos.data} --precision fp32"
+    assert training_command(open_run(path)) == expected
 
 
 def test_a_card_without_numbers_claims_none(tiny_run, tiny_data):

@@ -80,6 +80,8 @@ def resolve(
         if part not in ("text", "model", "trainer"):
             raise UserError(f"{where}{part} is no part of a recipe", "its parts: text, model, trainer, flow")
         recipe = replace(recipe, **{part: updated(getattr(recipe, part), values, f"{where}{part}")})
+    if contents is not None:
+        _check_side(recipe, contents)
     if prior == "own":
         recipe = replace(recipe, flow=None)
     elif prior == "flow" and recipe.flow is None:
@@ -135,6 +137,18 @@ def _unfit(recipe: Recipe) -> UserError:
     )
 
 
+def _check_side(recipe: Recipe, contents: SetContents) -> None:
+    """Refuses a set of another image size, unless features stand in the place of pixels."""
+    if isinstance(recipe.model, DualEncoder.Config):
+        return
+    side = recipe.model.image_size if hasattr(recipe.model, "image_size") else recipe.model.image_shape[1]
+    if contents.side != side:
+        raise UserError(
+            f"{recipe.name} draws {side} pixels, {contents.name} has {contents.side}",
+            f"textvae data prepare SOURCE --size {side} makes a set that fits",
+        )
+
+
 def _on(recipe: Recipe, contents: SetContents) -> Recipe:
     """The recipe on a prepared set: other photographs, or another text encoder.
 
@@ -151,12 +165,6 @@ def _on(recipe: Recipe, contents: SetContents) -> Recipe:
         raise UserError(
             f"{contents.name} has features in the place of pixels, which {recipe.name} cannot draw",
             f"leave out {FEATURES} at the end of its name",
-        )
-    side = recipe.model.image_size if conditional else recipe.model.image_shape[1]
-    if contents.side != side:
-        raise UserError(
-            f"{recipe.name} draws {side} pixels, {contents.name} has {contents.side}",
-            f"textvae data prepare SOURCE --size {side} makes a set that fits",
         )
     entry = photograph_set(contents.source)
     moved = replace(recipe, data=contents.name, prompts=entry.prompts if entry else ())

@@ -1,5 +1,6 @@
 """The model card (README.md) of a run, with metadata for the Hugging Face hub; and shipping a run in the package."""
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ from textvae.runs.run import (
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
 from textvae.utils.config import to_dict
+from textvae.utils.errors import UserError
 from textvae.utils.files import write_text
 
 LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
@@ -176,9 +178,11 @@ def training_command(run: Run) -> str:
     # The file of a user's own recipe is not imported for this, so its settings are not compared.
     if trained.name in RECIPES and not trained.origin:
         # Which preset was used is not stored: the one that leaves the fewest options is named.
-        options = [_options(run, preset) for preset in (None, *trained.presets)]
-        shortest: list[str] = min(options, key=len)
-        words += shortest
+        options = []
+        for preset in (None, *trained.presets):
+            with contextlib.suppress(UserError):  # a preset for images of another size
+                options.append(_options(run, preset))
+        words += min(options, key=len)
     if start := run.config.get(START):
         words.append(f"--from {shlex.quote(str(start['model']))}")
     if limit := run.config.get(LIMIT):

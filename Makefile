@@ -78,6 +78,7 @@ benchmark: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/sampling_speed.py
 	$(BIN)/python benchmarks/serve_load.py
+	$(BIN)/python benchmarks/page_speed.py
 	$(BIN)/python benchmarks/coco_scale.py
 	$(BIN)/python benchmarks/prepare_speed.py
 	$(BIN)/python benchmarks/distributed_speed.py

@@ -87,6 +87,15 @@ def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path,
     code, again, _ = textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")
     assert (code, again) == (0, out)
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+    # Held-out pictures of which one was replaced are measured anew.
+    monkeypatch.setattr(own_pictures, "NETS", ())
+    stale = json.loads((run / METRICS).read_text())
+    fingerprint, stale["protocol"]["fingerprints"]["data"] = stale["protocol"]["fingerprints"]["data"], "0"
+    write_json(run / METRICS, stale)
+    assert textvae("train", "boats", "--minutes", "0.02", "--precision", "fp32", "--threads", "1")[0] == 0
+    assert json.loads((run / METRICS).read_text())["protocol"]["fingerprints"]["data"] == fingerprint
+    code, _, err = textvae("generate", "runs/boat", "a red block")
+    assert (code, "did you mean 'runs/boats'" in err) == (2, True)
 
 
 @pytest.mark.slow

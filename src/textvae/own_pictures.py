@@ -217,5 +217,10 @@ def train_pictures(
 
 
 def _is_measured(run: Run) -> bool:
+    """Whether it holds metrics of these weights on these held-out pictures, of which some may have been replaced."""
     file = run.path / METRICS
-    return file.exists() and Metrics.read(file).protocol.get("weights") == run.weights_id
+    if not file.exists():
+        return False
+    protocol, test = Metrics.read(file).protocol, data.load(run.recipe.data, "test")
+    same = protocol.get("fingerprints") == {"data": test.first(protocol.get("num_samples", 0)).checked_fingerprint()}
+    return same and protocol.get("weights") == run.weights_id

@@ -22,18 +22,37 @@ def test_images_show_themselves_as_a_grid():
     assert Pictures()._repr_html_() is None
 
 
-def test_progress_renews_its_line_in_a_notebook(monkeypatch):
-    class ZMQInteractiveShell:
-        pass
+def test_progress_replaces_one_output_of_each_cell_of_a_notebook(monkeypatch):
+    outputs: list[list[str]] = []
 
+    class Handle:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def update(self, content: dict, raw: bool) -> None:
+            outputs[self.number].append(content["text/plain"])
+
+    def display(content: dict, raw: bool, display_id: bool) -> Handle:
+        outputs.append([content["text/plain"]])
+        return Handle(len(outputs) - 1)
+
+    class ZMQInteractiveShell:
+        execution_count = 1
+
+    shell = ZMQInteractiveShell()
     kernel = types.ModuleType("IPython")
-    kernel.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
+    kernel.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    kernel.display = types.SimpleNamespace(display=display)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", kernel)
     monkeypatch.setattr("textvae.utils.progress.DELAY_S", 0.0)
     shown = io.StringIO()
     monkeypatch.setattr(sys, "stderr", shown)
-    with ProgressLine("drawing", 2, "images") as line:
-        line.advance(1)
-    assert "\x1b" not in shown.getvalue()
-    assert shown.getvalue().startswith("\rdrawing  [####----]   50 %")
-    assert shown.getvalue().endswith("\r")
+    for cell in (1, 1, 2):
+        shell.execution_count = cell
+        with ProgressLine("drawing", 2, "images") as line:
+            line.advance(1)
+            line.advance(1)
+    assert shown.getvalue() == ""
+    assert [len(lines) for lines in outputs] == [4, 2]
+    assert outputs[0][0].startswith("drawing  [##########----------]   50 %")
+    assert [lines[-1] for lines in outputs] == ["", ""]

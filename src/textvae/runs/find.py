@@ -46,10 +46,11 @@ def hub_root() -> Path:
 
 
 def _not_a_run(path: Path, shipped: list[str]) -> UserError:
-    near = difflib.get_close_matches(str(path), shipped, 1)
+    trained = [str(config.parent) for config in Path("runs").glob(f"*/{CONFIG}")]
+    near = difflib.get_close_matches(str(path), [*shipped, *trained], 1)
     cure = f"shipped models: {', '.join(sorted(shipped)) or 'none'}; or train one: textvae train RECIPE"
     if near:
-        cure = f"did you mean the shipped model {near[0]!r}?"
+        cure = f"did you mean {near[0]!r}?"
     elif path.is_dir():
         return UserError(f"{path} is a folder, but no run: it has no {CONFIG}", cure)
     return UserError(f"there is no run folder and no shipped model {str(path)!r}", cure)

@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from textvae.utils.printable import printable
 from textvae.utils.processes import is_first
 
 TERMINAL_EVERY_S = 0.1
 """Between two updates of the line on a terminal."""
+NOTEBOOK_EVERY_S = 0.5
+"""Between two updates of the line in a notebook."""
 LOG_EVERY_S = 30.0
 """Between two lines where stderr is a file or a pipe."""
 DELAY_S = 1.0
@@ -75,8 +78,9 @@ class ProgressLine:
         """``total`` units of work, of which ``done`` were finished by an earlier process; 0: it is not counted."""
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self._start_done, self._start = done, time.perf_counter()
-        self._terminal = sys.stderr.isatty() or _in_notebook()
-        self._due = self._start + (DELAY_S if self._terminal else LOG_EVERY_S)
+        self._notebook = _notebook()
+        self._terminal = sys.stderr.isatty()
+        self._due = self._start + (DELAY_S if self._terminal or self._notebook else LOG_EVERY_S)
         self._values: Mapping[str, float] = {}
         self._shown = False
         self._left = threading.Event()
@@ -123,7 +127,10 @@ class ProgressLine:
             now = time.perf_counter()
             if not _OPEN or _OPEN[-1] is not self or now < self._due:
                 return
-            if self._terminal:
+            if self._notebook:
+                self._due, self._shown = now + NOTEBOOK_EVERY_S, True
+                self._notebook.show(self.line(120))
+            elif self._terminal:
                 self._due = now + TERMINAL_EVERY_S
                 # One column stays free: a full line would wrap on some terminals.
                 line = self.line(shutil.get_terminal_size().columns - 1)
@@ -158,24 +165,51 @@ class ProgressLine:
         return f"{self.rate:,.0f} {self.unit}/s" if self.rate >= 10 else f"{self.rate:.2g} {self.unit}/s"
 
     def clear(self) -> None:
-        """Removes the line from the terminal until the next update."""
-        if self._shown:
+        """Removes the line from the terminal or the notebook until the next update."""
+        if self._shown and self._notebook:
+            self._notebook.show("")
+        elif self._shown:
             print(f"\r{_after('')}", end="", file=sys.stderr, flush=True)
-            self._shown = False
+        self._shown = False
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook, whose output renews a line by a carriage return."""
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+class _Notebook:
+    """One output of the cell of a notebook, whose text is replaced. Printed lines would be kept, each of them."""
+
+    def __init__(self, cell: object) -> None:
+        self.cell = cell
+        self._output: Any = None
+
+    def show(self, line: str) -> None:
+        """Replaces what is shown."""
+        content = {"text/plain": line}
+        if self._output is None:
+            self._output = sys.modules["IPython"].display.display(content, raw=True, display_id=True)
+        else:
+            self._output.update(content, raw=True)
+
+
+_CELL: list[_Notebook] = []
+"""The output of the cell that was executed last."""
+
+
+def _notebook() -> _Notebook | None:
+    """The output of the present cell, if this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if type(shell).__name__ != "ZMQInteractiveShell":
+        return None
+    if not _CELL or _CELL[0].cell != shell.execution_count:
+        _CELL[:] = [_Notebook(shell.execution_count)]
+    return _CELL[0]
 
 
 def _after(line: str) -> str:
     """What clears the rest of the terminal's line after some text; blanks where the code for that is not known."""
-    if _in_notebook() or os.environ.get("TERM") == "dumb":
+    if os.environ.get("TERM") == "dumb":
         return " " * max(0, shutil.get_terminal_size().columns - 1 - len(line)) + "\r"
     return "\x1b[K"

@@ -191,12 +191,12 @@ def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch, capsys
     assert "less sharp" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", ["64", "128", "256"])
-def test_every_size_has_a_grid_of_latents_of_one_size(size):
+@pytest.mark.parametrize(("size", "latents"), [("64", (16, 8, 8)), ("128", (8, 16, 16)), ("256", (8, 16, 16))])
+def test_every_size_has_the_latents_that_the_recipe_says(size, latents):
     recipe = RECIPES_PHOTOS()
     config = recipe.model if size == "64" else recipe.presets[size]["model"]
     model = config.build()
-    assert model.prior.latent_shape == (8, 16, 16)
+    assert model.prior.latent_shape == latents
     images = torch.rand(1, 3, int(size), int(size))
     assert model.reconstruct(images, torch.zeros(1, 4)).shape == images.shape
 

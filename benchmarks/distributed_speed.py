@@ -2,11 +2,14 @@
 
 The model is the first stage of latent-flow-fashion, which is bound by computing, on random images of 28 pixels. The
 batch is the same on both sides, so two processes take the same steps as one, in half the time at best. Also reported:
-the time of the one all-reduce of a step, alone and as a share of the step.
+the time of the one all-reduce of a step, alone and as a share of the step; and, as a control, as many processes that
+train at the same time, each for itself, on batches of their share. Their speed is what this machine gives to so many
+processes: what the control lacks is the machine's doing, what two processes lack of the control is communication.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,20 +27,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", type=int, metavar="BATCH", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        worker()
+        worker(asked.worker)
         return
     neighbours = Neighbours()
     pairs = []
     for _ in range(PAIRS):
-        pairs.append((started(1), started(asked.processes)))
-        one, several = pairs[-1]
-        print(f"{one['images_s']:.0f} and {several['images_s']:.0f} images/s", file=sys.stderr)
-    ratio = summary([several["images_s"] / one["images_s"] for one, several in pairs])
-    reduce_ms = median(several["reduce_ms"] for _, several in pairs)
-    step_ms = median(several["step_ms"] for _, several in pairs)
+        pairs.append((started(1), started(asked.processes), apart(asked.processes)))
+        one, several, control = pairs[-1]
+        print(f"{one['images_s']:.0f}, {several['images_s']:.0f} and, apart, {control:.0f} images/s", file=sys.stderr)
+    ratio = summary([several["images_s"] / one["images_s"] for one, several, _ in pairs])
+    ceiling = summary([control / one["images_s"] for one, _, control in pairs])
+    reduce_ms = median(several["reduce_ms"] for _, several, _ in pairs)
+    step_ms = median(several["step_ms"] for _, several, _ in pairs)
     write(
         "distributed-speed",
         {
@@ -46,10 +50,13 @@ def main() -> None:
             "machine": machine(),
             "processes": asked.processes,
             "images_s": {
-                "one": summary([one["images_s"] for one, _ in pairs]),
-                "several": summary([several["images_s"] for _, several in pairs]),
+                "one": summary([one["images_s"] for one, _, _ in pairs]),
+                "several": summary([several["images_s"] for _, several, _ in pairs]),
+                "apart": summary([control for _, _, control in pairs]),
             },
             "ratio": ratio,
+            "ratio_apart": ceiling,
+            "share_of_apart": ratio["median"] / ceiling["median"],
             "target": TARGET,
             "parameters": pairs[0][1]["parameters"],
             "all_reduce_ms": reduce_ms,
@@ -59,18 +66,39 @@ def main() -> None:
         neighbours,
         asked.out,
     )
-    print(f"{ratio['median']:.2f} x (target {TARGET}); all-reduce {reduce_ms:.2f} of {step_ms:.1f} ms a step")
+    print(
+        f"{ratio['median']:.2f} x (target {TARGET}), apart {ceiling['median']:.2f} x; "
+        f"all-reduce {reduce_ms:.2f} of {step_ms:.1f} ms a step"
+    )
 
 
 def started(processes: int) -> Mapping[str, Any]:
     """What the first of so many processes measured."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    ran = subprocess.run([*command, __file__, "--worker"], check=True, stdout=subprocess.PIPE, text=True)
+    ran = subprocess.run([*command, __file__, "--worker", str(BATCH)], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(ran.stdout)
     return found
 
 
-def worker() -> None:
+def apart(processes: int) -> float:
+    """Images/s of all of so many processes that train their share of a batch at the same time, each for itself."""
+    command = [sys.executable, __file__, "--worker", str(BATCH // processes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(processes)
+    ]
+    for process in started:  # all are warm before the first one is measured
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return sum(json.loads(process.communicate()[0])["images_s"] for process in started)
+
+
+def worker(batch: int) -> None:
     import torch
 
     from textvae.data.captioned_images import labelled_images
@@ -82,7 +110,7 @@ def worker() -> None:
 
     group = processes()
     execution = choose_execution("cpu", "fp32", 1)
-    overrides = {"trainer": {"epochs": 1000, "batch_size": BATCH, "validation_images": 0, "patience": 0}}
+    overrides = {"trainer": {"epochs": 1000, "batch_size": batch, "validation_images": 0, "patience": 0}}
     recipe = resolve("latent-flow-fashion", overrides=overrides)
     torch.manual_seed(0)
     count = BATCH * (WARM + STEPS)
@@ -94,6 +122,9 @@ def worker() -> None:
     for _ in range(WARM):
         next(steps)
     group.wait()
+    if batch != BATCH:
+        print("warm", flush=True)
+        sys.stdin.readline()
     began = time.perf_counter()
     for _ in range(STEPS):
         next(steps)
@@ -106,7 +137,7 @@ def worker() -> None:
         group.add(buffer)
     reduce_s = (time.perf_counter() - began) / SUMS
     if group.first:
-        found = {"images_s": STEPS * BATCH / seconds, "step_ms": 1e3 * seconds / STEPS, "reduce_ms": 1e3 * reduce_s}
+        found = {"images_s": STEPS * batch / seconds, "step_ms": 1e3 * seconds / STEPS, "reduce_ms": 1e3 * reduce_s}
         print(json.dumps(found | {"parameters": parameters}))
 
 

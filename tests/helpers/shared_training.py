@@ -1,10 +1,12 @@
 """Trains a small model of every family, by several processes that share each step; run as a program, by one as well.
 
 It writes {families: {size: numbers}}: loss terms and gradients of each step, validation losses, buffers at the end.
+All of it is computed in double precision, so that a difference cannot be taken for rounding.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,10 +16,12 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.models import spatial_vae
 from textvae.models.label_conv import LabelConv
 from textvae.training.config import TrainerConfig
-from textvae.training.loop import CaptionedLatents, Training
+from textvae.training.loop import Training
 from textvae.training.optimizers import OptimizerName
+from textvae.training.rows import CaptionedLatents
 from textvae.utils.device import Execution
 from textvae.utils.processes import Processes, processes
+from textvae.utils.random import Draws
 
 COUNT, BATCH = 23, 7
 """Three images are held out: a pass has two batches of seven, and one of six, or fewer than there are processes."""
@@ -31,18 +35,18 @@ def trained(name: str, group: Processes) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     count = COUNT - (4 if name in ("clip_dual", "classifier") else 0)  # batch normalisation of a batch of two
     images = torch.rand(count, *shape)
+    conditions = conditions.double() if conditions.is_floating_point() else conditions
     start = torch.arange(count) % len(conditions)
     ranges = torch.stack([start, start + 1], dim=1)
     data: CaptionedImages | CaptionedLatents = CaptionedLatents(images, ranges)
     if shape[0] in (1, 3):
         captions = tuple(str(i) for i in range(len(conditions)))
         data = CaptionedImages("some", "train", (255 * images).byte(), captions, ranges)
-    # Adam turns the rounding errors of a gradient that is zero into steps of the learning rate.
     config = TrainerConfig(
         epochs=1,
         batch_size=BATCH,
         optimizer=optimizer,
-        learning_rate=1e-6,
+        learning_rate=1e-4,
         flip=True,
         validation_images=3,
         ema_decay=0.9,
@@ -59,7 +63,20 @@ def trained(name: str, group: Processes) -> dict[str, torch.Tensor]:
     return found | {f"buffer {name}": buffer.clone() for name, buffer in training.averaged.named_buffers()}
 
 
+def in_double_precision() -> None:
+    """What this process computes in float32, it computes in float64 from now on, from the same random numbers."""
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
+    plain = Draws._next
+
+    def draws(self: Draws, *arguments: Any) -> torch.Tensor:
+        return plain(self, *arguments).double()
+
+    Draws._next = draws  # type: ignore[method-assign]
+
+
 def main(file: Path, size: int) -> None:
+    in_double_precision()
     spatial_vae.perceptual_distance = lambda a, b: (a - b).square().flatten(1).mean(1)  # type: ignore[assignment]
 
     def shared() -> None:

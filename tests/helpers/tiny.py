@@ -7,12 +7,13 @@ environment: TINY_CHECKPOINT_S (seconds between checkpoints) and TINY_STEP_S (ho
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,12 @@ def in_this_process() -> None:
 
         experiment.CHECKPOINT_EVERY_S = float(wish)
     if os.environ.get("TINY_PHOTOS"):
+        from textvae.evaluation import fitted_judge
+        from textvae.experiment import minutes
+
         pictures_in_this_process()
+        fitted_judge.STEPS = 1
+        minutes._seconds_a_step = lambda training: (next(training.steps()), 0.1)[1]  # type: ignore[assignment]
 
 
 def answers(program: str, asked: object, environment: Mapping[str, str]) -> Iterator[Any]:
@@ -104,10 +110,8 @@ def answers(program: str, asked: object, environment: Mapping[str, str]) -> Iter
             process.kill()
 
 
-def pictures_in_this_process() -> None:
-    """Makes the recipe for photographs one with networks that train in seconds, measured as if a step took 0.1 s."""
-    from textvae.evaluation import fitted_judge
-    from textvae.experiment import minutes
+def pictures_in_this_process(setitem: Callable[[Any, Any, Any], None] = operator.setitem) -> None:
+    """Makes the recipe for photographs one with networks that train in seconds."""
     from textvae.recipes import RECIPES
     from textvae.recipes.recipe import Recipe
 
@@ -129,9 +133,7 @@ def pictures_in_this_process() -> None:
             ),
         )
 
-    RECIPES["latent-flow-photos"] = recipe
-    fitted_judge.STEPS = 1
-    minutes._seconds_a_step = lambda training: (next(training.steps()), 0.1)[1]  # type: ignore[assignment]
+    setitem(RECIPES, "latent-flow-photos", recipe)
 
 
 def _slowed(seconds: float) -> None:

@@ -113,6 +113,8 @@ def test_commands_are_understood(
     monkeypatch.setattr(describe, "describe", understood)
     monkeypatch.setattr(prepare, "prepare", understood)
     monkeypatch.setattr(textvae_data, "source", understood)
+    monkeypatch.setattr(textvae_data, "remote_set", understood)
+    monkeypatch.setattr("textvae.preparation.publish.publish", understood)
     monkeypatch.setattr("textvae.data.coco.fetch_coco", understood)
     monkeypatch.setattr("textvae.preparation.coco_mini.build_coco_mini", understood)
     monkeypatch.setattr("textvae.pretrained.inception.download", understood)

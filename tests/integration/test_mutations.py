@@ -140,7 +140,9 @@ def test_facts_in_pictures(tmp_path, capsys):
     check("info", content, mutated, in_file(tmp_path / "b.jpg", read), capsys)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "train-captions.json", "train-images.npy", "train-text.npy"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "train-captions.json", "train-ranges.npy", "train-images.npy", "train-text.npy"]
+)
 def test_prepared_sets(tmp_path, monkeypatch, name, capsys):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     prepare.prepare(str(photos.coco_folder(tmp_path / "mine", 6, 2)), 16, "words", workers=1, out=tmp_path / "set")

@@ -7,7 +7,8 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.models import spatial_vae
 from textvae.models.base import Trainable
 from textvae.training.config import TrainerConfig
-from textvae.training.loop import CaptionedLatents, Training
+from textvae.training.loop import Training
+from textvae.training.rows import CaptionedLatents
 from textvae.utils.random import Draws
 
 CONTRASTIVE = {"caption_slots": {"loss", "reading"}, "dual_encoder": {"loss", "contrastive", "error_rate"}}

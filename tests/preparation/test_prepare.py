@@ -555,7 +555,9 @@ def test_killed_while_it_is_published_forgets_nothing_and_keeps_no_chunks(tmp_pa
     made = prepared(folder)
     assert made["skipped"] == {"no image of a known format": 1}
     ready = prepared_root() / "mine-16-words"
-    arrays = {f"{split}-{what}" for split in ("train", "test") for what in ("images.npy", "captions.json")}
+    arrays = {
+        f"{split}-{what}" for split in ("train", "test") for what in ("images.npy", "ranges.npy", "captions.json")
+    }
     assert {path.name for path in ready.iterdir()} == {"manifest.json", "report.jsonl", *arrays}
     assert not list(prepared_root().glob(".*"))
 

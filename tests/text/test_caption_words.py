@@ -147,7 +147,7 @@ def test_a_flow_learns_the_latents_of_mirrored_images_under_the_same_captions(bl
     images = data.load(blocks, "train")
     known = with_captions(toy, images)
     stage = start_stage(FLOW_STAGE, known, images, training_conditions(images, known), cpu, out, {}, Processes())
-    latents, ranges = stage.training.images, stage.training.condition_range
+    latents, ranges = stage.training.rows.images, stage.training.rows.condition_range
     assert len(latents) == len(ranges) == 2 * len(images)
     assert ranges[: len(images)].equal(images.caption_range)
     assert ranges[len(images) :].equal(images.caption_range)

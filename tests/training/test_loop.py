@@ -264,11 +264,11 @@ def test_validation_is_deterministic_and_on_held_out_images_only(cpu, tiny_data)
     after = training.validate()
     assert after["loss"] < before["loss"]
     # It is the kept model that is validated, and not on the images it was trained on.
-    training.images[:192] = 0
+    training.rows.images[:192] = 0
     with torch.no_grad():
         training.model.to_grid.bias += 1
     assert training.validate() == after
-    training.images[192:] = 0
+    training.rows.images[192:] = 0
     assert training.validate() != after
 
 

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from textvae.utils import device
 from textvae.utils.device import choose_execution
@@ -29,3 +30,12 @@ def test_auto_says_why(monkeypatch):
 def test_a_device_that_is_not_there():
     with pytest.raises(UserError, match="toaster"):
         choose_execution("toaster")
+
+
+def test_fp32_is_fp32_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    monkeypatch.setattr(device.torch, "empty", lambda *_, **__: None)  # as where there is one
+    assert device.choose_device("cuda").type == "cuda"
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

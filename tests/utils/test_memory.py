@@ -73,7 +73,7 @@ def test_a_training_that_reads_ahead_has_the_same_bits(cpu, monkeypatch):
         config = TrainerConfig(epochs=2, batch_size=8, flip=True, validation_images=10)
         training = Training(model, images, FASHION.encode(images.captions), config, cpu)
         losses = [float(step.loss.total.detach()) for step in training.steps()]
-        read_ahead.append(training._ahead is not None)
+        read_ahead.append(training.rows.ahead is not None)
         return [torch.tensor([*losses, *training.validate().values()]), *training.model.state_dict().values()]
 
     read_ahead: list[bool] = []

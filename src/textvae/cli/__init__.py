@@ -58,7 +58,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "completion": completion.completion,
 }
 
-GROUPS = {"data": "List, fetch, prepare or describe data sets."}
+GROUPS = {"data": "List, fetch, prepare, describe or publish data sets."}
 """The summary of verbs that have actions."""
 
 SHARED = ("train", "generate", "evaluate", "data prepare")

@@ -1,4 +1,4 @@
-"""``data list|fetch|prepare|describe``: data sets."""
+"""``data list|fetch|prepare|describe|publish``: data sets."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -216,9 +216,37 @@ def prepare(
     return Output(result, "\n".join(lines))
 
 
+def publish(
+    name: Name,
+    url: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="URL")],
+    /,
+    overwrite: bool = False,
+) -> Output:
+    """Write a prepared set in parts of 256 MB, to train on it from anywhere.
+
+    A training reads such a set by its URL, and has a few parts of it on its disk at a time.
+
+    Args:
+        name: Prepared set.
+        url: Folder to write to, as fsspec names it: s3://BUCKET/SET, gs://BUCKET/SET, file:///data/SET.
+        overwrite: Replace a set that is there.
+
+    Examples:
+        textvae data publish coco-64-words s3://my-bucket/coco-64-words
+        textvae train latent-flow-photos --data s3://my-bucket/coco-64-words
+    """
+    from textvae.preparation.publish import publish
+
+    result = publish(name, url, overwrite)
+    lines = [f"{url}: {name} in parts"]
+    lines += [f"{split}: {made['images']:,} images, {made['parts']} parts" for split, made in result["splits"].items()]
+    return Output(result, "\n".join(lines))
+
+
 ACTIONS: Mapping[str, Callable[..., Output]] = {
     "list": list_sets,
     "fetch": fetch,
     "prepare": prepare,
     "describe": describe,
+    "publish": publish,
 }

@@ -14,6 +14,7 @@ from textvae.data.manifest import SetContents
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.mnist import FASHION_MNIST, MNIST
 from textvae.data.prepared import not_prepared, prepared_names, prepared_set
+from textvae.data.remote import ImagesInParts, RemoteSet, is_url, remote_set
 from textvae.data.sprouts import SPROUTS
 from textvae.utils.errors import UserError
 
@@ -57,6 +58,8 @@ def source(name: str) -> Source:
     """
     if name in SOURCES:
         return SOURCES[name]
+    if is_url(name):
+        return remote_set(name)
     if prepared := prepared_set(name):
         return prepared
     if error := not_prepared(name):
@@ -79,9 +82,19 @@ def load(name: str, split: str) -> CaptionedImages:
     return chosen.load(split)
 
 
+def training_images(name: str) -> CaptionedImages | ImagesInParts:
+    """The training images of a data set; of a set in parts, with a few parts at hand at a time.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    chosen = source(name)
+    return chosen.in_parts("train") if isinstance(chosen, RemoteSet) else load(name, "train")
+
+
 def contents(name: str) -> SetContents | None:
     """What a prepared set declares that it holds; None for the other data sets, and for one that is not there."""
-    chosen = SOURCES[name] if name in SOURCES else prepared_set(name)
+    chosen = SOURCES[name] if name in SOURCES else remote_set(name) if is_url(name) else prepared_set(name)
     return getattr(chosen, "contents", None)
 
 

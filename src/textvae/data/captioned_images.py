@@ -51,13 +51,14 @@ class CaptionedImages:
         Raises:
             ValueError: they do not fit each other.
         """
-        start, stop = self.caption_range.unbind(1)
         if len(self.images) != len(self.caption_range):
             raise ValueError(f"{len(self.images)} images but {len(self.caption_range)} caption ranges")
-        if len(self.images) and (
-            int(start.min()) < 0 or int(stop.max()) > len(self.captions) or bool((start >= stop).any())
-        ):
-            raise ValueError("every image needs a non-empty range of the caption list")
+        for some in torch.split(self.caption_range, 1 << 20):  # they may be in a mapped file
+            start, stop = some.unbind(1)
+            if len(some) and (
+                int(start.min()) < 0 or int(stop.max()) > len(self.captions) or bool((start >= stop).any())
+            ):
+                raise ValueError("every image needs a non-empty range of the caption list")
         if self.conditions is not None and len(self.conditions) != len(self.captions):
             raise ValueError(f"{len(self.captions)} captions but {len(self.conditions)} conditions")
         if self.image_conditions is not None and len(self.image_conditions) != len(self.images):
@@ -78,7 +79,7 @@ class CaptionedImages:
         digest.update(repr(tuple(self.images.shape)).encode())
         _hash_rows(digest, self.images)
         digest.update("\0".join(self.captions).encode())
-        digest.update(self.caption_range.contiguous().numpy().tobytes())
+        _hash_rows(digest, self.caption_range)
         for name, embeddings in (("text", self.conditions), ("image", self.image_conditions)):
             if embeddings is not None:
                 digest.update(f"{name} {tuple(embeddings.shape)}".encode())

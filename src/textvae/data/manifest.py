@@ -118,23 +118,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = read_json(folder / MANIFEST, MOST_MANIFEST_BYTES)
-        for key, kind in {"source": dict, "splits": dict, "text": dict, "side": int, "command": str}.items():
-            if not isinstance(manifest[key], kind):
-                raise ValueError(f"{key} is of the wrong kind")
-        for key in ("name", "title", "home", "terms"):
-            manifest["source"][key] = printable(_typed(str, manifest["source"].get(key, "")))
-        for facts in manifest["splits"].values():
-            for array in ("images", "text", "image"):
-                if (shape := facts.get(array)) is not None and any(type(size) is not int for size in shape):
-                    raise ValueError(f"{array} has no shape of integers")
-            _typed(int, facts.get("captions", 0))
-            _typed(str, facts.get("fingerprint", ""))
-        contents_of("", manifest)
+        check_manifest(manifest)
         return manifest
     except (OSError, ValueError, KeyError, TypeError, LookupError, AttributeError) as error:
         raise UserError(
             f"{folder / MANIFEST} cannot be read: {error!r:.200}", "Prepare the set again with --overwrite"
         ) from None
+
+
+def check_manifest(manifest: dict[str, Any]) -> None:
+    """Checks what every reader relies on, and makes the texts of a manifest printable.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: it is damaged.
+    """
+    for key, kind in {"source": dict, "splits": dict, "text": dict, "side": int, "command": str}.items():
+        if not isinstance(manifest[key], kind):
+            raise ValueError(f"{key} is of the wrong kind")
+    for key in ("name", "title", "home", "terms"):
+        manifest["source"][key] = printable(_typed(str, manifest["source"].get(key, "")))
+    for facts in manifest["splits"].values():
+        for array in ("images", "text", "image"):
+            if (shape := facts.get(array)) is not None and any(type(size) is not int for size in shape):
+                raise ValueError(f"{array} has no shape of integers")
+        _typed(int, facts.get("captions", 0))
+        _typed(str, facts.get("fingerprint", ""))
+    contents_of("", manifest)
 
 
 def contents_of(name: str, manifest: Mapping[str, Any], features: bool = False) -> SetContents:

@@ -5,7 +5,8 @@ A set is a folder, written by ``textvae data prepare``:
 manifest.json           what it holds, and how it was made (``textvae.data.manifest``); written last, so that a folder
                         without it is no set
 {split}-images.npy      uint8 (n, side, side, 3)
-{split}-captions.json   captions, the range of them that each image has, the images' keys
+{split}-captions.json   captions, the images' keys
+{split}-ranges.npy      int64 (n, 2): first and one-past-last caption of each image
 {split}-text.npy        one embedding a caption: float32 (captions, d), or float16 (captions, tokens, d)
 {split}-image.npy       float32 (n, d): an embedding of each image
 report.jsonl            one line for every image or caption that was skipped or changed
@@ -120,10 +121,14 @@ class PreparedSet:
         images = self._mapped(f"{split}-images.npy", facts["images"], np.uint8)
         try:
             texts = read_json(self.folder / f"{split}-captions.json", MOST_CAPTIONS_BYTES)
-            captions, ranges = texts["captions"], torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2)
+            captions = texts["captions"]
+            # Sets that were prepared before there was a file for the ranges have them beside the captions.
+            ranges = torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2) if "ranges" in texts else None
             if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
                 raise TypeError("captions are no list of texts")
             "".join(captions).encode()  # raises where one has a lone surrogate
+            if ranges is None:
+                ranges = self._mapped(f"{split}-ranges.npy", [facts["images"][0], 2], np.int64)
             counts = {"images": len(ranges), "text": len(captions), "image": len(ranges)}
             for array, count in counts.items():
                 if facts.get(array) and facts[array][0] != count:

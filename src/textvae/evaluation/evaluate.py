@@ -8,6 +8,7 @@ import torch
 
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.remote import is_url
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.evaluators.classification import attribute_classification, classification
 from textvae.evaluation.evaluators.generation import generation
@@ -114,6 +115,8 @@ def evaluate_run(
         clip=clip,
     )
     protocol |= {"precision": precision} | context.protocol()
+    if is_url(run.recipe.data):
+        protocol["training_images"] = f"the first {len(context.train)}"
     _check_same(group, {"networks": [net.name for net in context.nets]})
     measured = {}
     for number, (name, evaluator) in enumerate(SECTIONS.items(), start=1):

@@ -13,7 +13,8 @@ from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.text.caption_words import CaptionWords, words_of
 from textvae.training.config import TrainerConfig
-from textvae.training.loop import CaptionedLatents, Training
+from textvae.training.loop import Training
+from textvae.training.rows import CaptionedLatents
 from textvae.utils.device import Execution
 from textvae.utils.progress import ProgressLine
 

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.remote import ImagesInParts
 from textvae.experiment.stages import FEW_STEP_STAGE, FLOW_STAGE, MODEL_STAGE, stages_of, start_stage, trainer_of
-from textvae.recipes.conditions import training_conditions
+from textvae.recipes.conditions import conditions_for
 from textvae.recipes.recipe import Recipe
 from textvae.runs.find import CONFIG
 from textvae.runs.run import MINUTES, open_run, read_config, write_config, write_weights
@@ -30,7 +31,7 @@ MEASURED = 256
 
 def within_minutes(
     recipe: Recipe,
-    images: CaptionedImages,
+    images: CaptionedImages | ImagesInParts,
     execution: Execution,
     minutes: float,
     out: Path,
@@ -117,7 +118,7 @@ def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
 
 
 def _measured(
-    recipe: Recipe, images: CaptionedImages, execution: Execution, group: Processes
+    recipe: Recipe, images: CaptionedImages | ImagesInParts, execution: Execution, group: Processes
 ) -> tuple[dict[str, float], dict[str, int], float]:
     """Seconds and steps of an epoch of each stage, and seconds of encoding all images for the flow.
 
@@ -129,7 +130,7 @@ def _measured(
     count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
     few = images.first(count)
     with without_notices():  # the training gives them
-        conditions = training_conditions(few, endless)
+        conditions = conditions_for(few, endless)
     seconds: dict[str, float] = {}
     steps: dict[str, int] = {}
     encoding = 0.0

@@ -6,7 +6,7 @@ folder, which hold everything that has been trained so far.
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.parts import ConditionsInParts
+from textvae.data.remote import ImagesInParts
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.pipeline import TextToImage
@@ -24,7 +26,9 @@ from textvae.runs.checkpoint import not_a_checkpoint
 from textvae.runs.run import VAE, open_run
 from textvae.text.base import NONE
 from textvae.training.config import TrainerConfig
-from textvae.training.loop import CaptionedLatents, Training
+from textvae.training.loop import Training
+from textvae.training.rows import CaptionedLatents, LatentsInParts, RowsInParts
+from textvae.utils.batches import in_batches
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.memory import zeros
@@ -35,6 +39,9 @@ from textvae.utils.random import Draws
 MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE = "model", "flow", "strides"
 FEW_STEP_RATE = 0.25
 """Learning rate of the few-step stage, relative to the flow's: at the full rate the flow forgets what it learned."""
+
+SCALED_BY = 10_000
+"""Images of a set in parts whose latents are measured to scale a flow; of other sets, those of all images are."""
 
 
 class Stage:
@@ -130,8 +137,8 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
 def start_stage(
     name: str,
     recipe: Recipe,
-    images: CaptionedImages,
-    conditions: Conditions,
+    images: CaptionedImages | ImagesInParts,
+    conditions: Conditions | ConditionsInParts,
     execution: Execution,
     out: Path,
     before: Mapping[str, Any],
@@ -143,15 +150,14 @@ def start_stage(
         name: name of the stage.
         recipe: recipe of the run.
         images: training images; those held out for validation are at the end.
-        conditions: the conditions of the training set and which of them belong to which image
-            (``training_conditions``).
+        conditions: those of the training set (``conditions_for``).
         execution: device, precision and threads.
         out: the run folder, whose weights contain the model of the first stage.
         before: the last training state of the previous stage. Few-step sampling starts from that and not from the
             weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
         group: the processes that share the training, of which the first alone reads ``out``.
     """
-    known, known_of = conditions
+    known, known_of = conditions if isinstance(conditions, tuple) else (conditions, None)
     if name == MODEL_STAGE or recipe.flow is None:
         torch.manual_seed(recipe.trainer.seed)
         model = recipe.model.build()
@@ -164,9 +170,17 @@ def start_stage(
     torch.manual_seed(recipe.trainer.seed)
     trainer, flow = trainer_of(recipe, name), recipe.flow.model.build(vae)
     trained = images.first(len(images) - recipe.trainer.validation_images)
-    latents = _latents(vae, trained, conditions, execution, trainer.flip, group)
+    latents: CaptionedLatents | LatentsInParts
+    if isinstance(trained, ImagesInParts):
+        assert not isinstance(conditions, tuple)
+        latents = LatentsInParts(trained, partial(moments, vae), trainer.flip)
+        measured = _first_latents(latents, conditions, execution, group)
+    else:
+        assert isinstance(conditions, tuple)
+        latents = _latents(vae, trained, conditions, execution, trainer.flip, group)
+        measured = latents.images
     if name == FLOW_STAGE:
-        flow.fit_scale(*latents.images.chunk(2, dim=1))
+        flow.fit_scale(*measured.chunk(2, dim=1))
     else:
         try:
             kept = before["averaged"] if trainer.ema_decay else before["model"]
@@ -180,6 +194,20 @@ def start_stage(
 
 def _first_stage(model: Trainable) -> TextVAE:
     return model.vae if isinstance(model, WithFlow) else cast(TextVAE, model)
+
+
+def _first_latents(
+    latents: LatentsInParts, conditions: ConditionsInParts, execution: Execution, group: Processes
+) -> Tensor:
+    """The latents of the first images of a set in parts, by which a flow is scaled."""
+    rows, number = RowsInParts(latents, conditions, execution), min(SCALED_BY, len(latents.images))
+    mirrored = torch.arange(len(latents.images), len(latents.images) + number) if latents.mirrored else torch.arange(0)
+    chosen = torch.cat([torch.arange(number), mirrored])
+
+    def encoded(some: slice) -> Tensor:
+        return rows.gather(chosen[some], torch.zeros(len(chosen[some])))[0]
+
+    return torch.cat(in_batches(group, len(chosen), 250, encoded, "encoding some images"))
 
 
 def _latents(

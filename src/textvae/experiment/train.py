@@ -17,6 +17,7 @@ from torch import Tensor
 
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.remote import ImagesInParts
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.minutes import within_minutes
@@ -32,7 +33,7 @@ from textvae.experiment.stages import (
     trainer_of,
 )
 from textvae.experiment.start_from import begin, continued, take_over
-from textvae.recipes.conditions import training_conditions, with_captions
+from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
@@ -101,10 +102,10 @@ def train_recipe(
         _check_reached(recipe, keep_epochs)
     group = processes()
     name = recipe.data
-    images = group.in_turn(lambda: data.load(name, "train"))
+    images = group.in_turn(lambda: data.training_images(name))
     if limit is not None:
         images = images.first(limit)
-    if held_out := recipe.trainer.validation_images:
+    if (held_out := recipe.trainer.validation_images) and isinstance(images, CaptionedImages):
         # Validation images come from the validation split where there is one, else from the end of the training set.
         splits = data.source(recipe.data).splits
         if "val" in splits:
@@ -144,7 +145,7 @@ def _check_reached(recipe: Recipe, keep_epochs: Sequence[int]) -> None:
 
 def _train_stages(
     recipe: Recipe,
-    images: CaptionedImages,
+    images: CaptionedImages | ImagesInParts,
     out: Path,
     execution: Execution,
     sample_every: int,
@@ -154,7 +155,7 @@ def _train_stages(
     group: Processes,
 ) -> bool:
     """Trains the stages that are not complete; returns False where training was stopped before the end."""
-    conditions = training_conditions(images, recipe)
+    conditions = conditions_for(images, recipe)
     position, names = group.from_first(lambda: _position(out, recipe, start))
     if not names:
         _report_missed(out, keep_epochs, trainer_of(recipe, kept_stage(recipe)).epochs)

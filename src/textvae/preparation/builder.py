@@ -117,7 +117,7 @@ class Preparation:
         return None
 
     def _pixels(self, split: str, records: list[Record]) -> None:
-        """{split}-images.npy and {split}-captions.json."""
+        """{split}-images.npy, {split}-ranges.npy and {split}-captions.json."""
         usable, captions, report = [], [], []
         for record in records:
             kept, notes = clean(record.captions)
@@ -157,13 +157,15 @@ class Preparation:
             if own not in ranges:
                 ranges[own] = (len(texts), len(texts) + len(own))
                 texts += own
+        of_each = np.array([ranges[captions[number]] for number in kept_numbers], np.int64)
+        with written_whole(self.unfinished / f"{split}-ranges.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, of_each)
         write_text(self.unfinished / f"{split}-pixels.jsonl", _lines(report))
         write_text(
             self.unfinished / f"{split}-captions.json",
             json.dumps(
                 {
                     "captions": texts,
-                    "ranges": [ranges[captions[number]] for number in kept_numbers],
                     "keys": [usable[number][0] for number in kept_numbers],
                 },
                 ensure_ascii=False,

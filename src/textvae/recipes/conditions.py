@@ -1,12 +1,15 @@
 """The conditions that a model is trained on: of captions or of images, stored with the data or computed now."""
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.parts import ConditionsInParts
+from textvae.data.remote import ImagesInParts
 from textvae.recipes.recipe import Recipe
 from textvae.text.base import TextEncoder
 from textvae.text.caption_words import CaptionWords
@@ -18,19 +21,23 @@ Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
 """All conditions, and for each image the range of them from which each step draws one."""
 
 
-def with_captions(recipe: Recipe, images: CaptionedImages) -> Recipe:
+def with_captions(recipe: Recipe, images: CaptionedImages | ImagesInParts) -> Recipe:
     """The recipe with what it takes from its training captions: the vocabulary, if its text encoder learns one, and
     prompts, if it has none.
     """
-    captions = images.captions
+    in_parts = isinstance(images, ImagesInParts)
     if not recipe.prompts:
+        captions = images.some_captions(PROMPTS) if in_parts else images.captions
         recipe = replace(recipe, prompts=tuple(captions[:: -(-len(captions) // PROMPTS)]))
     if not isinstance(recipe.text, CaptionWords):
         return recipe
-    # Ranges begun, less ranges ended before: how many images have a caption.
-    begun, ended = (edge.bincount(minlength=len(captions) + 1) for edge in images.caption_range.unbind(1))
-    of_each = (begun - ended).cumsum(0)[:-1]
-    text, flow = recipe.text.learned_from(captions, of_each.tolist()), recipe.flow
+    if in_parts:
+        text = recipe.text.learned_from_counts(images.words())
+    else:
+        # Ranges begun, less ranges ended before: how many images have a caption.
+        begun, ended = (edge.bincount(minlength=len(images.captions) + 1) for edge in images.caption_range.unbind(1))
+        text = recipe.text.learned_from(images.captions, (begun - ended).cumsum(0)[:-1].tolist())
+    flow = recipe.flow
     if flow is not None:
         flow = replace(flow, model=replace(flow.model, size=text.num_tokens))
     return replace(recipe, text=text, flow=flow)
@@ -44,13 +51,56 @@ def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
     """
     if images.conditions is None:
         return text.encode(images.captions)
+    _check_encoder(images, text)
+    return images.conditions
+
+
+def _check_encoder(images: CaptionedImages | ImagesInParts, text: TextEncoder) -> None:
     identity = getattr(text, "identity", type(text).__name__)
     if images.encoder not in ("", identity):
         raise UserError(
             f"{images.name} was prepared with the text encoder {images.encoder}, the model reads with {identity}",
             "Prepare the data with the model's encoder, or train a recipe for the data's",
         )
-    return images.conditions
+
+
+def conditions_in_parts(images: ImagesInParts, recipe: Recipe) -> ConditionsInParts:
+    """What gives the conditions of some rows of a part of a training set.
+
+    Raises:
+        UserError: as ``training_conditions``; or the recipe needs all images at once.
+    """
+    text, stored = recipe.text, images.stored
+    if recipe.condition_on == "image" and stored.image is not None:
+        return lambda part, rows, captions: cast(Tensor, part.image)[rows]
+    if recipe.condition_on != "text":
+        raise UserError(
+            f"{recipe.name} cannot be trained on the set in parts {images.name}",
+            "prepare a set with embeddings of its images, and train on that",
+        )
+    if stored.text.kind == "words":
+        if not isinstance(text, CaptionWords):
+            raise UserError(f"{recipe.name} reads stored embeddings, {images.name} has none", "choose another recipe")
+        return lambda part, rows, captions: torch.from_numpy(text.training_rows(part.captions(captions.tolist())))
+    _check_encoder(images, text)
+    _check_width(recipe, images, stored.text.width)
+    return lambda part, rows, captions: cast(Tensor, part.text)[captions]
+
+
+def conditions_for(images: CaptionedImages | ImagesInParts, recipe: Recipe) -> Conditions | ConditionsInParts:
+    """Whichever of ``training_conditions`` and ``conditions_in_parts`` the training set needs."""
+    if isinstance(images, ImagesInParts):
+        return conditions_in_parts(images, recipe)
+    return training_conditions(images, recipe)
+
+
+def _check_width(recipe: Recipe, images: CaptionedImages | ImagesInParts, found: int) -> None:
+    width = getattr(recipe.model, "condition_dim", None)
+    if width not in (None, found):
+        raise UserError(
+            f"{recipe.name} takes conditions of {width} numbers, {images.name} has {found}",
+            f"add --model.condition-dim {found}",
+        )
 
 
 def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
@@ -62,12 +112,7 @@ def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
     """
     if recipe.condition_on == "text":
         conditions = conditions_of(images, recipe.text)
-        width = getattr(recipe.model, "condition_dim", None)
-        if width not in (None, conditions.shape[-1]):
-            raise UserError(
-                f"{recipe.name} takes conditions of {width} numbers, {images.name} has {conditions.shape[-1]}",
-                f"add --model.condition-dim {conditions.shape[-1]}",
-            )
+        _check_width(recipe, images, conditions.shape[-1])
         return conditions, images.caption_range
     rows = torch.arange(len(images))
     trained = images.first(len(images) - recipe.trainer.validation_images)

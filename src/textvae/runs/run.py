@@ -29,6 +29,7 @@ from torch import Tensor
 from textvae.data import contents
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
+from textvae.data.remote import is_url
 from textvae.models.base import Trainable
 from textvae.recipes import RECIPES
 from textvae.recipes.from_file import is_spec
@@ -209,7 +210,8 @@ def _contents_of(path: Path, config: Mapping[str, Any], recipe: Recipe) -> SetCo
         raise UserError(
             f"{path / CONFIG} cannot be read: its data's contents: {error}", "use a run folder that textvae wrote"
         ) from None
-    found = contents(name) or conventional_contents(name)
+    # A URL in a file of others is not read just because the file is.
+    found = None if is_url(name) else contents(name) or conventional_contents(name)
     if found is None:
         raise UserError(
             f"{path / CONFIG} does not say what {name} holds", "prepare that data set again, or train the model again"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -57,13 +57,12 @@ class CaptionWords(RowEncoder):
             captions: distinct training captions.
             images: number of images that each caption belongs to.
         """
-        count, shown = Counter[str](), Counter[str]()
-        for caption, number in zip(captions, images, strict=True):
-            for word in words_of(caption):
-                count[word] += 1
-                shown[word] += number
-        common = [word for word in count if count[word] >= self.least or shown[word] >= REPEATED]
-        return replace(self, words=tuple(sorted(common, key=lambda word: (-count[word], word))[: self.most]))
+        return self.learned_from_counts(word_counts(captions, images))
+
+    def learned_from_counts(self, counts: "WordCounts") -> "CaptionWords":
+        """As ``learned_from``, for captions whose words have been counted."""
+        common = [word for word, (count, shown) in counts.items() if count >= self.least or shown >= REPEATED]
+        return replace(self, words=tuple(sorted(common, key=lambda word: (-counts[word][0], word))[: self.most]))
 
     def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
         """Encodes captions as token ids, one row per caption, padded with zeros.
@@ -74,6 +73,25 @@ class CaptionWords(RowEncoder):
         Raises:
             UserError: none of the captions contains a known word.
         """
+        rows, unknown, cut, understood = self._read(captions)
+        if captions and not understood:
+            raise UserError(
+                f'no known word in "{captions[0]}"',
+                f"the model knows {len(self.words)} words, such as: {' '.join(self.words[:40])}; "
+                f'"{NONE}" draws without a prompt',
+            )
+        if unknown:
+            say(f"unknown words ignored: {_listed(unknown)}")
+        if cut:
+            say(f"captions truncated to {self.length} words: {cut}")
+        return rows
+
+    def training_rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
+        """As ``rows``, for some of the training captions: nothing is reported, and unknown words alone are no error."""
+        return self._read(captions)[0]
+
+    def _read(self, captions: Sequence[str]) -> tuple[Int64[np.ndarray, "n {self.length}"], Counter[str], int, bool]:
+        """Token ids, ignored words, the number of truncated captions, and whether anything was understood."""
         number = {word: i for i, word in enumerate(self.words, start=1)}
         rows = np.zeros((len(captions), self.length), np.int64)
         unknown: Counter[str] = Counter()
@@ -89,17 +107,21 @@ class CaptionWords(RowEncoder):
             understood = understood or bool(known)
             known = known[: self.length]
             row[: len(known)] = known
-        if captions and not understood:
-            raise UserError(
-                f'no known word in "{captions[0]}"',
-                f"the model knows {len(self.words)} words, such as: {' '.join(self.words[:40])}; "
-                f'"{NONE}" draws without a prompt',
-            )
-        if unknown:
-            say(f"unknown words ignored: {_listed(unknown)}")
-        if cut:
-            say(f"captions truncated to {self.length} words: {cut}")
-        return rows
+        return rows, unknown, cut, understood
+
+
+WordCounts = Mapping[str, tuple[int, int]]
+"""Of each word, how often it occurs in distinct captions, and with how many images."""
+
+
+def word_counts(captions: Sequence[str], images: Sequence[int]) -> WordCounts:
+    """The words of distinct captions, given the number of images that each caption belongs to."""
+    count, shown = Counter[str](), Counter[str]()
+    for caption, number in zip(captions, images, strict=True):
+        for word in words_of(caption):
+            count[word] += 1
+            shown[word] += number
+    return {word: (count[word], shown[word]) for word in count}
 
 
 def words_of(caption: str) -> list[str]:

@@ -15,15 +15,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.parts import ConditionsInParts
+from textvae.data.remote import ImagesInParts
 from textvae.models.base import Trainable
 from textvae.models.losses import LossTerms, step_is_finite
 from textvae.training.config import TrainerConfig
 from textvae.training.distributed import SharedStep
 from textvae.training.optimizers import optimizer_of
+from textvae.training.rows import CaptionedLatents, LatentsInParts, LoadedRows, Rows, RowsInParts
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
-from textvae.utils.memory import ReadAhead, fits, is_large
-from textvae.utils.permutation import Permutation
 from textvae.utils.processes import Processes
 from textvae.utils.random import Draws
 
@@ -45,26 +46,14 @@ class Step:
     """Whether training should stop here, as a process wished."""
 
 
-@dataclass(frozen=True, eq=False)
-class CaptionedLatents:
-    """The data of a flow's training: the latents of a captioned data set, in place of its images."""
-
-    images: Float[Tensor, "n *numbers"]
-    caption_range: Int64[Tensor, "n 2"]
-    """First and one-past-last condition of each image."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
 class Training:
     """The state of a training (weights, moving average, optimizer, step) and its data, on the device if they fit."""
 
     def __init__(
         self,
         model: Trainable,
-        data: CaptionedImages | CaptionedLatents,
-        conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"],
+        data: CaptionedImages | CaptionedLatents | ImagesInParts | LatentsInParts,
+        conditions: Float[Tensor, "captions *condition"] | Int64[Tensor, "captions *condition"] | ConditionsInParts,
         config: TrainerConfig,
         execution: Execution,
         condition_range: Int64[Tensor, "n 2"] | None = None,
@@ -75,7 +64,7 @@ class Training:
         Args:
             model: the model to train, with its initial weights.
             data: training images, those to hold out for validation at their end.
-            conditions: all conditions of the data set.
+            conditions: all conditions of the data set; of one in parts, what gives those of some rows.
             config: settings of the training.
             execution: device and precision.
             condition_range: first and one-past-last condition of each image; by default, that of its captions.
@@ -91,12 +80,14 @@ class Training:
         to_device(model, device)
         self.model = model
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else self.model
-        # What is too large for the device stays where it is; a thread reads its rows ahead.
-        self.images = data.images.to(device) if fits(data.images, device) else data.images
-        ahead = self.images.device != device or (device.type == "cpu" and is_large(self.images))
-        self._ahead = ReadAhead(self.images) if ahead else None
-        self.condition_range = (data.caption_range if condition_range is None else condition_range).to(device)
-        self.conditions = conditions.to(device) if fits(conditions, device) else conditions
+        self.rows: Rows
+        """Where the batches come from."""
+        if isinstance(data, ImagesInParts | LatentsInParts):
+            assert not isinstance(conditions, Tensor)
+            self.rows = RowsInParts(data, conditions, execution)
+        else:
+            assert isinstance(conditions, Tensor)
+            self.rows = LoadedRows(data, conditions, condition_range, execution)
         self.num_training = len(data) - held_out
         muon_dtype = torch.bfloat16 if execution.precision == "bf16" else torch.float32
         self.optimizer = optimizer_of(
@@ -138,7 +129,7 @@ class Training:
         check_every = 1 if self.execution.device.type == "cpu" else 50
         while self.step < self.total_steps:
             epoch, position = divmod(self.step, self.steps_per_epoch)
-            order, size = Permutation(self.config.seed, self.num_training, epoch), self.config.batch_size
+            order, size = self.rows.order(self.config.seed, self.num_training, epoch), self.config.batch_size
             for start in range(position * size, self.num_training, size):
                 batch = order.part(start, start + size)
                 loss, wishes = self._train_on(batch, order.part(start + size, start + 2 * size), stop)
@@ -165,10 +156,9 @@ class Training:
             following, batch = self._shared.part(following), self._shared.start(batch)
         draws = Draws(self.config.seed, self.step, batch, "training", self.execution.device)
         self.model.train()
-        images, condition = self._gather(batch, draws)
-        if self._ahead is not None:
-            self._ahead.begin(following)
-        if self.config.flip and self.images.dtype == torch.uint8:
+        images, condition = self.rows.gather(batch, draws.uniform())
+        self.rows.begin(following)
+        if self.config.flip and self.rows.in_pixels:
             mirrored = draws.uniform() < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         with self.execution.autocast():
@@ -189,35 +179,20 @@ class Training:
             # With the full decay from the start, the average of a short training would still contain initial weights.
             average(self.averaged, self.model, min(self.config.ema_decay, (1 + self.step) / (10 + self.step)))
 
-    def _gather(self, batch: Int64[Tensor, "b"], draws: Draws) -> tuple[Tensor, Tensor]:
-        """The images of a batch, and for each one of its conditions at random."""
-        index = batch.to(self.execution.device)
-        start, stop = self.condition_range[index].unbind(1)
-        chosen = start + (draws.uniform() * (stop - start)).long()
-        condition = self.conditions[chosen.to(self.conditions.device)].to(self.execution.device)
-        if condition.dtype is torch.float16:
-            condition = condition.float()  # prepared token embeddings are stored in half the space
-        images = self.images[index] if self._ahead is None else self._ahead.rows(batch).to(self.execution.device)
-        if images.dtype != torch.uint8:
-            return images, condition
-        return images.float().div_(255).contiguous(memory_format=torch.channels_last), condition
-
     def examples(self, count: int) -> tuple[Tensor, Tensor]:
         """The first images, as stored, and the first condition of each, at most ``count``."""
-        some = torch.arange(min(count, self.num_training), device=self.images.device)
-        condition = self.conditions[self.condition_range[some, 0]]
-        return self.images[some].cpu(), condition.float() if condition.dtype is torch.float16 else condition
+        return self.rows.first(min(count, self.num_training))
 
     @torch.no_grad()
     def validate(self, batch_size: int = 512) -> dict[str, float]:
         """Mean loss terms of the model that is kept, over the held-out images, with the same draws every time."""
-        held_out = torch.arange(self.num_training, len(self.images))
+        held_out = torch.arange(self.num_training, len(self.rows))
         self.averaged.eval()
         sums: dict[str, float] = {}
         # Whole batches are dealt out, as there are losses that relate the images of a batch to one another.
         for batch in torch.split(held_out, batch_size)[self._processes.rank :: self._processes.size]:
             draws = Draws(self.config.seed, 0, batch, "validation", self.execution.device)
-            images, condition = self._gather(batch, draws)
+            images, condition = self.rows.gather(batch, draws.uniform())
             with self.execution.autocast():
                 loss: LossTerms = self.averaged.loss(images, condition, draws)
             for name, value in {"loss": loss.total, **loss.terms}.items():

@@ -95,6 +95,9 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         raise UserError(
             f"device {str(device)!r} cannot be used here: {first_line}", "choose the device cpu or auto"
         ) from None
+    if chosen.type == "cuda":
+        # cuDNN convolves in TF32 by default, which keeps 10 bits of each number: not what fp32 says.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return chosen
 
 

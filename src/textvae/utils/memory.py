@@ -5,7 +5,7 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -95,17 +95,18 @@ def copy_on_write(rows: np.memmap[Any, Any]) -> Tensor:
 class ReadAhead:
     """Rows of an array that is mapped or on another device, copied by a thread while the batch before is computed."""
 
-    def __init__(self, rows: Tensor) -> None:
-        self._rows = rows
+    def __init__(self, read: Callable[[Int64[Tensor, "b"]], Tensor]) -> None:
+        """``read`` copies the rows of some numbers."""
+        self._read = read
         self._thread = ThreadPoolExecutor(1, "read-ahead")
         self._next: tuple[Int64[Tensor, b], Future[Tensor]] | None = None
 
     def begin(self, index: Int64[Tensor, "b"]) -> None:
         """Starts to read the rows that are asked for next."""
-        self._next = index, self._thread.submit(self._rows.__getitem__, index)
+        self._next = index, self._thread.submit(self._read, index)
 
     def rows(self, index: Int64[Tensor, "b"]) -> Tensor:
         """Copies of rows; they are there already if reading them was begun."""
         if self._next is not None and self._next[0].equal(index):
             return self._next[1].result()
-        return self._rows[index]
+        return self._read(index)

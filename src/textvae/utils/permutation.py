@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.utils.philox import Words, as_words, philox, rows
-from textvae.utils.random import counter_of
+from textvae.utils.random import Purpose, counter_of
 
 LARGEST_SORTED = 1_000_000
 """Up to this many numbers an order is made by sorting random numbers, which takes about 30 bytes for each."""
@@ -24,12 +24,19 @@ class Permutation:
     next power of two, and a number that is too large is permuted again until it is not.
     """
 
-    def __init__(self, seed: int, count: int, number: int = 0, largest_sorted: int = LARGEST_SORTED) -> None:
-        """Each ``number`` gives another order; ``largest_sorted`` is for tests."""
-        self._seed, self._count, self._number = seed, count, number
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        number: int = 0,
+        largest_sorted: int = LARGEST_SORTED,
+        purpose: Purpose = "order",
+    ) -> None:
+        """Each ``number`` and each ``purpose`` give another order; ``largest_sorted`` is for tests."""
+        self._seed, self._count, self._number, self._purpose = seed, count, number, purpose
         self._sorted: Tensor | None = None
         if count <= largest_sorted:
-            words = rows([seed], counter_of("order", 0, number), np.zeros(1, np.int64), 2 * count, np.uint32, as_words)
+            words = rows([seed], counter_of(purpose, 0, number), np.zeros(1, np.int64), 2 * count, np.uint32, as_words)
             self._sorted = torch.from_numpy(words.view("<u8")[0].argsort(kind="stable"))
         self._chunk: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
@@ -70,6 +77,6 @@ class Permutation:
             # The half that is replaced is the upper one in even rounds, whose width the next round's other half has.
             width = high if number % 2 == 0 else low
             counter[0] = right
-            counter[1], counter[3] = counter_of("order", 1 + number, self._number)
+            counter[1], counter[3] = counter_of(self._purpose, 1 + number, self._number)
             left, right = right, left ^ philox(key, counter)[0] & np.uint64((1 << width) - 1)
         return left << np.uint64(low) | right

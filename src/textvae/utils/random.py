@@ -27,8 +27,16 @@ from torch import Tensor
 from textvae.utils import philox
 from textvae.utils.philox import Words, as_normals, as_uniforms, rows
 
-Purpose = Literal["pictures", "training", "validation", "evaluation", "order"]
-_PURPOSES: dict[Purpose, int] = {"pictures": 0, "training": 1, "validation": 2, "evaluation": 3, "order": 4}
+Purpose = Literal["pictures", "training", "validation", "evaluation", "order", "parts", "window"]
+_PURPOSES: dict[Purpose, int] = {
+    "pictures": 0,
+    "training": 1,
+    "validation": 2,
+    "evaluation": 3,
+    "order": 4,
+    "parts": 5,
+    "window": 6,
+}
 
 _RESERVED = 1 << 10
 """Numbers of draws that are left to a part of the images."""

@@ -1,6 +1,7 @@
 """Mutated files of every kind: each is read or refused with a cause and a cure; none hangs or takes the memory."""
 
 import gzip
+import hashlib
 import io
 import json
 import random
@@ -9,18 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import photos, tiny
 from helpers.mutations import HOSTILE, attack, mutated, mutated_json
 from PIL import Image
 
 from textvae import cli, data
 from textvae.data.idx import read_idx
+from textvae.data.remote import remote_set
 from textvae.preparation import prepare
 from textvae.preparation.decode import decode
 from textvae.preparation.layouts.coco import read_captions
 from textvae.preparation.layouts.image_folder import read_table
 from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.webdataset import read_shard
+from textvae.preparation.publish import publish
 from textvae.runs.metrics import Metrics
 from textvae.runs.run import CONFIG, HISTORY, METRICS, MODEL, open_run, read_history, shipped_models
 from textvae.utils.files import write_json
@@ -162,6 +166,31 @@ def test_prepared_sets(tmp_path, monkeypatch, name, capsys):
 
     mutate = mutated_json if name.endswith("json") else mutated
     check(name, file.read_bytes(), mutate, in_file(file, read), capsys)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "words.json", "part"])
+def test_sets_in_parts(tmp_path, monkeypatch, name, capsys):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    prepare.prepare(str(photos.coco_folder(tmp_path / "mine", 6, 2)), 16, "words", workers=1, out=tmp_path / "set")
+    bucket = tmp_path / "bucket"
+    publish(str(tmp_path / "set"), f"file://{bucket}")
+    file = next(bucket.glob("train-*")) if name == "part" else bucket / name
+
+    def read(path: Path) -> None:
+        if name == "part":  # whoever can change a part can change its checksum in the manifest
+            manifest = json.loads((bucket / "manifest.json").read_bytes())
+            content = path.read_bytes()
+            manifest["parts"]["train"][0][2:] = [len(content), hashlib.sha256(content).hexdigest()]
+            write_json(bucket / "manifest.json", manifest)
+        remote_set.cache_clear()
+        images = data.training_images(f"file://{bucket}")
+        images.words()
+        images.some_captions(5)
+        _ = images[torch.arange(len(images))]
+        data.load(f"file://{bucket}", "train").checked_fingerprint()
+
+    mutate = mutated if name == "part" else mutated_json
+    check(f"in parts: {name}", file.read_bytes(), mutate, in_file(file, read), capsys)
 
 
 @pytest.mark.parametrize("model", ["fashion", "judge-fashion", "flowers"])

@@ -33,9 +33,11 @@ def test_a_device_that_is_not_there():
 
 
 def test_fp32_is_fp32_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-    monkeypatch.setattr(device.torch, "empty", lambda *_, **__: None)  # as where there is one
-    assert device.choose_device("cuda").type == "cuda"
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        monkeypatch.setattr(device.torch, "empty", lambda *_, **__: None)  # as where there is one
+        assert device.choose_device("cuda").type == "cuda"
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False  # torch's own

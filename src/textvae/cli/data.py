@@ -224,7 +224,7 @@ def publish(
 ) -> Output:
     """Write a prepared set in parts of 256 MB, to train on it from anywhere.
 
-    A training reads such a set by its URL, and has a few parts of it on its disk at a time.
+    A training reads such a set by its URL (textvae train RECIPE --data URL), with a few parts of it on its disk.
 
     Args:
         name: Prepared set.
@@ -233,7 +233,6 @@ def publish(
 
     Examples:
         textvae data publish coco-64-words s3://my-bucket/coco-64-words
-        textvae train latent-flow-photos --data s3://my-bucket/coco-64-words
     """
     from textvae.preparation.publish import publish
 

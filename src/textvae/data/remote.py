@@ -119,7 +119,7 @@ class ImagesInParts:
         try:
             counts = json.loads(content.decode())
             return {str(word): (int(count), int(images)) for word, (count, images) in counts.items()}
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise UserError(f"{self.name}/{WORDS} is damaged", "publish the set again, with --overwrite") from None
 
 

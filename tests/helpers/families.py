@@ -2,6 +2,7 @@
 
 import torch
 
+from textvae.models.caption_draw import CaptionDraw
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN
 from textvae.models.caption_rnn_code import CaptionRNNCode
@@ -42,6 +43,7 @@ FAMILIES = {
     "caption_rnn_code": (CaptionRNNCode.Config(20).build, GREY, TOKENS),
     "caption_prior": (CaptionPrior.Config(reader="dial").build, GREY, TOKENS),
     "caption_slots": (CaptionSlots.Config().build, (1, 60, 60), TOKENS),
+    "caption_draw": (CaptionDraw.Config(steps=2).build, (1, 60, 60), TOKENS),
     "vector_vae": (VectorVAE.Config().build, (1, 60, 60), TOKENS),
     "spatial_vae": (SpatialVAE.Config(num_tokens=20, perceptual=1.0).build, GREY, TOKENS),
     "classifier": (Classifier.Config(channels=(4, 4, 4), dropout=0.5).build, GREY, LABELS),

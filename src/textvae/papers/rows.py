@@ -181,6 +181,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         # The effect of the encoder of sums of angles.
         _digits("caption-prior-arithmetic-gru", "caption-prior-arithmetic", reader="gru"),
         _digits("caption-slots-scenes"),
+        _digits("caption-draw-scenes"),
         _digits("caption-tree-numbers"),
     ),
     "flow": (

@@ -32,6 +32,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "latent-flow-coco": partial(latent_flow.latent_flow_photographs, "coco"),
     "latent-flow-sprouts": latent_flow.latent_flow_sprouts,
     "caption-slots-scenes": paper_d.caption_slots_scenes,
+    "caption-draw-scenes": paper_d.caption_draw_scenes,
     "caption-tree-numbers": paper_d.caption_tree_numbers,
     "clip-grid-64": partial(paper_a.clip_grid, 64),
     "clip-grid-128": partial(paper_a.clip_grid, 128),

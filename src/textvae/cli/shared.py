@@ -31,7 +31,7 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="Run folder, name of a bundled model, or hf://OWNER/NAME[@REVISION] on the Hugging Face hub.",
+        help="Run folder, folder of an export (to draw), name of a bundled model, or hf://OWNER/NAME[@REVISION].",
     ),
 ]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]

@@ -150,6 +150,7 @@ def train(
         raise UserError(f"there is no folder {recipe}", "give a folder of captioned pictures, or a recipe")
     if size is not None:
         raise UserError("size is for a folder of pictures", "a recipe or its data set has its own")
+    assert isinstance(recipe, str) or not isinstance(recipe, Sequence)
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
     callbacks = [*callbacks, *(show(folder) for show in showing)]

@@ -99,7 +99,7 @@ class OnnxModel:
                 else:
                     images.append(self.run("draw", noise=batch, condition=condition))
                 progress.advance(len(batch))
-        found = np.rint(np.concatenate(images).clip(0, 1) * 255).astype(np.uint8)
+        found: NDArray[np.uint8] = np.rint(np.concatenate(images).clip(0, 1) * 255).astype(np.uint8)
         return found.transpose(0, 2, 3, 1)
 
     def _latents(
@@ -119,7 +119,10 @@ class OnnxModel:
                 "choose a scale from 0 to 20 and 1 to 50 steps",
             )
         n = len(noise)
-        full = lambda number: np.full(n, number, np.float32)
+
+        def full(number: float) -> Array:
+            return np.full(n, number, np.float32)
+
         few = own["few_step"] and guidance == own["guidance"] and negative is None
         if few and steps <= own["steps"] and steps & (steps - 1) == 0:
             features = self.features(condition)

@@ -136,7 +136,7 @@ class Preparation:
         if not self.group.first:
             return
         kept_numbers: list[int] = []
-        for part, start, _ in parts:
+        for part, start, _stop in parts:
             with np.load(part, allow_pickle=False) as chunk:
                 kept_numbers += (chunk["kept"] + start).tolist()
                 for number, note in zip(chunk["noted"].tolist(), chunk["notes"].tolist(), strict=True):
@@ -186,7 +186,7 @@ class Preparation:
         if not self.group.first:
             return
         report = []
-        for part, start, _ in parts:
+        for part, start, _stop in parts:
             with np.load(part, allow_pickle=False) as chunk:
                 for number, remark in zip(chunk["noted"].tolist(), chunk["notes"].tolist(), strict=True):
                     report.append(_line(split, f"caption {start + number}", "handled", f"caption {remark}"))

@@ -178,7 +178,7 @@ def training_command(run: Run) -> str:
     # The file of a user's own recipe is not imported for this, so its settings are not compared.
     if trained.name in RECIPES and not trained.origin:
         # Which preset was used is not stored: the one that leaves the fewest options is named.
-        options = []
+        options: list[list[str]] = []
         for preset in (None, *trained.presets):
             with contextlib.suppress(UserError):  # a preset for images of another size
                 options.append(_options(run, preset))

@@ -25,7 +25,7 @@ class Muon(torch.optim.Muon):
         self._dtype = dtype
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Updates the weights from their gradients; a closure is not supported."""
         for group in self.param_groups:
             for weight in group["params"]:

@@ -199,7 +199,7 @@ _CELL: list[_Notebook] = []
 
 def _notebook() -> _Notebook | None:
     """The output of the present cell, if this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
+    ipython: Any = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     if type(shell).__name__ != "ZMQInteractiveShell":
         return None

@@ -1,6 +1,7 @@
 """Tables of grey images: digits from captions (paper d), and the quality of generated digits and garments."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from textvae.papers.findings import published
 from textvae.papers.stored import Stored, getter
@@ -19,7 +20,7 @@ def paper_d(stored: Stored) -> str:
     for name in names:
         get = getter(stored[name])
         kinds = ("caption_accuracy", "scene_accuracy", "number_accuracy")
-        accuracy = next((found for kind in kinds if (found := get(f"generation.{kind}"))), {})
+        accuracy: dict[str, Any] = next((found for kind in kinds if (found := get(f"generation.{kind}"))), {})
         parts = {key.removeprefix("test-").replace("_", " "): value for key, value in accuracy.items()}
         rows.append(
             [

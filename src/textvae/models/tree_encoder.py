@@ -29,8 +29,7 @@ class TreeEncoder(nn.Module):
 
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
         """The vector of each caption; zeros for the empty caption."""
-        if not torch.compiler.is_exporting():
-            tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
+        tokens = tokens[:, : max(1, int((tokens != 0).sum(1).max()))]
         count = tokens.shape[0]
         levels = torch.arange(tokens.shape[1] // 2 + 1, device=tokens.device)
         stack = self.embedding.weight.new_zeros(count, len(levels), self.num_features)

@@ -9,7 +9,7 @@ Examples:
     >>> model = textvae.train("my_pictures/", minutes=30)      # a folder of captioned pictures
     >>> model("a red boat", num_images=4)
 
-Using models: TextToImage, interpolate, edit, inpaint, rank_captions.
+Using models: TextToImage, interpolate, edit, inpaint, rank_captions, describe.
 Training: train, TrainedRun, evaluate, sweep, reproduce, push, Recipe, resolve, Run, open_run, Callback, Training,
     Draws, choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from textvae.library import (
         TrainedRun,
         add_data,
+        describe,
         evaluate,
         list_data,
         list_models,
@@ -68,7 +69,7 @@ _SOURCES = {
     "Callback": "experiment.callbacks",
     "Stage": "experiment.stages",
     "sweep": "experiment.sweep:sweep_setting",
-    **dict.fromkeys(("add_data", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
+    **dict.fromkeys(("add_data", "describe", "evaluate", "list_data", "list_models", "list_recipes"), "library"),
     **dict.fromkeys(("TrainedRun", "load_data", "push", "reproduce", "train"), "library"),
     "TextVAE": "models.base",
     "TextToImage": "pipeline",
@@ -116,6 +117,7 @@ __all__ = [
     "add_data",
     "captioned_images",
     "choose_execution",
+    "describe",
     "describe_data",
     "edit",
     "evaluate",

@@ -11,6 +11,7 @@ from textvae import data as data_sets
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.in_memory import InMemory
 from textvae.data.prepared import prepared_names
+from textvae.evaluation.describing import Describer
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.loggers import logging_to
@@ -206,6 +207,25 @@ def evaluate(
         metrics.write(run.path / METRICS)
         write_card(run)
     return metrics
+
+
+def describe(model: str | Path | Run, images: Sequence[Image]) -> list[str]:
+    """Writes captions of pictures, photographs or drawn ones.
+
+    Examples:
+        >>> textvae.describe("runs/captioner-flowers102", textvae.TextToImage.load("flowers")("a red flower"))
+
+    Args:
+        model: a trained captioner: a run folder, hf://OWNER/NAME, or an open ``Run``.
+        images: PIL images of any size.
+
+    Raises:
+        UserError: there is no such model, it is no captioner, there are no images, one is tiny, or the extra
+            ``features`` is not installed.
+    """
+    if not images:
+        raise UserError("there are no images", "give at least one")
+    return Describer(model if isinstance(model, Run) else open_run(model)).describe(images)
 
 
 def reproduce(

@@ -7,6 +7,7 @@ from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN
 from textvae.models.caption_rnn_code import CaptionRNNCode
 from textvae.models.caption_slots import CaptionSlots
+from textvae.models.captioner import Captioner
 from textvae.models.classifier import Classifier
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
@@ -47,6 +48,7 @@ FAMILIES = {
     "vector_vae": (VectorVAE.Config().build, (1, 60, 60), TOKENS),
     "spatial_vae": (SpatialVAE.Config(num_tokens=20, perceptual=1.0).build, GREY, TOKENS),
     "classifier": (Classifier.Config(channels=(4, 4, 4), dropout=0.5).build, GREY, LABELS),
+    "captioner": (Captioner.Config(20, 24, width=8).build, (24, 1, 1), TOKENS),
     "dual_encoder": (DualEncoder.Config(16, 24, 8).build, (24, 1, 1), VECTORS),
     "flow_matching": (lambda: matching(few_step=False), (8, 7, 7), TOKENS),
     "shortcut": (lambda: matching(few_step=True), (8, 7, 7), TOKENS),

@@ -44,6 +44,7 @@ VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = 
     "inpaint": edit.inpaint,
     "evaluate": evaluate.evaluate,
     "caption": evaluate.caption,
+    "describe": evaluate.describe,
     "info": made.info,
     "export": export.export,
     "page": export.page,

@@ -66,6 +66,11 @@ class PhotographSet:
         """The recipe of a second dual encoder, which never conditions a model and scores samples by retrieval."""
         return f"pair-judge-{self.name}"
 
+    @property
+    def captioner(self) -> str:
+        """The recipe of a model that writes captions of its pictures."""
+        return f"captioner-{self.name}"
+
 
 _COCO_TERMS = "captions CC BY 4.0, the COCO consortium; photographs Flickr, each under its own licence"
 

@@ -11,6 +11,7 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.remote import is_url
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.evaluators.classification import attribute_classification, classification
+from textvae.evaluation.evaluators.description import captioning
 from textvae.evaluation.evaluators.generation import generation
 from textvae.evaluation.evaluators.likelihood import likelihood
 from textvae.evaluation.evaluators.reconstruction import reconstruction
@@ -21,6 +22,7 @@ from textvae.evaluation.judges import read_by
 from textvae.evaluation.measurement import Measurement, merged
 from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.base import TextVAE
+from textvae.models.captioner import Captioner
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pipeline import TextToImage
@@ -99,6 +101,8 @@ def evaluate_run(
         return _metrics(protocol, {"classification": classification(model.to(device), images)})
     if isinstance(model, AttributeClassifier):
         return _metrics(protocol, {"classification": attribute_classification(model.to(device), images)})
+    if isinstance(model, Captioner):
+        return _metrics(protocol, {"captions": captioning(model, run.recipe, images, seed)})
     if isinstance(model, DualEncoder):
         return _metrics(protocol, {"retrieval_precision": dual_encoder(model, run.recipe, images, seed)})
     if not isinstance(model, TextVAE):

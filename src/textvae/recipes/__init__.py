@@ -4,7 +4,17 @@ from collections.abc import Callable
 from functools import partial
 
 from textvae.data.catalog import PHOTOGRAPHS
-from textvae.recipes import classifiers, dual_encoders, latent_flow, paper_a, paper_b, paper_c, paper_d, paper_d_code
+from textvae.recipes import (
+    captioners,
+    classifiers,
+    dual_encoders,
+    latent_flow,
+    paper_a,
+    paper_b,
+    paper_c,
+    paper_d,
+    paper_d_code,
+)
 from textvae.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -65,4 +75,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "judge-sprouts": classifiers.judge_sprouts,
     **{entry.pair: partial(dual_encoders.pair, name) for name, entry in PHOTOGRAPHS.items()},
     **{entry.retrieval_judge: partial(dual_encoders.pair_judge, name) for name, entry in PHOTOGRAPHS.items()},
+    **{entry.captioner: partial(captioners.captioner, name) for name, entry in PHOTOGRAPHS.items()},
 }

@@ -1,5 +1,6 @@
 """The conditions that a model is trained on: of captions or of images, stored with the data or computed now."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
@@ -10,10 +11,12 @@ from torch import Tensor
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.parts import ConditionsInParts
 from textvae.data.remote import ImagesInParts
+from textvae.models.captioner import Captioner
 from textvae.recipes.recipe import Recipe
 from textvae.text.base import TextEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.errors import UserError
+from textvae.utils.progress import say, without_notices
 
 PROMPTS = 5
 """Training captions, at most, that serve as prompts of a recipe without any."""
@@ -37,19 +40,22 @@ def with_captions(recipe: Recipe, images: CaptionedImages | ImagesInParts) -> Re
         # Ranges begun, less ranges ended before: how many images have a caption.
         begun, ended = (edge.bincount(minlength=len(images.captions) + 1) for edge in images.caption_range.unbind(1))
         text = recipe.text.learned_from(images.captions, (begun - ended).cumsum(0)[:-1].tolist())
-    flow = recipe.flow
+    model, flow = recipe.model, recipe.flow
+    if isinstance(model, Captioner.Config):
+        model = replace(model, num_tokens=text.num_tokens)
     if flow is not None:
         flow = replace(flow, model=replace(flow.model, size=text.num_tokens))
-    return replace(recipe, text=text, flow=flow)
+    return replace(recipe, text=text, model=model, flow=flow)
 
 
 def conditions_of(images: CaptionedImages, text: TextEncoder) -> Tensor:
-    """One condition a caption: those stored with the data, else what the recipe's encoder returns.
+    """One condition a caption: those stored with the data, else what the recipe's encoder returns. Words that are
+    learned with the model are always read from the captions.
 
     Raises:
         UserError: the data was prepared with another encoder than the one that reads prompts.
     """
-    if images.conditions is None:
+    if images.conditions is None or isinstance(text, CaptionWords):
         return text.encode(images.captions)
     _check_encoder(images, text)
     return images.conditions
@@ -111,7 +117,11 @@ def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
             or it has no embeddings of its images.
     """
     if recipe.condition_on == "text":
-        conditions = conditions_of(images, recipe.text)
+        with without_notices() if isinstance(recipe.text, CaptionWords) else nullcontext():
+            conditions = conditions_of(images, recipe.text)
+        if isinstance(recipe.text, CaptionWords):
+            words, length = len(recipe.text.words), recipe.text.length
+            say(f"vocabulary: the {words:,} words that occur often enough; captions are cut after {length} words")
         _check_width(recipe, images, conditions.shape[-1])
         return conditions, images.caption_range
     rows = torch.arange(len(images))

@@ -11,6 +11,7 @@ from textvae.data.frozen_encoders import DualEncoderText, encoder_of
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import FEATURES
 from textvae.models.base import TextVAE
+from textvae.models.captioner import Captioner
 from textvae.models.dual_encoder import DualEncoder
 from textvae.models.with_flow import FlowConfig, reader_of
 from textvae.priors import FlowPrior
@@ -152,12 +153,14 @@ def _check_side(recipe: Recipe, contents: SetContents) -> None:
 def _on(recipe: Recipe, contents: SetContents) -> Recipe:
     """The recipe on a prepared set: other photographs, or another text encoder.
 
-    Which settings follow from the set depends on how the recipe takes its conditions: a dual encoder learns from
-    features; a model with the setting ``condition_dim`` takes one vector a caption; the other recipes for photographs
-    leave reading to their flow prior.
+    Which settings follow from the set depends on how the recipe takes its conditions: dual encoders and captioners
+    learn from features; a model with the setting ``condition_dim`` takes one vector a caption; the other recipes for
+    photographs leave reading to their flow prior.
     """
     if isinstance(recipe.model, DualEncoder.Config):
         return _dual_encoder_on(recipe, contents)
+    if isinstance(recipe.model, Captioner.Config):
+        return _captioner_on(recipe, contents)
     conditional = hasattr(recipe.model, "condition_dim")
     if not conditional and not isinstance(recipe.text, CaptionWords | SentenceText | ClipText | DualEncoderText):
         raise _unfit(recipe)
@@ -225,6 +228,20 @@ def _dual_encoder_on(recipe: Recipe, contents: SetContents) -> Recipe:
     name = contents.name if contents.features else f"{contents.name}{FEATURES}"
     model = replace(recipe.model, text_features=text.width, image_features=image.width)
     return replace(recipe, data=name, model=model)
+
+
+def _captioner_on(recipe: Recipe, contents: SetContents) -> Recipe:
+    """A captioner, which is trained on features of pictures and reads the captions itself."""
+    image = contents.image
+    if image is None or image.name != "efficientnet":
+        raise UserError(
+            f"{recipe.name} is trained on image features, which {contents.name} does not have",
+            "prepare a set with --image-encoder efficientnet",
+        )
+    name, entry = contents.name if contents.features else f"{contents.name}{FEATURES}", photograph_set(contents.source)
+    model = replace(recipe.model, image_features=image.width, image_size=contents.side)
+    text = replace(recipe.text, length=entry.caption_length) if entry else recipe.text
+    return replace(recipe, data=name, model=model, text=text)
 
 
 def _fitting_flow(recipe: Recipe, contents: SetContents | None) -> FlowStage:

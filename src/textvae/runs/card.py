@@ -16,6 +16,7 @@ from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
 from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.base import TextVAE
+from textvae.models.captioner import Captioner
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
@@ -104,7 +105,9 @@ def card_of(run: Run, address: str = "") -> str:
         UserError: as ``write_card``.
     """
     recipe, data = run.recipe, _data_of(run)
-    draws = not isinstance(recipe.model, AttributeClassifier.Config | Classifier.Config | DualEncoder.Config)
+    draws = not isinstance(
+        recipe.model, AttributeClassifier.Config | Captioner.Config | Classifier.Config | DualEncoder.Config
+    )
     metrics, start = _metrics_of(run), run.config.get(START)
     found = numbers(metrics, LISTED)
     lines = [
@@ -231,6 +234,8 @@ def _front_matter(run: Run, data: _Data, protocol: Mapping[str, Any], found: Map
     task, tags = "text-to-image", ["text-to-image", "variational-autoencoder", *(["flow-matching"] if flow else [])]
     if isinstance(model, AttributeClassifier.Config | Classifier.Config):
         task, tags = "image-classification", ["image-classification", "evaluation"]
+    elif isinstance(model, Captioner.Config):
+        task, tags = "image-to-text", ["image-captioning", "evaluation"]
     elif isinstance(model, DualEncoder.Config):
         task, tags = "feature-extraction", ["contrastive-learning"]
     lines = ["---", "license: mit", "library_name: textvae", f"pipeline_tag: {task}", "tags:"]

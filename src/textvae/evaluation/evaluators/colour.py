@@ -21,7 +21,7 @@ _COLOUR_WORDS = {
     *("red", "rust", "silver", "tan", "teal", "turquoise", "violet", "white", "yellow"),
 }
 """All words that name a colour: a caption with two of them is not used."""
-_PLAIN = ("black", "white", "red", "blue", "green", "yellow", "orange", "pink", "purple", "brown")
+PLAIN = ("black", "white", "red", "blue", "green", "yellow", "orange", "pink", "purple", "brown")
 """Colours that are judged of pictures about which nothing is known, if ``LEAST_NAMED`` of them show each."""
 LEAST_NAMED = 20
 
@@ -101,8 +101,8 @@ def colours_of(data_name: str) -> tuple[str, ...]:
 def often_named(train: CaptionedImages) -> tuple[str, ...]:
     """The plain colours that ``LEAST_NAMED`` images or more have as the only colour in their captions."""
     captions = [" ".join(train.captions[start:stop]) for start, stop in train.caption_range.tolist()]
-    counts = torch.bincount(named_colours(captions, _PLAIN) + 1, minlength=len(_PLAIN) + 1)[1:]
-    return tuple(colour for colour, count in zip(_PLAIN, counts.tolist(), strict=True) if count >= LEAST_NAMED)
+    counts = torch.bincount(named_colours(captions, PLAIN) + 1, minlength=len(PLAIN) + 1)[1:]
+    return tuple(colour for colour, count in zip(PLAIN, counts.tolist(), strict=True) if count >= LEAST_NAMED)
 
 
 def named_colours(captions: Sequence[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:

@@ -5,6 +5,7 @@ from textvae.evaluation.evaluators.attribute_accuracy import attribute_accuracy
 from textvae.evaluation.evaluators.caption_accuracy import caption_accuracy
 from textvae.evaluation.evaluators.clip_score import clip_score
 from textvae.evaluation.evaluators.colour import colour
+from textvae.evaluation.evaluators.description import description
 from textvae.evaluation.evaluators.distances import distances
 from textvae.evaluation.evaluators.diversity import diversity
 from textvae.evaluation.evaluators.judge_accuracy import judge_accuracy
@@ -12,7 +13,7 @@ from textvae.evaluation.evaluators.retrieval import retrieval
 from textvae.evaluation.evaluators.word_sensitivity import word_sensitivity
 from textvae.evaluation.measurement import Measurement, merged
 
-PARTS = (caption_accuracy, attribute_accuracy, diversity, colour, word_sensitivity, retrieval, clip_score)
+PARTS = (caption_accuracy, attribute_accuracy, diversity, colour, word_sensitivity, retrieval, description, clip_score)
 """Each measures nothing where it does not apply, such as colours of grey images."""
 
 

@@ -13,7 +13,7 @@ import torch
 from helpers.families import FAMILIES
 from helpers.together import forked
 from textvae.data.captioned_images import CaptionedImages
-from textvae.models import spatial_vae
+from textvae.models import clip_dual, spatial_vae
 from textvae.models.label_conv import LabelConv
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
@@ -75,8 +75,16 @@ def in_double_precision() -> None:
     Draws._next = draws  # type: ignore[method-assign]
 
 
+def with_a_small_clip_dual() -> None:
+    """Gives paper c's model, whose widths are fixed, a few channels."""
+    clip_dual._DENSE, clip_dual._GRID = (32, 32, 16), (16, 8, 8)  # type: ignore[assignment]
+    clip_dual._ENCODER = tuple((filters // 16, kernel) for filters, kernel in clip_dual._ENCODER)  # type: ignore[assignment]
+    clip_dual._DECODER = tuple((filters // 16, kernel) for filters, kernel in clip_dual._DECODER)  # type: ignore[assignment]
+
+
 def main(file: Path, size: int) -> None:
     in_double_precision()
+    with_a_small_clip_dual()
     spatial_vae.perceptual_distance = lambda a, b: (a - b).square().flatten(1).mean(1)  # type: ignore[assignment]
 
     def shared() -> None:

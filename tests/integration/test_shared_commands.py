@@ -1,6 +1,7 @@
 """Commands whose work several processes share: what they leave and print is that of one process."""
 
 import json
+import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,29 @@ def test_a_set_prepared_by_three_processes_is_that_of_one(tmp_path, tiny_data, t
         del manifest["command"]  # it names the folder
     assert manifests[1] == manifests[0]
     assert three == one
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.robust
+@pytest.mark.timeout(1200)
+def test_a_preparation_of_three_processes_killed_at_random_moments_has_the_same_bytes(tmp_path, tiny_data, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    tiny.write(tmp_path / "cache")
+    source = photos.coco_folder(tmp_path / "mine", 2000, 300)
+    words = ["data", "prepare", str(source), "--size", "32", "--workers", "1", "--out"]
+    chance, cut = random.Random(0), str(tmp_path / "cut")
+    kills = [{"kill": chance.randrange(SIZE), "after": chance.uniform(0, 6)} for _ in range(12)]
+    cases = [{"words": [*words, cut], "processes": SIZE, **kill} for kill in kills]
+    whole = {"words": [*words, str(tmp_path / "whole")], "processes": SIZE}
+    *killed, last, first = commands(tmp_path, [*cases, {"words": [*words, cut], "processes": SIZE}, whole])
+    for result in killed:
+        assert "Traceback" not in "".join(result["stderr"])
+    for result in (last, first):
+        assert result["codes"] == [0] * SIZE, result["stderr"]
+    found = [files(tmp_path / name) for name in ("cut", "whole")]
+    for made in found:
+        del made["manifest.json"]  # it names the folder
+    assert found[0] == found[1]
     assert not list(tmp_path.glob(".*"))
 
 

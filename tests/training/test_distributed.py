@@ -21,7 +21,7 @@ def found(tmp_path_factory) -> dict:
         [sys.executable, shared_training.__file__, str(file), str(SIZE)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
         check=True,
-        timeout=300,
+        timeout=390,
     )
     return torch.load(Path(file))
 

@@ -92,14 +92,14 @@ def generate(
     generator.processes = group
     texts += [_literal_label(run.recipe.text, name) for name in label]
     images = generator(texts, num_images, seed, guidance, steps, negative)
+    if not group.first:
+        return Output({}, "")
     facts = {"recipe": run.recipe.name, "guidance": guidance, "steps": steps, "negative": negative}
     facts["precision"] = None if generator.precision == "fp32" else generator.precision
     facts["scale"] = None if scale == SCALE else scale
     metadata = made_by("generate", run, **facts)
     rows = [images[i : i + num_images] for i in range(0, len(images), num_images)]
-    if not group.first:
-        files = []
-    elif folder is not None:
+    if folder is not None:
         files = _save_each(rows, texts, seed, folder, scale, metadata)
     else:
         _save_grid(rows, texts, target, scale, {**metadata, "seed": str(seed), "num_images": str(num_images)})

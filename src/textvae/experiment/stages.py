@@ -157,7 +157,12 @@ def start_stage(
             weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
         group: the processes that share the training, of which the first alone reads ``out``.
     """
-    known, known_of = conditions if isinstance(conditions, tuple) else (conditions, None)
+    known: Tensor | ConditionsInParts
+    known_of: Tensor | None = None
+    if isinstance(conditions, tuple):
+        known, known_of = conditions
+    else:
+        known = conditions
     if name == MODEL_STAGE or recipe.flow is None:
         torch.manual_seed(recipe.trainer.seed)
         model = recipe.model.build()

@@ -1,5 +1,6 @@
 """ClipDual: paper c's model and objective (Methodology, sections I and II)."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -99,7 +100,7 @@ class ClipDual(TextVAE):
         self.posterior_head = GaussianHead(_DENSE[-1], config.latent_dim)
         self.dropout = Dropout(config.dropout)
 
-        self.to_grid = nn.Sequential(*_activated([nn.Linear(config.latent_dim + _SHRUNK, 8 * 8 * 256)], program))
+        self.to_grid = nn.Sequential(*_activated([nn.Linear(config.latent_dim + _SHRUNK, math.prod(_GRID))], program))
         doublings: list[nn.Module] = []
         channels = _GRID[0]
         for (filters, kernel), stride in zip(_DECODER, _STRIDES[config.image_size], strict=True):

@@ -25,6 +25,7 @@ from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.resolve import resolve
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
+from textvae.utils.permutation import Permutation
 from textvae.utils.processes import Processes
 from textvae.utils.windows import WindowedOrder
 
@@ -54,6 +55,13 @@ def url(local, tmp_path) -> str:
 
 def parts_here(cache: Path) -> list[Path]:
     return list(cache.glob("parts/*/*.safetensors"))
+
+
+def published(numbers: torch.Tensor) -> torch.Tensor:
+    """The rows in the prepared set, which is published in random order."""
+    order = Permutation(0, 63).part(0, 63)
+    assert sorted(order.tolist()) == list(range(63)) != order.tolist()
+    return order[numbers]
 
 
 def trained(images: CaptionedImages | ImagesInParts, cpu, steps: int, begin: int = 0) -> list[torch.Tensor]:
@@ -91,9 +99,10 @@ def test_a_published_set_holds_what_the_prepared_set_holds(local, url) -> None:
     assert len(images) == len(whole) == 63
     assert len(images.parts) > 10
     numbers = torch.tensor([62, 0, 7, 31, 7])
-    assert images[numbers].equal(whole.images[numbers])
+    before = published(numbers)
+    assert images[numbers].equal(whole.images[before])
     which, rows = images.places(numbers)
-    for number, part, row in zip(numbers.tolist(), which.tolist(), rows.tolist(), strict=True):
+    for number, part, row in zip(before.tolist(), which.tolist(), rows.tolist(), strict=True):
         found = images.cache.part(part)
         mine = range(*found.caption_range[row].tolist())
         assert found.captions(mine) == whole.captions[slice(*whole.caption_range[number].tolist())]
@@ -171,18 +180,21 @@ def test_the_flow_is_trained_on_the_latents_of_images_in_parts(url, local, cpu, 
             "flow", recipe, images, conditions_for(images, recipe), cpu, tmp_path / "run", {}, Processes()
         )
         numbers = torch.tensor([3, 40, 11])
+        numbers = published(numbers) if name == local else numbers
         latents, chosen = stage.training.rows.gather(numbers, torch.tensor([0.0, 0.9, 0.5]))
         found.append((latents, chosen, stage.training.model.prior.scale))
     for of_local, of_url in zip(*found, strict=True):
         torch.testing.assert_close(of_local, of_url)
 
 
-def test_any_file_system_of_fsspec_will_do(local, url, tmp_path) -> None:
+def test_any_file_system_of_fsspec_will_do(local, url, tmp_path, monkeypatch) -> None:
     made = publish(local, "memory://boats")
     assert made["splits"]["train"]["images"] == 63
     with pytest.raises(UserError, match="overwrite"):
         publish(local, "memory://boats")
+    monkeypatch.setattr(publishing, "PART_BYTES", 10**9)
     publish(local, "memory://boats", overwrite=True)
+    assert len(fsspec.filesystem("memory").ls("/boats")) == 4  # two parts, words and the manifest
     images, there = data.training_images("memory://boats"), data.training_images(url)
     assert images[torch.arange(63)].equal(there[torch.arange(63)])
     with pytest.raises(UserError, match="chain"):

@@ -36,4 +36,5 @@ def test_three_processes_train_as_one(found, name):
         if key.startswith("gradient"):
             assert (shared[key] - expected).norm() < 1e-9 * expected.norm(), key
         else:
-            torch.testing.assert_close(shared[key], expected, rtol=1e-9, atol=1e-12, msg=key)
+            # A bias before a batch normalisation has no gradient but rounding, of which Adam makes steps of about 1e-9.
+            torch.testing.assert_close(shared[key], expected, rtol=1e-6, atol=1e-8, msg=key)

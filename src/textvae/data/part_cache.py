@@ -88,6 +88,28 @@ class Bucket:
         except Exception as error:  # each file system has its own
             raise UserError(f"{self.url}/{file} cannot be written: {_line(error)}", "choose another place") from None
 
+    def files(self) -> set[str]:
+        """The names of the files in the folder.
+
+        Raises:
+            UserError: it cannot be listed.
+        """
+        try:
+            return {name.rstrip("/").rpartition("/")[2] for name in self._files.ls(self._path, detail=False)}
+        except Exception as error:
+            raise UserError(f"{self.url} cannot be listed: {_line(error)}", "check the URL and your rights") from None
+
+    def remove(self, file: str) -> None:
+        """Deletes a file.
+
+        Raises:
+            UserError: it cannot be deleted.
+        """
+        try:
+            self._files.rm_file(f"{self._path}/{file}")
+        except Exception as error:
+            raise UserError(f"{self.url}/{file} cannot be deleted: {_line(error)}", "delete it yourself") from None
+
     def has(self, file: str) -> bool:
         """Whether there is such a file.
 
@@ -153,13 +175,14 @@ class PartCache:
         Raises:
             UserError: it cannot be read, or is damaged.
         """
-        if number not in self._at_hand:
-            facts = self._parts[number]
+        facts = self._parts[number]
+        while number not in self._at_hand:
             file = self._fetch(number)
             try:
                 self._at_hand[number] = self._opened(file, facts)
             except ValueError as error:
-                raise self._bucket.damaged(facts, str(error)) from None
+                if file.is_file():  # else another process has just deleted it
+                    raise self._bucket.damaged(facts, str(error)) from None
         return self._at_hand[number]
 
     def keep(self, numbers: Sequence[int]) -> None:
@@ -174,6 +197,7 @@ class PartCache:
             for file in self._folder.glob("*.safetensors"):
                 if file.name not in names:
                     file.unlink(missing_ok=True)
+                    _lock_of(file).unlink(missing_ok=True)
         self._wanted = list(numbers)
         if self._thread is None or not self._thread.is_alive():
             # A daemon, so that the end of the program does not wait for it; what it leaves half written is swept.
@@ -186,11 +210,11 @@ class PartCache:
                 self._fetch(wanted.pop(0))
 
     def _fetch(self, number: int) -> Path:
-        """Brings a part here. Of several processes and threads that want one, one fetches it and the others wait."""
+        """Brings a part here. Of several processes and threads that want it, one fetches it and the others wait."""
         facts = self._parts[number]
         file = self._folder / facts.file
         self._folder.mkdir(parents=True, exist_ok=True)
-        with _alone_on(self._folder / ".lock"):
+        with _alone_on(_lock_of(file)):
             if number in self._checked and file.is_file():
                 return file
             if not file.is_file() or file.stat().st_size != facts.size or sha256_of(file) != facts.sha256:
@@ -200,9 +224,15 @@ class PartCache:
         return file
 
 
+def _lock_of(file: Path) -> Path:
+    return file.with_name(f".{file.name}.lock")
+
+
 @contextlib.contextmanager
 def _alone_on(path: Path) -> Iterator[None]:
-    """Waits until no other process is on a lock file, which stays."""
+    """Waits until nobody else is on a lock file. Who waited for one that was then deleted is not alone, but the files
+    are written whole.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -107,9 +107,9 @@ def open_part(path: Path, facts: PartFacts, side: int, text: tuple[int, ...], im
     )
 
 
-def part_of(images: CaptionedImages, start: int, stop: int) -> bytes:
-    """The file of the rows from ``start`` to ``stop - 1`` of a prepared set, with the captions that they have."""
-    ranges = images.caption_range[start:stop]
+def part_of(images: CaptionedImages, rows: Int64[Tensor, "n"]) -> bytes:
+    """The file of some rows of a prepared set, with the captions that they have."""
+    ranges = images.caption_range[rows]
     # Images that share their captions share them in the part, too.
     own: dict[tuple[int, int], tuple[int, int]] = {}
     numbers: list[int] = []
@@ -119,7 +119,7 @@ def part_of(images: CaptionedImages, start: int, stop: int) -> bytes:
             numbers += range(first, last)
     texts = [images.captions[number].encode() for number in numbers]
     found: dict[str, Any] = {
-        "images": images.images[start:stop].permute(0, 2, 3, 1).contiguous(),
+        "images": images.images[rows].permute(0, 2, 3, 1).contiguous(),
         "ranges": torch.tensor([own[first, last] for first, last in map(tuple, ranges.tolist())], dtype=torch.int64),
         "captions": torch.frombuffer(bytearray(b"".join(texts)), dtype=torch.uint8),
         "ends": torch.tensor([len(text) for text in texts], dtype=torch.int64).cumsum(0),
@@ -127,5 +127,5 @@ def part_of(images: CaptionedImages, start: int, stop: int) -> bytes:
     if images.conditions is not None:
         found["text"] = images.conditions[torch.tensor(numbers)].contiguous()
     if images.image_conditions is not None:
-        found["image"] = images.image_conditions[start:stop].contiguous()
+        found["image"] = images.image_conditions[rows].contiguous()
     return safetensors.torch.save(found)

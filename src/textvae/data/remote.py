@@ -35,7 +35,8 @@ LOADED = 20_000
 """Training images, at least, that are looked at beside training: evaluation compares with them."""
 MOST_WORDS_BYTES = 1 << 26
 MOST_PART_BYTES = 1 << 32
-_FILE = re.compile(r"[a-z][a-z0-9-]{0,40}-\d{6}-[0-9a-f]{8}\.safetensors")
+PART_FILE = re.compile(r"[a-z][a-z0-9-]{0,40}-\d{6}-[0-9a-f]{8}\.safetensors")
+"""The name of a part."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
@@ -235,7 +236,7 @@ def remote_set(url: str) -> RemoteSet:
 
 def _facts(row: Any) -> PartFacts:
     facts = PartFacts(*row)
-    if not isinstance(facts.file, str) or not _FILE.fullmatch(facts.file) or not isinstance(facts.sha256, str):
+    if not isinstance(facts.file, str) or not PART_FILE.fullmatch(facts.file) or not isinstance(facts.sha256, str):
         raise ValueError("a part has no such name")
     if type(facts.images) is not int or type(facts.size) is not int:
         raise ValueError("a part has no size")

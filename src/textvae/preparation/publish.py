@@ -4,14 +4,17 @@ import hashlib
 import json
 from typing import Any
 
+import torch
+
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.manifest import MANIFEST
 from textvae.data.part_cache import Bucket
 from textvae.data.parts import part_of
 from textvae.data.prepared import PreparedSet, prepared_set
-from textvae.data.remote import PARTS, WORDS
+from textvae.data.remote import PART_FILE, PARTS, WORDS
 from textvae.text.caption_words import word_counts
 from textvae.utils.errors import UserError
+from textvae.utils.permutation import Permutation
 from textvae.utils.progress import ProgressLine
 
 PART_BYTES = 256_000_000
@@ -21,7 +24,7 @@ MOST_WORDS = 200_000
 
 
 def publish(name: str, url: str, overwrite: bool = False) -> dict[str, Any]:
-    """Writes a prepared set in parts to any place that fsspec writes to; the manifest comes last.
+    """Writes a prepared set in parts to any place that fsspec writes to; then the manifest, which names the parts.
 
     Args:
         name: the prepared set.
@@ -46,9 +49,11 @@ def publish(name: str, url: str, overwrite: bool = False) -> dict[str, Any]:
     with ProgressLine(f"writing {name}", sum(map(len, splits.values())), "images") as progress:
         for split, images in splits.items():
             images.checked_fingerprint()
+            # Only the rows of a few parts are mixed in training, so each part is a sample of the whole split.
+            order = Permutation(0, len(images)) if split == "train" else None
             for start in range(0, len(images), rows_of[split]):
                 stop = min(start + rows_of[split], len(images))
-                content = part_of(images, start, stop)
+                content = part_of(images, torch.arange(start, stop) if order is None else order.part(start, stop))
                 checksum = hashlib.sha256(content).hexdigest()
                 file = f"{split}-{len(parts[split]):06d}-{checksum[:8]}.safetensors"
                 bucket.write(file, content)
@@ -56,6 +61,10 @@ def publish(name: str, url: str, overwrite: bool = False) -> dict[str, Any]:
                 progress.advance(stop - start)
     bucket.write(WORDS, json.dumps(_words(splits["train"]), ensure_ascii=False).encode())
     bucket.write(MANIFEST, json.dumps(_manifest(prepared, parts), ensure_ascii=False).encode())
+    written = {file for rows in parts.values() for file, *_ in rows}
+    for file in bucket.files():  # parts of the set before, or of a publication that was interrupted
+        if PART_FILE.fullmatch(file) and file not in written:
+            bucket.remove(file)
     counts = {split: {"images": len(images), "parts": len(parts[split])} for split, images in splits.items()}
     return {"url": url, "splits": counts}
 

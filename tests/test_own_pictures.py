@@ -1,12 +1,12 @@
 """From a folder of pictures to a model, by one command or one call."""
 
-import dataclasses
 import json
 import shlex
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import tiny
 from helpers.photos import encoded, picture
 from helpers.pictures import folder_of_pictures
 from PIL import Image
@@ -26,31 +26,13 @@ from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_histo
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json
 
-
-def tiny_recipe():
-    """The recipe for photographs with networks that train in seconds, without the perceptual loss."""
-    recipe = RECIPES_PHOTOS()
-    flow = recipe.flow
-    prior = dataclasses.replace(flow.model.prior, width=16, depth=1, sides=1, heads=2, steps=2)
-    return dataclasses.replace(
-        recipe,
-        model=dataclasses.replace(recipe.model, channels=(4, 8), latent_channels=2, finest=4, perceptual=0.0),
-        trainer=dataclasses.replace(recipe.trainer, epochs=1, batch_size=32, optimizer="adam"),
-        flow=dataclasses.replace(
-            flow,
-            model=dataclasses.replace(flow.model, prior=prior),
-            trainer=dataclasses.replace(flow.trainer, epochs=2, batch_size=32, optimizer="adam"),
-        ),
-    )
-
-
 RECIPES_PHOTOS = RECIPES["latent-flow-photos"]
 
 
 @pytest.fixture
 def tiny_photos(tiny_data, monkeypatch, tmp_path) -> None:
     """The recipe, made tiny; a cache of the test's own; every step takes a tenth of a second of the minutes."""
-    monkeypatch.setitem(RECIPES, "latent-flow-photos", tiny_recipe)
+    tiny.pictures_in_this_process(monkeypatch.setitem)
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fitted, "STEPS", 1)

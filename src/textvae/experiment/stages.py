@@ -210,7 +210,7 @@ def _first_latents(
     chosen = torch.cat([torch.arange(number), mirrored])
 
     def encoded(some: slice) -> Tensor:
-        return rows.gather(chosen[some], torch.zeros(len(chosen[some])))[0]
+        return rows.gather(chosen[some], torch.zeros(len(chosen[some])))[0].cpu()
 
     return torch.cat(in_batches(group, len(chosen), 250, encoded, "encoding some images"))
 

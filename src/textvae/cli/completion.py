@@ -102,10 +102,11 @@ def _commands() -> tuple[dict[str, _Command], dict[str, list[str]]]:
     return found, groups
 
 
-def _choices(option: str) -> tuple[str, ...]:
-    """The values in the placeholder of an option, as of "--prior own|flow"."""
-    values = tuple(option.split()[1].split("|"))
-    return values if len(values) > 1 else ()
+def _choices(option: str) -> tuple[str, ...] | None:
+    """The values in the placeholder of an option, as of "--prior own|flow"; None where it takes no value."""
+    _, _, placeholder = option.partition(" ")
+    values = tuple(placeholder.split("|"))
+    return None if not placeholder else values if len(values) > 1 else ()
 
 
 def _command(function: Callable[..., Any], known: Mapping[str, tuple[str, ...]]) -> _Command:

@@ -100,7 +100,7 @@ class OnnxModel:
                     images.append(self.run("draw", noise=batch, condition=condition))
                 progress.advance(len(batch))
         found: NDArray[np.uint8] = np.rint(np.concatenate(images).clip(0, 1) * 255).astype(np.uint8)
-        return found.transpose(0, 2, 3, 1)
+        return np.moveaxis(found, 1, 3)
 
     def _latents(
         self,

@@ -28,13 +28,12 @@ def with_captions(recipe: Recipe, images: CaptionedImages | ImagesInParts) -> Re
     """The recipe with what it takes from its training captions: the vocabulary, if its text encoder learns one, and
     prompts, if it has none.
     """
-    in_parts = isinstance(images, ImagesInParts)
     if not recipe.prompts:
-        captions = images.some_captions(PROMPTS) if in_parts else images.captions
+        captions = images.some_captions(PROMPTS) if isinstance(images, ImagesInParts) else images.captions
         recipe = replace(recipe, prompts=tuple(captions[:: -(-len(captions) // PROMPTS)]))
     if not isinstance(recipe.text, CaptionWords):
         return recipe
-    if in_parts:
+    if isinstance(images, ImagesInParts):
         text = recipe.text.learned_from_counts(images.words())
     else:
         # Ranges begun, less ranges ended before: how many images have a caption.

@@ -185,7 +185,8 @@ def training_command(run: Run) -> str:
         for preset in (None, *trained.presets):
             with contextlib.suppress(UserError):  # a preset for images of another size
                 options.append(_options(run, preset))
-        words += min(options, key=len)
+        shortest: list[str] = min(options, key=len)
+        words += shortest
     if start := run.config.get(START):
         words.append(f"--from {shlex.quote(str(start['model']))}")
     if limit := run.config.get(LIMIT):

@@ -142,8 +142,9 @@ class ProgressLine:
 
     def line(self, width: int | None = None) -> str:
         """The state of the work as text, in at most ``width`` characters; without a bar where that is None."""
+        facts: list[str] = []
         if self.done == self._start_done or not self.total:
-            fixed, facts = f"  {duration(time.perf_counter() - self._start)}", []
+            fixed = f"  {duration(time.perf_counter() - self._start)}"
         else:
             cells = next((cells for columns, cells in BARS if width and width >= columns), 0)
             full = cells * self.done // self.total

@@ -13,11 +13,11 @@ from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
 from textvae.models.clip_latent import ClipLatent
 from textvae.models.dual_encoder import DualEncoder
+from textvae.models.halves_vae import HalvesVAE
 from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
 from textvae.models.onehot_dense import OneHotDense
 from textvae.models.spatial_vae import SpatialVAE
-from textvae.models.vector_vae import VectorVAE
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
 
@@ -45,7 +45,7 @@ FAMILIES = {
     "caption_prior": (CaptionPrior.Config(reader="dial").build, GREY, TOKENS),
     "caption_slots": (CaptionSlots.Config().build, (1, 60, 60), TOKENS),
     "caption_draw": (CaptionDraw.Config(steps=2).build, (1, 60, 60), TOKENS),
-    "vector_vae": (VectorVAE.Config().build, (1, 60, 60), TOKENS),
+    "halves_vae": (HalvesVAE.Config().build, (1, 60, 60), TOKENS),
     "spatial_vae": (SpatialVAE.Config(num_tokens=20, perceptual=1.0).build, GREY, TOKENS),
     "classifier": (Classifier.Config(channels=(4, 4, 4), dropout=0.5).build, GREY, LABELS),
     "captioner": (Captioner.Config(20, 24, width=8).build, (24, 1, 1), TOKENS),

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from textvae.models.halves_vae import HalvesVAE
 from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
-from textvae.models.vector_vae import VectorVAE
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
 from textvae.text.expression_grammar import OPERATORS, ExpressionCaptions
@@ -42,14 +42,14 @@ def test_captions_of_a_batch_do_not_disturb_each_other():
 
 def test_matching_trains_the_reader_and_the_flow_does_not():
     prior = FlowConfig(FlowPrior.Config(width=16, depth=1), "tree", TEXT.num_tokens).build(
-        VectorVAE(VectorVAE.Config())
+        HalvesVAE(HalvesVAE.Config())
     )
     matched = prior.features
     assert isinstance(matched, MatchedEncoder)
     matching = FlowMatching(prior, few_step=False)
     assert matching.contrastive
     tokens = TEXT.encode(["7", "3 + 4", "2 * (3 + 4)"])
-    loss = matching.loss(torch.randn(3, 64), tokens, Draws(0, 0, torch.arange(3)))
+    loss = matching.loss(torch.randn(3, 80), tokens, Draws(0, 0, torch.arange(3)))
     assert set(loss.terms) == {"velocity", "reading"}
     assert float(loss.total.detach()) == pytest.approx(float(sum(loss.terms.values())))
     loss.total.backward()

@@ -7,7 +7,7 @@ from textvae.models.caption_draw import CaptionDraw
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN
 from textvae.models.caption_slots import CaptionSlots
-from textvae.models.vector_vae import VectorVAE
+from textvae.models.halves_vae import HalvesVAE
 from textvae.models.with_flow import FlowConfig
 from textvae.priors import FlowPrior
 from textvae.recipes.recipe import FlowStage, Recipe
@@ -128,8 +128,8 @@ def caption_tree_numbers() -> Recipe:
     Canvas, captions and held-out calculations are ours (``textvae data describe digit-numbers``).
     Choices: a VAE draws, whatever the captions, and a flow prior reads. Its reader is a recursive network
     (``TreeEncoder``) over the calculation in postfix order, trained to tell the latents of a batch apart by their
-    captions; brackets and precedence are the text encoder's, what the operators do is learned. So a step of reading
-    costs a twentieth of a step of drawing: calculations need millions of examples, drawings a hundred thousand.
+    captions; brackets and precedence are the text encoder's, what the operators do is learned. In the second stage,
+    a step costs no more than reading does: calculations need a million examples.
     Result: RESULTS.md.
     Command: ``textvae train caption-tree-numbers``.
     """
@@ -140,11 +140,11 @@ def caption_tree_numbers() -> Recipe:
         source="ours, after paper d, section 5",
         data="digit-numbers",
         text=text,
-        model=VectorVAE.Config(),
-        trainer=TrainerConfig(epochs=2, batch_size=32, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
+        model=HalvesVAE.Config(),
+        trainer=TrainerConfig(epochs=6, batch_size=64, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
         flow=FlowStage(
             FlowConfig(FlowPrior.Config(width=128, depth=2), "tree", text.num_tokens),
-            TrainerConfig(epochs=12, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
+            TrainerConfig(epochs=20, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
         ),
         prompts=(
             "seven times eight",

@@ -29,7 +29,7 @@ class HalvesVAE(TextVAE):
 
         image_size: Pixels = 60
         """Side of the grey image in pixels, an even number."""
-        hidden: Size = 320
+        hidden: Size = 512
         """Width of the hidden layer of the encoder and of the decoder."""
         latent_dim: Size = 20
         """Dimensions of the latent of a half."""

@@ -141,7 +141,7 @@ def caption_tree_numbers() -> Recipe:
         data="digit-numbers",
         text=text,
         model=HalvesVAE.Config(),
-        trainer=TrainerConfig(epochs=6, batch_size=64, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
+        trainer=TrainerConfig(epochs=10, batch_size=64, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
         flow=FlowStage(
             FlowConfig(FlowPrior.Config(width=128, depth=2), "tree", text.num_tokens),
             TrainerConfig(epochs=20, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),

@@ -240,7 +240,9 @@ def _captioner_on(recipe: Recipe, contents: SetContents) -> Recipe:
         )
     name, entry = contents.name if contents.features else f"{contents.name}{FEATURES}", photograph_set(contents.source)
     model = replace(recipe.model, image_features=image.width, image_size=contents.side)
-    text = replace(recipe.text, length=entry.caption_length) if entry else recipe.text
+    text = recipe.text
+    if entry and isinstance(text, CaptionWords):
+        text = replace(text, length=entry.caption_length)
     return replace(recipe, data=name, model=model, text=text)
 
 

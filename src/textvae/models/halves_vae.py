@@ -73,6 +73,6 @@ class HalvesVAE(TextVAE):
     def decode(self, latent: Float[Tensor, "n latent"], condition: Tensor) -> Likelihood:
         """p(x|z)."""
         _, height, width = self.image_shape
-        halves = self.decoder(latent.unflatten(1, (2, -1))).unflatten(2, (height, width // 2))
+        halves = self.decoder(latent.reshape(len(latent), 2, -1)).reshape(-1, 2, height, width // 2)
         likelihood: Likelihood = self.likelihood(halves.transpose(1, 2).reshape(-1, *self.image_shape))
         return likelihood

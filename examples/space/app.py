@@ -5,7 +5,7 @@ import gradio as gr
 from textvae import TextToImage
 from textvae.utils.errors import UserError
 
-MODELS = {name: TextToImage.load(name) for name in ("flowers", "products", "fashion")}
+MODELS = {name: TextToImage.load(name) for name in ("flowers", "products", "sprouts", "fashion")}
 
 
 def draw(name: str, prompt: str, seed: float, guidance: float) -> list:
@@ -29,6 +29,7 @@ gr.Interface(
     examples=[
         ["flowers", "a white flower", 1, 1.5],
         ["products", "men blue shirt", 0, 1.5],
+        ["sprouts", "a smiling cactus in a round yellow pot", 0, 2],
         ["fashion", "a dress", 0, 1.5],
     ],
 ).launch()

@@ -136,7 +136,7 @@ def test_the_same_command_after_the_end_does_nothing(tmp_path, textvae):
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     code, text, err = textvae(*words(out, *EMA))
     assert code == 0
-    assert "trained already: 18 steps" in err
+    assert "trained already" in err
     assert text.startswith(f"{out}: trained in ")
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
@@ -504,8 +504,6 @@ def flow_run(tiny_cache, tmp_path_factory) -> Path:
         patch.delenv("TEXTVAE_DATA", raising=False)
         code, _, err = tiny.finished(tiny.start(*words(out, *FLOW)))
     assert code == 0, err
-    assert "stage flow: latents of 256 images" in err
-    assert "stage strides: latents of 256 images" in err
     return out
 
 

@@ -133,7 +133,7 @@ def test_more_epochs_continue_as_if_asked_for_from_the_start(tmp_path, textvae):
     # A number between them, or the earlier one, is another training.
     for fewer in (2, 3):
         assert textvae(*words(grown, fewer))[0] == 2
-    assert "trained already: 20 steps" in textvae(*words(grown, 5))[2]
+    assert "trained already" in textvae(*words(grown, 5))[2]
 
 
 @pytest.mark.slow

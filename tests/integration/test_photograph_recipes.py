@@ -48,7 +48,7 @@ def test_images_are_told_by_their_own_embedding(cpu):
     assert (ranges[:, 1] - ranges[:, 0]).unique().tolist() == [1]
     training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
     chosen = torch.tensor([5, 0, 17])
-    pixels, told = training._gather(chosen, Draws(0, 1, chosen))
+    pixels, told = training.rows.gather(chosen, Draws(0, 1, chosen).uniform())
     assert told.equal(images.image_conditions[chosen])
     assert pixels.equal(images.images[chosen] / 255)
 
@@ -59,7 +59,7 @@ def test_captions_are_drawn_where_text_is_told(cpu):
     training = Training(ClipGrid.Config(32, D, 4).build(), images, conditions, TrainerConfig(), cpu, ranges)
     own = images.conditions.view(TRAIN, 2, D)
     every = torch.arange(TRAIN)
-    drawn = torch.stack([training._gather(every, Draws(0, step, every))[1] for step in range(20)])
+    drawn = torch.stack([training.rows.gather(every, Draws(0, step, every).uniform())[1] for step in range(20)])
     which = (drawn[:, :, None] == own).all(3)
     assert which.any(2).all()
     assert which.any(0).all()

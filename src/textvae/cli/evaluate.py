@@ -163,7 +163,7 @@ def describe(
                                                                              help_behavior_hint="")],
     /,
 ) -> Output:  # fmt: skip
-    """Write captions of pictures, photographs or drawn ones, by a captioner.
+    """Write captions of pictures by a trained captioner.
 
     textvae train captioner-flowers102 trains one in minutes; textvae recipes shows the others.
 

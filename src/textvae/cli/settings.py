@@ -99,8 +99,8 @@ def options_of(recipe: Any) -> type:
         ("data", Annotated[str, tyro.conf.arg(help="Data set; for recipes of photographs any prepared set that fits.")],
          recipe.data),
         ("prior", Annotated[Literal["own", "flow"], tyro.conf.arg(
-            help="own: the model's prior. flow: a flow prior, trained on the latents of the trained model, also of a "
-            "run that was finished without one; it has the options --flow.*.")],
+            help="own: the model's prior. flow: a flow prior, trained on its latents (options --flow.*), also of a "
+            "finished run.")],
          "own" if recipe.flow is None else "flow"),
         *presets,
         ("minutes", Annotated[float | None, tyro.conf.arg(
@@ -132,7 +132,7 @@ def options_of(recipe: Any) -> type:
             help="Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.",
             help_behavior_hint="(default: none)")], None),
         ("watch", Annotated[bool, tyro.conf.arg(
-            help="Show progress, samples and losses on a page in the browser.")], False),
+            help="Show progress, samples and losses in the browser.")], False),
         ("threads", Annotated[int, tyro.conf.arg(
             help="CPU threads; 0 uses the cores that this process may use.")], 0),
         ("clip", Clip, None),
@@ -176,7 +176,7 @@ def common_options() -> Mapping[str, str]:
         "--trainer.batch-size N": docs["batch_size"],
         "--trainer.learning-rate X": docs["learning_rate"],
         "--trainer.seed N": docs["seed"],
-        "--watch": "Show progress, samples and losses on a page in the browser.",
+        "--watch": "Show progress, samples and losses in the browser.",
         "--log tensorboard|trackio|wandb": "Show losses, rates and samples live.",
         "--device DEVICE": "auto, cpu, cuda or cuda:N.",
         "--precision P": "auto, fp32 or bf16.",

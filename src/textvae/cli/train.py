@@ -97,7 +97,7 @@ def _pictures(
         out: Run folder.
         threads: CPU threads; 0 uses the cores that this process may use.
         log: Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.
-        watch: Show progress, samples and losses on a page in the browser.
+        watch: Show progress, samples and losses in the browser.
 
     Examples:
         textvae train my_pictures

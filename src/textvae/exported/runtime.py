@@ -136,7 +136,7 @@ class OnnxModel:
             rows.append(against)
         found = self.features(np.concatenate(rows))
         features = found.reshape(len(rows), n, *found.shape[1:])
-        return _solve(lambda x, t: self._guided(x, full(t), full(0), features, guidance), noise, steps, own["solver"])
+        return _solve(lambda x, t: self._guided(x, full(t), full(0.0), features, guidance), noise, steps, own["solver"])
 
     def features(self, condition: NDArray[Any]) -> Array:
         """Features of conditions as ``velocity`` takes them: [n, features] or [n, words, features]."""

@@ -52,7 +52,7 @@ class SpatialVAE(TextVAE):
         or white; photographs need less, such as 0.5."""
         perceptual: Factor = 0.0
         """Weight in nats of the ``perceptual_distance`` of reconstructions, for photographs; 0 leaves it out. It is
-        computed on a random half of the images, because it costs more than the rest of the step."""
+        computed on a random half of the images."""
 
         def build(self) -> "LatentFlow":
             """The model with initial weights."""

@@ -48,10 +48,9 @@ class FlowConfig:
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
     reader: Literal["none", "vectors", "words", "taught", "tree"] = "none"
-    """none: conditions are vectors; vectors: a vector for each word, with attention to each; words: token ids,
-    encoded by a transformer that is trained with the flow; taught: token ids, encoded by the frozen encoder of the
-    first stage; tree: token ids of calculations in postfix order, encoded by a recursive network that is trained
-    beside the flow (``MatchedEncoder``; latent vectors only)."""
+    """none: conditions are vectors; vectors: a vector for each word; words: token ids, encoded by a transformer trained
+    with the flow; taught: token ids, encoded by the frozen encoder of the first stage; tree: calculations in postfix
+    order, encoded by a recursive network trained beside the flow (latent vectors only)."""
     size: Size = 10
     """Length of a condition (or of the vector of a word); for words and tree, the size of the vocabulary."""
 

@@ -21,20 +21,19 @@ class TrainerConfig:
     learning_rate: Annotated[float, Range(1e-12, 100)] = 1e-3
     """Learning rate of Adam; that of Muon is ten times as high."""
     weight_decay: Factor = 0.0
-    """L2 penalty that Adam adds to the gradient (not decoupled); for Muon, decoupled weight decay."""
+    """L2 penalty, which Adam adds to the gradient and Muon decouples from it."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate schedule: constant, or a half cosine that decreases to zero."""
+    """Learning rate: constant, or a half cosine down to zero."""
     ema_decay: Annotated[float, Range(0, 0.999999)] = 0.0
-    """Decay of the exponential moving average of the weights, which becomes the model; 0 turns it off. Early in a
-    training the decay is lower, so that short trainings can use it."""
+    """Decay of the exponential moving average of the weights, which becomes the model; 0 turns it off. Early
+    in a training it is lower."""
     flip: bool = False
     """Whether images are mirrored at random; for a flow prior, whether the latents of mirrored images are added to the
     training set."""
     validation_images: Annotated[int, Range(0, 10**9)] = 0
     """Number of images held out from the end of the training set, on which the loss is computed after each epoch."""
     patience: Annotated[int, Range(0, 10**6)] = 0
-    """Stop after this many epochs without an improvement of the validation loss, with the weights of the best epoch; 0
-    trains to the end."""
+    """Stop after this many epochs without a better validation loss, with the best epoch's weights; 0: never."""
     monitor: str = "loss"
     """Validation term that early stopping uses: loss (the total) or the name of a term."""
     seed: Seed = 0

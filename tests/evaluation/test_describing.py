@@ -24,6 +24,8 @@ from textvae.runs.run import open_run
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 NAME = "coco-mini-64-sentence-features"
 

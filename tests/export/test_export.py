@@ -25,6 +25,8 @@ from textvae.recipes import RECIPES
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
 
+pytestmark = pytest.mark.slow  # exporting takes ten seconds
+
 OLD = Path(__file__).parents[1] / "helpers" / "old_run"
 """A small model with a flow prior."""
 

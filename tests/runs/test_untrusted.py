@@ -47,7 +47,7 @@ def memory() -> int:
         ("model", {"image_shape": [1, 1024, 1024], "channels": [4] * 10}),
         ("model", {"image_shape": [1, 2**30, 2**30]}),
         ("model", {"image_shape": [1, 29, 29]}),
-        ("model", {"blocks": 256}),
+        pytest.param("model", {"blocks": 256}, marks=pytest.mark.slow),
         ("model", {"blocks": 10**9}),
         ("model", {"blocks": None}),
         ("model", {"contrast": None}),

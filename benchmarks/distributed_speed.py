@@ -62,6 +62,15 @@ def main() -> None:
             "all_reduce_ms": reduce_ms,
             "step_ms": step_ms,
             "all_reduce_share": reduce_ms / step_ms,
+            "summary": [
+                {
+                    "what": f"training in {asked.processes} processes of one thread under torchrun, against one "
+                    f"(target {TARGET} x; without communication {ceiling['median']:.2f} x)",
+                    "ours": f"{median([several['images_s'] for _, several, _ in pairs]):,.0f} images/s",
+                    "theirs": f"{median([one['images_s'] for one, _, _ in pairs]):,.0f} images/s",
+                    "ratio": f"{ratio['median']:.2f}",
+                }
+            ],
         },
         neighbours,
         asked.out,

@@ -41,6 +41,19 @@ DRAW = """() => new Promise((resolve) => {
 """Clicks on Draw; the seconds until a new picture is there."""
 
 
+class Before(Neighbours):
+    """The load in the seconds before: the processes of the browser would count as others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(5)
+        self._found = super().cores()
+
+    def cores(self) -> float | None:
+        """Mean number of cores that other processes used."""
+        return self._found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5, help="loads of each model; it draws as often after each")
@@ -53,7 +66,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         write_page([], Path(folder))
-        neighbours = Neighbours()
+        neighbours = Before()
         server = FileServer(Path(folder))
         browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         measured = {name: visits(browser, server, name, asked.repeats) for name in asked.models}

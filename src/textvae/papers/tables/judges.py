@@ -30,7 +30,7 @@ def benchmarks(stored: Stored) -> str:
     rows = []
     for name, found in stored.items():
         if name.startswith("benchmark-"):
-            rows += [[fact["what"], fact["ours"], fact["theirs"], fact["ratio"]] for fact in found["summary"]]
+            rows += [[fact["what"], fact["ours"], fact["theirs"], fact["ratio"]] for fact in found.get("summary", ())]
     if not rows:
         return ""
     return "\n".join(

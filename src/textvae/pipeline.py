@@ -19,6 +19,7 @@ from textvae.text.base import NONE, TextEncoder
 from textvae.utils.arguments import integer, kind_of, number, prompts_of, seeds_of
 from textvae.utils.batches import in_batches
 from textvae.utils.errors import UserError
+from textvae.utils.images import pictures_of
 from textvae.utils.notebook import Pictures
 from textvae.utils.processes import Processes
 from textvae.utils.progress import say
@@ -244,7 +245,7 @@ class TextToImage:
         return self.draw_from(normals(seeds, self.model.prior.latent_shape), conditions, sampling)
 
     def draw_from(
-        self, noise: Float[Tensor, n * latent], conditions: Tensor, sampling: SamplingOptions | None = None
+        self, noise: Float[Tensor, "n ..."], conditions: Tensor, sampling: SamplingOptions | None = None
     ) -> UInt8[Tensor, "n c h w"]:
         """Draws one image for each row of standard normal noise (in the shape of a latent) and condition."""
         import torch
@@ -411,5 +412,4 @@ class ExportedTextToImage(TextToImage):
         rows = self.runtime.text.rows
         negative = None if negatives is None else rows(negatives)
         conditions = rows(prompts).repeat(len(seeds), axis=0)
-        pixels = self.runtime.draw(conditions, [*seeds] * len(prompts), guidance, steps, negative)
-        return [Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image) for image in pixels]
+        return pictures_of(self.runtime.draw(conditions, [*seeds] * len(prompts), guidance, steps, negative))

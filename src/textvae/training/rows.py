@@ -141,7 +141,7 @@ class RowsInParts:
         self._conditions, self._execution = conditions, execution
         self._ahead = ReadAhead(self._data.__getitem__)
         self._order: WindowedOrder | None = None
-        self._present: Int64[Tensor, b] = torch.zeros(0, dtype=torch.int64)
+        self._present = torch.zeros(0, dtype=torch.int64)
         self.in_pixels = self._latents is None
 
     def __len__(self) -> int:

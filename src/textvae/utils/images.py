@@ -26,6 +26,11 @@ CAPTION_LINES = 4
 """Lines of a caption below a picture."""
 
 
+def pictures_of(arrays: UInt8[np.ndarray, "n h w c"]) -> list[Image.Image]:
+    """Grey ("L") or colour ("RGB") PIL images of arrays with 1 or 3 channels."""
+    return [Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array) for array in arrays]
+
+
 def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = None, scale: int = 2) -> Image.Image:
     """Rows of equally sized images on white, with a label to the left of each row.
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from textvae.utils.images import fitted, load_picture
+from textvae.utils.images import fitted, load_picture, pictures_of
 
 
 def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
@@ -23,8 +23,7 @@ def to_pil(images: UInt8[Tensor, "n c h w"]) -> list[Image.Image]:
     """
     if images.shape[1] not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, these have {images.shape[1]}")
-    arrays = images.permute(0, 2, 3, 1).contiguous().numpy()
-    return [Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array) for array in arrays]
+    return pictures_of(images.permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def unit_interval(images: UInt8[Tensor, "n c h w"], device: torch.device) -> Float[Tensor, "n c h w"]:

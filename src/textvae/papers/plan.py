@@ -10,6 +10,7 @@ from textvae.papers.rows import Row, rows_named
 from textvae.papers.stored import ENCODED
 from textvae.preparation.subset import THEMES
 from textvae.recipes import RECIPES
+from textvae.utils.config import option_of
 
 
 def plan_rows(paper: str, runs: Path, only: Sequence[str] = ()) -> tuple[str, ...]:
@@ -33,18 +34,10 @@ def train_command(row: Row, runs: Path) -> str:
     words += [f"--data {shlex.quote(row.data)}"] if row.data else []
     words += ["--prior flow"] if row.flow else []
     for part, settings in (("model", row.model), ("trainer", row.trainer)):
-        words += [_option(f"{part}.{name}", value) for name, value in settings.items()]
+        words += [option_of(part, name, value) for name, value in settings.items()]
     words += [f"--keep-epochs {','.join(map(str, row.keep_epochs))}"] if row.keep_epochs else []
     words += [f"--precision {row.precision}"] if row.precision != "fp32" else []
     return " ".join([*words, f"--out {shlex.quote(str(runs / row.name))}"])
-
-
-def _option(path: str, value: object) -> str:
-    name = path.replace("_", "-")
-    if isinstance(value, bool):
-        part, _, setting = name.rpartition(".")
-        return f"--{name}" if value else f"--{part}.no-{setting}"
-    return f"--{name} {value}"
 
 
 def _preparing(name: str, runs: Path) -> list[str]:

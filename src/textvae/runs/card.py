@@ -39,7 +39,7 @@ from textvae.runs.run import (
 )
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
-from textvae.utils.config import to_dict
+from textvae.utils.config import option_of, to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_text
 
@@ -217,16 +217,11 @@ def _options(run: Run, preset: str | None) -> list[str]:
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in now.items():
-        name = key.replace("_", "-")
         if isinstance(value, dict):
             yield from _changed(before[key], value, f"{where}.{key}")
         # The size of a flow's conditions follows from the data and is not a setting.
         elif value != before[key] and (where, key) != ("flow.model", "size"):
-            if isinstance(value, bool):
-                yield f"--{where}.{name}" if value else f"--{where}.no-{name}"
-            else:
-                shown = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-                yield f"--{where}.{name} {shlex.join(shown)}"
+            yield option_of(where, key, value)
 
 
 def _front_matter(run: Run, data: _Data, protocol: Mapping[str, Any], found: Mapping[str, float]) -> list[str]:

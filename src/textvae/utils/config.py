@@ -8,6 +8,7 @@ code.
 import dataclasses
 import difflib
 import math
+import shlex
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -86,6 +87,15 @@ def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") 
             changes[name] = _typed(hints[name], current, value, f"{where}: {name}")
             _check(hints[name], changes[name], f"{where}: {name}")
     return dataclasses.replace(settings, **changes)  # type: ignore[type-var]
+
+
+def option_of(where: str, name: str, value: Any) -> str:
+    """A setting as an option of the command line: ``--model.channels 32 64``, ``--trainer.no-flip``."""
+    name = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{where}.{name}" if value else f"--{where}.no-{name}"
+    values = value if isinstance(value, list | tuple) else [value]
+    return f"--{where}.{name} {shlex.join(map(str, values))}"
 
 
 def check_ranges(settings: Any, where: str) -> None:

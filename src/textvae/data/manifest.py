@@ -162,6 +162,22 @@ def contents_of(name: str, manifest: Mapping[str, Any], features: bool = False) 
     )
 
 
+class OfManifest:
+    """What a data source with a manifest says of the photographs that it was prepared from."""
+
+    manifest: dict[str, Any]
+
+    @property
+    def home(self) -> str:
+        """The source's."""
+        return str(self.manifest["source"]["home"])
+
+    @property
+    def terms(self) -> str:
+        """The source's."""
+        return str(self.manifest["source"]["terms"])
+
+
 def _text(values: Mapping[str, Any], shape: Any) -> TextContents:
     name = _typed(str, values["name"])
     kind: Any = values.get("kind") or TEXT_KINDS.get(name)

@@ -30,6 +30,7 @@ from textvae.data.manifest import (
     TEXT_KINDS,
     ImageContents,
     ImageName,
+    OfManifest,
     SetContents,
     TextContents,
     TextName,
@@ -52,7 +53,7 @@ FEATURES = "-features"
 
 
 @dataclass(frozen=True)
-class PreparedSet:
+class PreparedSet(OfManifest):
     """A prepared set as a data source, by its name or by the path of its folder."""
 
     name: str
@@ -73,16 +74,6 @@ class PreparedSet:
         """The photographs, and how they were prepared."""
         made = self.manifest
         return f"{made['source']['title']}; {made['side']} pixels, captions as {made['text']['name']}"
-
-    @property
-    def home(self) -> str:
-        """The source's."""
-        return str(self.manifest["source"]["home"])
-
-    @property
-    def terms(self) -> str:
-        """The source's."""
-        return str(self.manifest["source"]["terms"])
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.download import to_stderr
-from textvae.data.manifest import MANIFEST, MOST_MANIFEST_BYTES, SetContents, check_manifest, contents_of
+from textvae.data.manifest import MANIFEST, MOST_MANIFEST_BYTES, OfManifest, SetContents, check_manifest, contents_of
 from textvae.data.mirrors import RemoteFile, Say
 from textvae.data.part_cache import Bucket, PartCache
 from textvae.data.parts import Part, PartFacts, open_part
@@ -125,7 +125,7 @@ class ImagesInParts:
 
 
 @dataclass(frozen=True)
-class RemoteSet:
+class RemoteSet(OfManifest):
     """A set in parts as a data source, by its URL."""
 
     name: str
@@ -146,16 +146,6 @@ class RemoteSet:
         """The photographs, and how they were prepared."""
         made = self.manifest
         return f"{made['source']['title']}; {made['side']} pixels, captions by {made['text']['name']}, in parts"
-
-    @property
-    def home(self) -> str:
-        """The source's."""
-        return str(self.manifest["source"]["home"])
-
-    @property
-    def terms(self) -> str:
-        """The source's."""
-        return str(self.manifest["source"]["terms"])
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From a folder of captioned pictures to a model of one's own: prepare, train, measure, write the card."""
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -154,8 +155,12 @@ def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str
 
 def _reading(train: CaptionedImages) -> dict[str, int]:
     """Settings of ``CaptionWords``: 95 of 100 captions are read whole; of few captions, words that occur once count."""
-    lengths = sorted(len(words_of(caption)) for caption in train.captions)
-    longest = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
+    lengths = Counter(len(words_of(caption)) for caption in train.captions)
+    shorter, longest = 0, 0
+    for longest in sorted(lengths):
+        shorter += lengths[longest]
+        if shorter > 0.95 * len(train.captions):
+            break
     return {"length": min(max(longest, 4), 48), "least": 1 if len(train.captions) < 1000 else 3}
 
 

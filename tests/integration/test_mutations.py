@@ -145,7 +145,8 @@ def test_facts_in_pictures(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "train-captions.json", "train-ranges.npy", "train-images.npy", "train-text.npy"]
+    "name",
+    ["manifest.json", "train-captions.npy", "train-ends.npy", "train-ranges.npy", "train-images.npy", "train-text.npy"],
 )
 def test_prepared_sets(tmp_path, monkeypatch, name, capsys):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))

@@ -70,6 +70,34 @@ def test_its_pixels_are_mapped_not_read(tmp_path) -> None:
     assert int(data.load("mine-16-words", "train").images[-1, -1, -1, -1]) == expected
 
 
+def test_its_captions_are_mapped_and_read_by_row(tmp_path) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 9, 4))
+    folder = prepared_root() / "mine-16-words"
+    captions = data.load("mine-16-words", "train").captions
+    last = captions[-1]
+    # The file's own pages: what is changed there is seen here.
+    with (folder / "train-captions.npy").open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    assert captions[-1] == last[:-1] + "!"
+
+
+@pytest.mark.parametrize("with_ranges", [True, False])
+def test_a_set_whose_captions_are_a_list_in_a_file_is_read_as_before(tmp_path, with_ranges) -> None:
+    prepared(photos.coco_folder(tmp_path / "mine", 9, 4))
+    folder = prepared_root() / "mine-16-words"
+    train = data.load("mine-16-words", "train")
+    listed = {"captions": list(train.captions), "keys": []}
+    if with_ranges:
+        listed["ranges"] = train.caption_range.tolist()
+        (folder / "train-ranges.npy").unlink()
+    fingerprint = train.fingerprint()
+    for name in ("captions", "ends"):
+        (folder / f"train-{name}.npy").unlink()
+    (folder / "train-captions.json").write_text(json.dumps(listed))
+    assert data.load("mine-16-words", "train").checked_fingerprint() == fingerprint
+
+
 def test_what_cant_be_used_is_skipped_and_all_of_it_is_told(tmp_path) -> None:
     good = photos.encoded(photos.picture(0))
     folder = tmp_path / "mine"
@@ -100,7 +128,7 @@ def test_what_cant_be_used_is_skipped_and_all_of_it_is_told(tmp_path) -> None:
     }  # fmt: skip
     train = data.load("mine-16-words", "train")
     assert len(train) == 5
-    assert train.captions == ["a red block", "grey", "very " * 2000 + "long", "草地上的狗"]
+    assert list(train.captions) == ["a red block", "grey", "very " * 2000 + "long", "草地上的狗"]
     # Two images of the same words share them.
     assert train.caption_range.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4], [0, 1]]
 
@@ -143,7 +171,7 @@ def test_several_sources_are_one_set_and_each_keeps_its_splits(tmp_path) -> None
     folder = Path(made["folder"])
     source = json.loads((folder / "manifest.json").read_text())["source"]
     assert [part["name"] for part in source["parts"]] == ["mine", "mine-2", "train"]
-    keys = json.loads((folder / "train-captions.json").read_text())["keys"]
+    keys = json.loads((folder / "train-keys.json").read_text())
     assert len(set(keys)) == len(keys)
     assert {key.split("/")[0] for key in keys} == {"mine", "mine-2", "train"}
 
@@ -396,8 +424,11 @@ def test_damage_is_refused_with_the_command_that_mends_it(tmp_path) -> None:
     with pytest.raises(UserError, match=r"not \[3, 16, 16, 3\]") as error:
         data.load("mine-16-words", "train")
     assert "textvae data prepare" in error.value.cure
+    np.save(folder / "test-ends.npy", np.array([9, 4]))
+    with pytest.raises(UserError, match=r"damaged: test-captions.npy"):
+        data.load("mine-16-words", "test")
     (folder / "test-captions.json").write_text("{}")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"damaged: test-captions.json"):
         data.load("mine-16-words", "test")
     (folder / "manifest.json").write_text("[]")
     with pytest.raises(UserError, match="cannot be read"):
@@ -477,7 +508,7 @@ def test_embeddings_go_where_their_images_and_captions_go(tmp_path) -> None:
     assert both.image_conditions.flatten().tolist() == [0, 1, 100, 101]
     start, stop = both.caption_range[2].tolist()
     assert both.conditions[start:stop].flatten().tolist() == [100, 101]
-    assert both.captions[start:stop] == tuple(test.captions[0:2])
+    assert both.captions[start:stop] == test.captions[0:2]
     assert few.followed_by(replace(test, conditions=None)).conditions is None
     with pytest.raises(ValueError, match="do not mix"):
         few.followed_by(replace(test, encoder="other"))
@@ -555,9 +586,8 @@ def test_killed_while_it_is_published_forgets_nothing_and_keeps_no_chunks(tmp_pa
     made = prepared(folder)
     assert made["skipped"] == {"no image of a known format": 1}
     ready = prepared_root() / "mine-16-words"
-    arrays = {
-        f"{split}-{what}" for split in ("train", "test") for what in ("images.npy", "ranges.npy", "captions.json")
-    }
+    names = ("images.npy", "ranges.npy", "captions.npy", "ends.npy", "keys.json")
+    arrays = {f"{split}-{what}" for split in ("train", "test") for what in names}
     assert {path.name for path in ready.iterdir()} == {"manifest.json", "report.jsonl", *arrays}
     assert not list(prepared_root().glob(".*"))
 

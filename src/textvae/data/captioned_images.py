@@ -1,13 +1,14 @@
 """``CaptionedImages``: the form in which every data set is loaded."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from textvae.data.stored_captions import READ_AT_ONCE, StoredCaptions
 from textvae.utils.errors import UserError
 from textvae.utils.memory import zeros
 
@@ -29,7 +30,7 @@ class CaptionedImages:
     images: UInt8[Tensor, "n channels height width"] | Float[Tensor, "n features 1 1"]
     """Pixels, 0 to 255; or features in the place of images, for models that are trained on those."""
     captions: Sequence[str]
-    """Distinct texts."""
+    """Distinct texts; of prepared sets they are not in memory."""
     caption_range: Int64[Tensor, "n 2"]
     """First and one-past-last caption of each image."""
     labels: Int64[Tensor, "n"] | None = None
@@ -78,7 +79,9 @@ class CaptionedImages:
         digest = hashlib.sha256()
         digest.update(repr(tuple(self.images.shape)).encode())
         _hash_rows(digest, self.images)
-        digest.update("\0".join(self.captions).encode())
+        for start in range(0, len(self.captions), READ_AT_ONCE):
+            text = "\0".join(self.captions[start : start + READ_AT_ONCE])
+            digest.update(f"\0{text}".encode() if start else text.encode())
         _hash_rows(digest, self.caption_range)
         for name, embeddings in (("text", self.conditions), ("image", self.image_conditions)):
             if embeddings is not None:
@@ -105,6 +108,23 @@ class CaptionedImages:
         start, stop = self.caption_range[index].unbind(1)
         return start + (uniform * (stop - start)).long()
 
+    def times_shown(self) -> Iterator[int]:
+        """With how many images each caption goes, in their order."""
+        # Ranges begun, less ranges ended before; of many captions, in a file.
+        counts = zeros((len(self.captions) + 1,), torch.int64)
+        for some in torch.split(self.caption_range, 1 << 20):
+            begun, ended = some.unbind(1)
+            one = torch.ones_like(begun)
+            counts.index_add_(0, begun, one).index_add_(0, ended, -one)
+        for some in torch.split(counts.cumsum_(0)[:-1], READ_AT_ONCE):
+            yield from some.tolist()
+
+    def texts(self) -> Iterator[str]:
+        """All captions of each image in one text."""
+        for some in torch.split(self.caption_range, READ_AT_ONCE):
+            for start, stop in some.tolist():
+                yield " ".join(self.captions[start:stop])
+
     def first(self, count: int) -> "CaptionedImages":
         """The first ``count`` images, with the same caption list."""
         return replace(
@@ -124,12 +144,14 @@ class CaptionedImages:
         """
         if self.encoder != other.encoder:
             raise ValueError(f"captions encoded by {self.encoder!r} and by {other.encoder!r} do not mix")
+        ranges = _in_one(self.caption_range, other.caption_range)
+        ranges[len(self) :] += len(self.captions)
         return CaptionedImages(
             self.name,
             f"{self.split}+{other.split}",
             _in_one(self.images, other.images),
-            (*self.captions, *other.captions),
-            torch.cat([self.caption_range, other.caption_range + len(self.captions)]),
+            _captions_in_one(self.captions, other.captions),
+            ranges,
             _joined(self.labels, other.labels),
             self.class_names,
             _joined(self.conditions, other.conditions),
@@ -142,6 +164,14 @@ def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return None if first is None or second is None else _in_one(first, second)
 
 
+def _captions_in_one(first: Sequence[str], second: Sequence[str]) -> Sequence[str]:
+    if not isinstance(first, StoredCaptions) or not isinstance(second, StoredCaptions):
+        return (*first, *second)
+    ends = _in_one(first.ends, second.ends)
+    ends[len(first) :] += len(first.texts)
+    return StoredCaptions(_in_one(first.texts, second.texts), ends)
+
+
 def _in_one(first: Tensor, second: Tensor) -> Tensor:
     """Both arrays in one, in a file if that is large."""
     count, shape = len(first) + len(second), first.shape[1:]
@@ -149,8 +179,9 @@ def _in_one(first: Tensor, second: Tensor) -> Tensor:
         joined = zeros((count, *shape[1:], shape[0]), first.dtype).permute(0, 3, 1, 2)
     else:
         joined = zeros((count, *shape), first.dtype)
+    some = max(1, (1 << 24) // max(1, shape.numel()))  # rows that are copied at once
     for place, rows in ((0, first), (len(first), second)):
-        for part in torch.split(rows, 4096):
+        for part in torch.split(rows, some):
             joined[place : place + len(part)] = part
             place += len(part)
     return joined

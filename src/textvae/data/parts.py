@@ -21,6 +21,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from textvae.data.captioned_images import CaptionedImages
+from textvae.data.stored_captions import StoredCaptions, stored
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,7 @@ class Part:
     caption_range: Int64[Tensor, "n 2"]
     text: Float[Tensor, "captions *condition"] | None
     image: Float[Tensor, "n d"] | None
-    _captions: UInt8[Tensor, "bytes"]
-    _ends: Int64[Tensor, "captions"]
-
-    def captions(self, numbers: Sequence[int]) -> list[str]:
-        """The captions of these numbers."""
-        starts = [int(self._ends[number - 1]) if number else 0 for number in numbers]
-        spans = [self._captions[start : int(self._ends[n])] for start, n in zip(starts, numbers, strict=True)]
-        return [span.numpy().tobytes().decode("utf-8", "replace") for span in spans]
-
-    @property
-    def num_captions(self) -> int:
-        """Captions in this part."""
-        return len(self._ends)
+    captions: StoredCaptions
 
 
 ConditionsInParts = Callable[[Part, Int64[Tensor, "b"], Int64[Tensor, "b"]], Tensor]
@@ -92,18 +81,15 @@ def open_part(path: Path, facts: PartFacts, side: int, text: tuple[int, ...], im
     for name, (shape, kinds) in wanted.items():
         if name not in found or found[name].dtype not in kinds or shape not in (None, tuple(found[name].shape)):
             raise ValueError(f"its {name} are not what the manifest declares")
-    (start, stop), ends = found["ranges"].unbind(1), found["ends"]
+    start, stop = found["ranges"].unbind(1)
     if not captions or int(start.min()) < 0 or int(stop.max()) > captions or bool((start >= stop).any()):
         raise ValueError("its images have captions that are not there")
-    if int(ends[0]) < 0 or bool((ends.diff() < 0).any()) or int(ends[-1]) != found["captions"].numel():
-        raise ValueError("its captions do not end where they should")
     return Part(
         found["images"].permute(0, 3, 1, 2),
         found["ranges"],
         found.get("text"),
         found.get("image"),
-        found["captions"].flatten(),
-        ends,
+        StoredCaptions(found["captions"].flatten(), found["ends"]),
     )
 
 
@@ -117,12 +103,12 @@ def part_of(images: CaptionedImages, rows: Int64[Tensor, "n"]) -> bytes:
         if (first, last) not in own:
             own[first, last] = (len(numbers), len(numbers) + last - first)
             numbers += range(first, last)
-    texts = [images.captions[number].encode() for number in numbers]
+    captions = stored(images.captions[number] for number in numbers)
     found: dict[str, Any] = {
         "images": images.images[rows].permute(0, 2, 3, 1).contiguous(),
         "ranges": torch.tensor([own[first, last] for first, last in map(tuple, ranges.tolist())], dtype=torch.int64),
-        "captions": torch.frombuffer(bytearray(b"".join(texts)), dtype=torch.uint8),
-        "ends": torch.tensor([len(text) for text in texts], dtype=torch.int64).cumsum(0),
+        "captions": captions.texts,
+        "ends": captions.ends,
     }
     if images.conditions is not None:
         found["text"] = images.conditions[torch.tensor(numbers)].contiguous()

@@ -5,8 +5,10 @@ A set is a folder, written by ``textvae data prepare``:
 manifest.json           what it holds, and how it was made (``textvae.data.manifest``); written last, so that a folder
                         without it is no set
 {split}-images.npy      uint8 (n, side, side, 3)
-{split}-captions.json   captions, the images' keys
+{split}-captions.npy    uint8: all captions in UTF-8, one after another
+{split}-ends.npy        int64 (captions,): where each caption ends
 {split}-ranges.npy      int64 (n, 2): first and one-past-last caption of each image
+{split}-keys.json       the name of each image in its source
 {split}-text.npy        one embedding a caption: float32 (captions, d), or float16 (captions, tokens, d)
 {split}-image.npy       float32 (n, d): an embedding of each image
 report.jsonl            one line for every image or caption that was skipped or changed
@@ -14,6 +16,7 @@ report.jsonl            one line for every image or caption that was skipped or 
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -38,6 +41,7 @@ from textvae.data.manifest import (
     read_manifest,
 )
 from textvae.data.mirrors import RemoteFile, Say
+from textvae.data.stored_captions import StoredCaptions
 from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json
@@ -103,29 +107,18 @@ class PreparedSet(OfManifest):
         return self.folder
 
     def load(self, split: str) -> CaptionedImages:
-        """A split, mapped into memory: only the captions are read now, pages of the arrays when they are used.
+        """A split, mapped into memory: pages of the arrays are read when they are used.
 
         Raises:
             UserError: a file is missing or not what the manifest says.
         """
         facts = self.manifest["splits"][split]
         images = self._mapped(f"{split}-images.npy", facts["images"], np.uint8)
-        try:
-            texts = read_json(self.folder / f"{split}-captions.json", MOST_CAPTIONS_BYTES)
-            captions = texts["captions"]
-            # Sets that were prepared before there was a file for the ranges have them beside the captions.
-            ranges = torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2) if "ranges" in texts else None
-            if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
-                raise TypeError("captions are no list of texts")
-            "".join(captions).encode()  # raises where one has a lone surrogate
-            if ranges is None:
-                ranges = self._mapped(f"{split}-ranges.npy", [facts["images"][0], 2], np.int64)
-            counts = {"images": len(ranges), "text": len(captions), "image": len(ranges)}
-            for array, count in counts.items():
-                if facts.get(array) and facts[array][0] != count:
-                    raise ValueError(f"{count} rows, {array} has {facts[array][0]}")
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
-            raise self._damaged(f"{split}-captions.json: {error!s:.200}") from None
+        if (self.folder / f"{split}-captions.json").is_file():
+            captions, ranges = self._listed(split, facts)
+        else:
+            captions = self._stored(split, facts)
+            ranges = self._mapped(f"{split}-ranges.npy", [facts["images"][0], 2], np.int64)
         text, image = facts.get("text"), facts.get("image")
         vectors = None if image is None else self._mapped(f"{split}-image.npy", image, np.float32)
         if self.features and vectors is None:
@@ -146,22 +139,72 @@ class PreparedSet(OfManifest):
         except ValueError as error:
             raise self._damaged(str(error)) from None
 
+    def _stored(self, split: str, facts: Mapping[str, Any]) -> StoredCaptions:
+        try:
+            return stored_captions(self.folder, split, int(facts["captions"]))
+        except (ValueError, LookupError) as error:
+            raise self._damaged(f"{split}-captions.npy: {error!s:.200}") from None
+
+    def _listed(self, split: str, facts: Mapping[str, Any]) -> tuple[list[str], Tensor]:
+        """Captions and ranges of a set that was prepared when the captions were a list in a JSON file."""
+        try:
+            texts = read_json(self.folder / f"{split}-captions.json", MOST_CAPTIONS_BYTES)
+            captions = texts["captions"]
+            # Sets that were prepared before there was a file for the ranges have them beside the captions.
+            ranges = torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2) if "ranges" in texts else None
+            if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
+                raise TypeError("captions are no list of texts")
+            "".join(captions).encode()  # raises where one has a lone surrogate
+            if ranges is None:
+                ranges = self._mapped(f"{split}-ranges.npy", [facts["images"][0], 2], np.int64)
+            return captions, ranges
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
+            raise self._damaged(f"{split}-captions.json: {error!s:.200}") from None
+
     def _mapped(self, name: str, shape: list[int], *kinds: type[np.generic]) -> Tensor:
         try:
-            if not (self.folder / name).is_file():  # opening a pipe would wait for a writer
-                raise FileNotFoundError("there is no such file")
-            rows = np.lib.format.open_memmap(self.folder / name, mode="r")
-        except Exception as error:
-            # For a damaged header, numpy raises whatever its parsing runs into.
-            raise self._damaged(f"{name}: {error!s:.200}") from None
-        if rows.dtype.type not in kinds:
-            raise self._damaged(f"{name} holds {rows.dtype}")
-        if list(rows.shape) != shape:
-            raise self._damaged(f"{name} is of shape {list(rows.shape)}, not {shape}")
-        return copy_on_write(rows)
+            return _mapped(self.folder / name, shape, *kinds)
+        except ValueError as error:
+            raise self._damaged(str(error)) from None
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.folder} is damaged: {what}", f"{self.command} --overwrite")
+
+
+def stored_captions(folder: Path, split: str, count: int | None = None) -> StoredCaptions:
+    """The captions of a split, mapped.
+
+    Args:
+        folder: that of the set, which may be unfinished.
+        split: "train", "val" or "test".
+        count: how many there must be; None: any number.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    ends = _mapped(folder / f"{split}-ends.npy", None if count is None else [count], np.int64)
+    size = int(ends[-1]) if ends.dim() == 1 and len(ends) else 0
+    return StoredCaptions(_mapped(folder / f"{split}-captions.npy", [size], np.uint8), ends)
+
+
+def _mapped(file: Path, shape: list[int] | None, *kinds: type[np.generic]) -> Tensor:
+    """An array in a file, mapped.
+
+    Raises:
+        ValueError: it is missing, damaged, of another kind or of another shape.
+    """
+    try:
+        if not file.is_file():  # opening a pipe would wait for a writer
+            raise FileNotFoundError("there is no such file")
+        rows = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:
+        # For a damaged header, numpy raises whatever its parsing runs into.
+        raise ValueError(f"{file.name}: {error!s:.200}") from None
+    if rows.dtype.type not in kinds:
+        raise ValueError(f"{file.name} holds {rows.dtype}")
+    if shape not in (None, list(rows.shape)):
+        raise ValueError(f"{file.name} is of shape {list(rows.shape)}, not {shape}")
+    return copy_on_write(rows)
 
 
 def prepared_set(name: str) -> PreparedSet | None:

@@ -107,8 +107,8 @@ class ImagesInParts:
 
     def some_captions(self, count: int) -> list[str]:
         """Captions of the first part."""
-        part = self.cache.part(0)
-        return part.captions(range(0, part.num_captions, -(-part.num_captions // count)))
+        captions = self.cache.part(0).captions
+        return captions[:: -(-len(captions) // count)]
 
     def words(self) -> dict[str, tuple[int, int]]:
         """See ``caption_words.WordCounts``, of all captions of the split.
@@ -182,13 +182,13 @@ class RemoteSet(OfManifest):
         images = self.in_parts(split)
         numbers = range(len(images.first(LOADED).sizes if split == "train" else images.parts))
         parts = [images.cache.part(number) for number in numbers]
-        offsets = torch.tensor([0, *(part.num_captions for part in parts)]).cumsum(0).tolist()
+        offsets = torch.tensor([0, *(len(part.captions) for part in parts)]).cumsum(0).tolist()
         ranges = [part.caption_range + offset for part, offset in zip(parts, offsets, strict=False)]
         return CaptionedImages(
             self.name,
             split,
             torch.cat([part.images for part in parts]),
-            [caption for part in parts for caption in part.captions(range(part.num_captions))],
+            [caption for part in parts for caption in part.captions],
             torch.cat(ranges),
             conditions=_joined([part.text for part in parts]),
             image_conditions=_joined([part.image for part in parts]),

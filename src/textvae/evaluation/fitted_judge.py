@@ -1,5 +1,6 @@
 """A judge of pictures for which none exists: a dual encoder that is trained for them when they are measured."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,9 @@ def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: i
         features: of these images, by the network whose features will be judged.
         seed: of weights and batches.
     """
-    begun, ended = (edge.bincount(minlength=len(train.captions) + 1) for edge in train.caption_range.unbind(1))
-    words = WORDS.learned_from(train.captions, (begun - ended).cumsum(0)[:-1].tolist())
+    # Of a set of which these are the first images, the captions that follow are not theirs.
+    captions = train.captions[: int(train.caption_range[:, 1].max())]
+    words = WORDS.learned_from(captions, itertools.islice(train.times_shown(), len(captions)))
     if len(words.words) < 2:
         return Unavailable("the training captions have no two words that occur twice")
     config = DualEncoder.Config(len(words.words), features.shape[1], width=192, hidden=384, dropout=0.4)
@@ -78,7 +80,7 @@ def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: i
     torch.manual_seed(seed)
     execution = Execution(torch.device("cpu"), "fp32", torch.get_num_threads(), ())
     latents = CaptionedLatents(features[:, :, None, None], train.caption_range)
-    training = Training(config.build(), latents, bags_of_words(train.captions, words), trainer, execution)
+    training = Training(config.build(), latents, bags_of_words(captions, words), trainer, execution)
     with ProgressLine("training a judge of captions", training.total_steps, "steps") as progress:
         for _ in training.steps():
             progress.advance(1)

@@ -17,7 +17,8 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import PhotographSet
 from textvae.data.frozen_encoders import DualEncoderImages, length_of, weights_of
 from textvae.data.manifest import MANIFEST, TEXT_KINDS, TextKind, read_manifest
-from textvae.data.prepared import REPORT, PreparedSet
+from textvae.data.prepared import REPORT, PreparedSet, stored_captions
+from textvae.data.stored_captions import stored
 from textvae.preparation.decode import DecodeTask, Fit, ImageBytes, decode_chunk
 from textvae.preparation.encode import ImageTask, TextTask, embed_captions, embed_images, use_one_thread
 from textvae.preparation.layouts import Photographs
@@ -97,7 +98,7 @@ class Preparation:
                 f"not all processes see {self.unfinished}", "on several hosts, choose an --out that all of them share"
             )
         for split, records in self.splits.items():
-            for part, make in (("captions.json", self._pixels), ("text.npy", self._text), ("image.npy", self._image)):
+            for part, make in (("captions.npy", self._pixels), ("text.npy", self._text), ("image.npy", self._image)):
                 if not self.group.from_first((self.unfinished / f"{split}-{part}").is_file):
                     make(split, records)
         return self.group.from_first(lambda: self._finish(command))
@@ -117,7 +118,7 @@ class Preparation:
         return None
 
     def _pixels(self, split: str, records: list[Record]) -> None:
-        """{split}-images.npy, {split}-ranges.npy and {split}-captions.json."""
+        """{split}-images.npy, {split}-ranges.npy, {split}-keys.json, {split}-ends.npy and {split}-captions.npy."""
         usable, captions, report = [], [], []
         for record in records:
             kept, notes = clean(record.captions)
@@ -158,26 +159,20 @@ class Preparation:
                 ranges[own] = (len(texts), len(texts) + len(own))
                 texts += own
         of_each = np.array([ranges[captions[number]] for number in kept_numbers], np.int64)
-        with written_whole(self.unfinished / f"{split}-ranges.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, of_each)
+        self._save(f"{split}-ranges.npy", of_each)
+        keys = [usable[number][0] for number in kept_numbers]
+        write_text(self.unfinished / f"{split}-keys.json", json.dumps(keys, ensure_ascii=False))
         write_text(self.unfinished / f"{split}-pixels.jsonl", _lines(report))
-        write_text(
-            self.unfinished / f"{split}-captions.json",
-            json.dumps(
-                {
-                    "captions": texts,
-                    "keys": [usable[number][0] for number in kept_numbers],
-                },
-                ensure_ascii=False,
-            ),
-        )
+        content = stored(texts)
+        self._save(f"{split}-ends.npy", content.ends.numpy())
+        self._save(f"{split}-captions.npy", content.texts.numpy())  # the last: what is there is not made again
         self._discard(split, "pixels")
 
     def _text(self, split: str, _: list[Record]) -> None:
         """{split}-text.npy."""
         if self.text_encoder is None:
             return
-        captions = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["captions"]
+        captions = stored_captions(self.unfinished, split)
         parts = self._parts(split, "text", len(captions), CAPTIONS_A_CHUNK)
         # Token vectors are many: half precision takes half the space, and is far more precise than a model needs.
         half = TEXT_KINDS[self.text_encoder.name] == "tokens"
@@ -202,7 +197,7 @@ class Preparation:
         originals: dict[str, tuple[ImageBytes, Fit]] = {}
         if self.image_encoder.side is not None:
             originals = {record.key: (record.image, record.fit) for record in records if record.image}
-        keys = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())["keys"]
+        keys = json.loads((self.unfinished / f"{split}-keys.json").read_bytes())
         features = self.group.from_first(lambda: self._features_elsewhere(split))
         parts = self._parts(split, "image", len(keys), IMAGES_A_CHUNK)
         tasks = [
@@ -314,8 +309,7 @@ class Preparation:
         for array in ("images", "text", "image"):
             if (path := self.unfinished / f"{split}-{array}.npy").is_file():
                 facts[array] = list(np.load(path, mmap_mode="r", allow_pickle=False).shape)
-        texts = json.loads((self.unfinished / f"{split}-captions.json").read_bytes())
-        return facts | {"captions": len(texts["captions"])}
+        return facts | {"captions": len(stored_captions(self.unfinished, split))}
 
     def _parts(self, split: str, what: str, count: int, size: int) -> list[tuple[Path, int, int]]:
         folder = self.unfinished / f"{split}-{what}-chunks"
@@ -325,6 +319,10 @@ class Preparation:
             (folder / f"{number:06d}.npz", start, min(start + size, count))
             for number, start in enumerate(range(0, count, size))
         ]
+
+    def _save(self, name: str, array: np.ndarray) -> None:
+        with written_whole(self.unfinished / name) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
 
     def _joined(self, name: str, parts: Sequence[tuple[Path, int, int]], column: str, count: int) -> None:
         """Joins all chunks in one array; only one chunk is in memory.

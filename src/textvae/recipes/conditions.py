@@ -1,6 +1,5 @@
 """The conditions that a model is trained on: of captions or of images, stored with the data or computed now."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
@@ -11,11 +10,13 @@ from torch import Tensor
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.parts import ConditionsInParts
 from textvae.data.remote import ImagesInParts
+from textvae.data.stored_captions import READ_AT_ONCE
 from textvae.models.captioner import Captioner
 from textvae.recipes.recipe import Recipe
 from textvae.text.base import TextEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.errors import UserError
+from textvae.utils.memory import zeros
 from textvae.utils.progress import say, without_notices
 
 PROMPTS = 5
@@ -36,9 +37,7 @@ def with_captions(recipe: Recipe, images: CaptionedImages | ImagesInParts) -> Re
     if isinstance(images, ImagesInParts):
         text = recipe.text.learned_from_counts(images.words())
     else:
-        # Ranges begun, less ranges ended before: how many images have a caption.
-        begun, ended = (edge.bincount(minlength=len(images.captions) + 1) for edge in images.caption_range.unbind(1))
-        text = recipe.text.learned_from(images.captions, (begun - ended).cumsum(0)[:-1].tolist())
+        text = recipe.text.learned_from(images.captions, images.times_shown())
     model, flow = recipe.model, recipe.flow
     if isinstance(model, Captioner.Config):
         model = replace(model, num_tokens=text.num_tokens)
@@ -86,7 +85,9 @@ def conditions_in_parts(images: ImagesInParts, recipe: Recipe) -> ConditionsInPa
     if stored.text.kind == "words":
         if not isinstance(text, CaptionWords):
             raise UserError(f"{recipe.name} reads stored embeddings, {images.name} has none", "choose another recipe")
-        return lambda part, rows, captions: torch.from_numpy(text.training_rows(part.captions(captions.tolist())))
+        return lambda part, rows, captions: torch.from_numpy(
+            text.training_rows([part.captions[number] for number in captions.tolist()])
+        )
     _check_encoder(images, text)
     _check_width(recipe, images, stored.text.width)
     return lambda part, rows, captions: cast(Tensor, part.text)[captions]
@@ -116,16 +117,35 @@ def training_conditions(images: CaptionedImages, recipe: Recipe) -> Conditions:
             or it has no embeddings of its images.
     """
     if recipe.condition_on == "text":
-        with without_notices() if isinstance(recipe.text, CaptionWords) else nullcontext():
-            conditions = conditions_of(images, recipe.text)
         if isinstance(recipe.text, CaptionWords):
+            conditions: Tensor = _token_ids(images, recipe.text)
             words, length = len(recipe.text.words), recipe.text.length
             say(f"vocabulary: the {words:,} words that occur often enough; captions are cut after {length} words")
+        else:
+            conditions = conditions_of(images, recipe.text)
         _check_width(recipe, images, conditions.shape[-1])
         return conditions, images.caption_range
     rows = torch.arange(len(images))
     trained = images.first(len(images) - recipe.trainer.validation_images)
     return image_conditions_of(images, recipe, trained), torch.stack([rows, rows + 1], dim=1)
+
+
+def _token_ids(images: CaptionedImages, text: CaptionWords) -> Int64[Tensor, "captions length"]:
+    """The token ids of the captions that images have, in a file if they are many.
+
+    Raises:
+        UserError: no caption has a known word.
+    """
+    count = int(images.caption_range[:, 1].max())
+    ids, known = zeros((count, text.length), torch.int64), False
+    for start in range(0, count, READ_AT_ONCE):
+        rows = text.training_rows(images.captions[start : min(start + READ_AT_ONCE, count)])
+        ids[start : start + len(rows)] = torch.from_numpy(rows)
+        known = known or bool(rows.any())
+    if not known:
+        with without_notices():
+            text.encode(images.captions[:READ_AT_ONCE])
+    return ids
 
 
 def image_conditions_of(images: CaptionedImages, recipe: Recipe, trained: CaptionedImages) -> Float[Tensor, "n d"]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -50,8 +50,8 @@ class CaptionWords(RowEncoder):
         """Rows of an embedding table: the words and the padding token."""
         return len(self.words) + 1
 
-    def learned_from(self, captions: Sequence[str], images: Sequence[int]) -> "CaptionWords":
-        """Builds the vocabulary.
+    def learned_from(self, captions: Iterable[str], images: Iterable[int]) -> "CaptionWords":
+        """Builds the vocabulary in one pass over the captions.
 
         Args:
             captions: distinct training captions.
@@ -114,7 +114,7 @@ WordCounts = Mapping[str, tuple[int, int]]
 """Of each word, how often it occurs in distinct captions, and with how many images."""
 
 
-def word_counts(captions: Sequence[str], images: Sequence[int]) -> WordCounts:
+def word_counts(captions: Iterable[str], images: Iterable[int]) -> WordCounts:
     """The words of distinct captions, given the number of images that each caption belongs to."""
     count, shown = Counter[str](), Counter[str]()
     for caption, number in zip(captions, images, strict=True):

@@ -1,7 +1,7 @@
 """Whether generated images show the colour that their caption names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,8 +52,7 @@ class ColourJudge:
         Raises:
             ValueError: a colour has fewer than two such images.
         """
-        captions = [" ".join(train.captions[start:stop]) for start, stop in train.caption_range.tolist()]
-        named = named_colours(captions, colours)
+        named = named_colours(train.texts(), colours)
         chosen = (named >= 0).nonzero().flatten()
         return cls(colours, ColourClassifier.fit(_histograms(train.images, chosen), named[chosen], len(colours)))
 
@@ -100,12 +99,11 @@ def colours_of(data_name: str) -> tuple[str, ...]:
 
 def often_named(train: CaptionedImages) -> tuple[str, ...]:
     """The plain colours that ``LEAST_NAMED`` images or more have as the only colour in their captions."""
-    captions = [" ".join(train.captions[start:stop]) for start, stop in train.caption_range.tolist()]
-    counts = torch.bincount(named_colours(captions, PLAIN) + 1, minlength=len(PLAIN) + 1)[1:]
+    counts = torch.bincount(named_colours(train.texts(), PLAIN) + 1, minlength=len(PLAIN) + 1)[1:]
     return tuple(colour for colour, count in zip(PLAIN, counts.tolist(), strict=True) if count >= LEAST_NAMED)
 
 
-def named_colours(captions: Sequence[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:
+def named_colours(captions: Iterable[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:
     """The index of the one colour that each caption names; -1 if it names none, several, or one not in ``colours``."""
     found = []
     for caption in captions:

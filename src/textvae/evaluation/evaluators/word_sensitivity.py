@@ -122,13 +122,12 @@ def word_shifts(
         The effects, or None if no word is frequent enough.
     """
     statistics = image_statistics(train.images)
-    captions = [" ".join(train.captions[start:stop]) for start, stop in train.caption_range.tolist()]
     # Different words use nearly the same prompts, so images of unchanged prompts are generated once.
     unchanged: dict[int, Tensor] = {}
     shifts = []
     for word in words:
         contains = _contains(word)
-        named = torch.tensor([contains(caption) for caption in captions])
+        named = torch.tensor([contains(caption) for caption in train.texts()])
         if not LEAST_IMAGES <= int(named.sum()) <= len(named) - LEAST_IMAGES:
             continue
         having, lacking = statistics[named], statistics[~named]

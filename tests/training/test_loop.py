@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from textvae.models.classifier import Classifier
 from textvae.models.label_conv import LabelConv
 from textvae.models.losses import LossTerms
 from textvae.text.labels import FASHION
+from textvae.training import loop
 from textvae.training.config import TrainerConfig
-from textvae.training.loop import Training, TrainingDiverged, average
+from textvae.training.diverged import TrainingDiverged
+from textvae.training.loop import Training, average
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
@@ -228,6 +231,76 @@ def test_a_poisoned_condition_names_the_reconstruction_too(cpu, tiny_data):
     training = Training(TOY.build(), tiny_data, conditions, TrainerConfig(), cpu)
     with pytest.raises(TrainingDiverged, match=r"step 1: .*reconstruction nan"):
         next(training.steps())
+
+
+def spoilt(cpu, data: CaptionedImages, look_every: int) -> Training:
+    """A training in which one image has a condition that is not a number."""
+    conditions = FASHION.encode(data.captions)
+    conditions = torch.cat([conditions, torch.full((1, conditions.shape[1]), torch.nan)])
+    ranges = data.caption_range.clone()
+    ranges[100] = torch.tensor([len(conditions) - 1, len(conditions)])
+    torch.manual_seed(0)
+    config = TrainerConfig(epochs=3, batch_size=16, ema_decay=0.5)
+    training = Training(TOY.build(), data, conditions, config, cpu, ranges)
+    training.look_every = look_every
+    return training
+
+
+@pytest.mark.parametrize(("look_every", "keep_every"), [(5, 5), (5, 500), (100, 500)])
+def test_where_the_loss_is_looked_at_now_and_then_the_state_is_that_before_the_step_too(
+    cpu, tiny_data, look_every, keep_every, monkeypatch
+):
+    monkeypatch.setattr(loop, "KEEP_EVERY", keep_every)
+    found = []
+    for every in (1, look_every):
+        training = spoilt(cpu, tiny_data, every)
+        with pytest.raises(TrainingDiverged) as error:
+            list(training.steps())
+        kept = [training.model.state_dict(), training.averaged.state_dict(), training.optimizer.state_dict()["state"]]
+        found.append((str(error.value), training.step, kept))
+    (said, step, state), (said_late, step_late, state_late) = found
+    assert 3 < step == step_late
+    assert said == said_late
+    for now, late in zip(tensors(state), tensors(state_late), strict=True):
+        assert now.equal(late)
+        assert now.isfinite().all()
+
+
+def tensors(state: object) -> Iterator[Tensor]:
+    """All tensors in nested lists and mappings."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, list | dict):
+        for value in [state[key] for key in sorted(state)] if isinstance(state, dict) else state:
+            yield from tensors(value)
+
+
+def test_a_loss_that_is_not_finite_for_one_step_alone_is_noticed_later(cpu):
+    training = training_of(cpu, 10, epochs=4, batch_size=1, learning_rate=0.1)
+    training.look_every = 15
+    plain = training.model.loss
+
+    def once(images: Tensor, condition: Tensor, draws: Draws) -> LossTerms:
+        loss = plain(images, condition, draws)
+        infinite = training.step == 6
+        return LossTerms(loss.total + (torch.inf if infinite else 0.0), loss.terms)
+
+    training.model.loss = once
+    with pytest.raises(TrainingDiverged, match="step 7: the term 'total'"):
+        list(training.steps())
+    assert training.step == 6
+    assert float(training.model.weight.detach()) == pytest.approx(-0.6, rel=1e-4)
+
+
+def test_a_training_whose_loss_is_looked_at_now_and_then_has_the_same_bits(cpu, tiny_data, monkeypatch):
+    monkeypatch.setattr(loop, "KEEP_EVERY", 4)
+    found = []
+    for look_every in (1, 3):
+        training = toy(cpu, tiny_data, epochs=1, batch_size=32, ema_decay=0.5)
+        training.look_every = look_every
+        losses = [step.loss.total.detach() for step in training.steps()]
+        found.append([*losses, *tensors(training.state_dict())])
+    assert all(a.equal(b) for a, b in zip(*found, strict=True))
 
 
 def test_weights_that_an_update_ruined_are_not_kept(cpu, tiny_data):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -57,6 +57,6 @@ def weighted_objective(
     )
 
 
-def step_is_finite(loss: LossTerms) -> bool:
-    """Whether all terms are finite; on a GPU, this waits for the device."""
-    return bool(torch.isfinite(torch.stack([loss.total.detach(), *loss.terms.values()])).all())
+def all_finite(loss: LossTerms) -> Bool[Tensor, ""]:
+    """Whether all terms are finite. On a GPU, reading it waits for the device."""
+    return torch.isfinite(torch.stack([loss.total.detach(), *loss.terms.values()])).all()

@@ -8,7 +8,7 @@ interrupted, and nothing that happens between two steps can change them.
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,15 +18,20 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.parts import ConditionsInParts
 from textvae.data.remote import ImagesInParts
 from textvae.models.base import Trainable
-from textvae.models.losses import LossTerms, step_is_finite
+from textvae.models.losses import LossTerms, all_finite
 from textvae.training.config import TrainerConfig
 from textvae.training.distributed import SharedStep
+from textvae.training.diverged import TrainingDiverged, largest
 from textvae.training.optimizers import optimizer_of
 from textvae.training.rows import CaptionedLatents, LatentsInParts, LoadedRows, Rows, RowsInParts
 from textvae.utils.device import Execution, to_device
 from textvae.utils.errors import UserError
 from textvae.utils.processes import Processes
 from textvae.utils.random import Draws
+
+LOOK_EVERY, KEEP_EVERY = 50, 500
+"""On a GPU: steps between two looks at the loss, and between two copies of the state, to which a training goes back to
+find the step whose loss was not finite."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,14 @@ class Training:
         )
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
+        # On a GPU, looking at the loss waits for the queue, so it is looked at only now and then. On a CPU it is free.
+        self.look_every = 1 if device.type == "cpu" else LOOK_EVERY
+        """Steps between two looks at the loss."""
         self._last_loss: LossTerms | None = None
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        """Whether the losses of all steps since the last look were finite; on the device."""
+        self._kept: dict[str, Any] | None = None
+        """A copy of the state at some step before the last look; None where the loss is looked at in each step."""
         self._processes = processes or Processes()
         self._shared = SharedStep(self.model, self._processes) if self._processes.size > 1 else None
 
@@ -122,28 +134,44 @@ class Training:
             stop: asked in each step whether this process wishes to stop; all processes learn of it in the same step.
 
         Raises:
-            TrainingDiverged: a loss term is not finite. On a CPU the weights are those before that step. On a GPU they
-                may be those of up to 50 steps later, and ``state_dict`` refuses them.
+            TrainingDiverged: a loss term is not finite. Weights, their average and the optimizer's moments are those
+                before that step.
         """
-        # On a GPU, reading the loss waits for the queue, so it is read only now and then. On a CPU it is free.
-        check_every = 1 if self.execution.device.type == "cpu" else 50
         while self.step < self.total_steps:
             epoch, position = divmod(self.step, self.steps_per_epoch)
             order, size = self.rows.order(self.config.seed, self.num_training, epoch), self.config.batch_size
             for start in range(position * size, self.num_training, size):
+                if self.look_every > 1 and (self._kept is None or self.step % KEEP_EVERY == 0):
+                    self._kept = copy.deepcopy(self.state_dict())
                 batch = order.part(start, start + size)
                 loss, wishes = self._train_on(batch, order.part(start + size, start + 2 * size), stop)
-                checked = (self.step + 1) % check_every == 0
-                if checked and not step_is_finite(loss):
-                    raise TrainingDiverged(self.step + 1, loss, self.config)
+                self._finite &= all_finite(loss)
+                looks = (self.step + 1) % self.look_every == 0 or self.step + 1 == self.total_steps
+                if looks and not bool(self._finite):
+                    self._diverged(loss)
                 self._update()
                 self.step += 1
                 self._last_loss = loss
                 ends_epoch = self.step % self.steps_per_epoch == 0
                 if ends_epoch and self._shared is not None:
                     self._shared.check_weights()
-                stopping = stop() if wishes is None else checked and bool(wishes)
+                stopping = stop() if wishes is None else looks and bool(wishes)
                 yield Step(self.step, epoch + 1, ends_epoch, len(batch), loss, stopping)
+
+    def _diverged(self, loss: LossTerms) -> NoReturn:
+        """Goes back to the first step whose loss was not finite, by taking those since the last copy again.
+
+        Raises:
+            TrainingDiverged: always.
+        """
+        last = self.step + 1
+        if self._kept is not None:
+            self.load_state_dict(self._kept)
+            self.look_every = 1
+            for step in self.steps():
+                if step.number == last:  # a GPU may round otherwise the second time
+                    break
+        raise TrainingDiverged(last, loss, self.config)
 
     def _train_on(
         self, batch: Int64[Tensor, "b"], following: Int64[Tensor, "b2"], stop: Callable[[], bool]
@@ -225,18 +253,19 @@ class Training:
         """
         if self._last_loss is None:
             return
-        largest = {
-            "moments": _largest(self.optimizer.state_dict()),
-            "averaged weights": _largest(self.averaged.state_dict()),
-            "weights": _largest(self.model.state_dict()),
+        ruined = {
+            "moments": largest(self.optimizer.state_dict()),
+            "averaged weights": largest(self.averaged.state_dict()),
+            "weights": largest(self.model.state_dict()),
         }
-        loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, **largest})
-        if not step_is_finite(loss):
+        loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, **ruined})
+        if not bool(all_finite(loss)):
             raise TrainingDiverged(self.step, loss, self.config)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state of ``state_dict``."""
         self.step = int(state["step"])
+        self._kept, self._finite, self._last_loss = None, torch.ones_like(self._finite), None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not self.model:
@@ -253,39 +282,6 @@ def check_held_out(config: TrainerConfig, count: int) -> None:
         raise UserError(
             f"{config.validation_images} validation images leave nothing of {count} to train on", "hold out fewer"
         )
-
-
-class TrainingDiverged(UserError):
-    """A loss term is infinite or not a number."""
-
-    def __init__(self, step: int, loss: LossTerms, config: TrainerConfig) -> None:
-        values = {"total": loss.total.detach(), **loss.terms}
-        bad = [name for name, value in values.items() if not torch.isfinite(value)]
-        likely = bad[-1]
-        shown = ", ".join(f"{name} {float(value):.4g}" for name, value in values.items())
-        hint = (
-            "the posterior's log-variance ran away"
-            if likely == "kl"
-            else "the weights grew too fast, or the data contain values that are not finite"
-        )
-        super().__init__(
-            f"step {step}: the term {likely!r} is not finite ({shown}); likely cause: {hint}",
-            f"what was saved before is kept; choose a learning rate below {config.learning_rate:g}, or fp32",
-        )
-
-
-def _largest(state: Any) -> Tensor:
-    """The largest absolute value of all floating-point tensors in nested mappings; NaN where one has a NaN."""
-    found = list(_tensors(state))
-    return torch.stack([tensor.detach().abs().amax().float() for tensor in found]).amax() if found else torch.zeros(())
-
-
-def _tensors(state: Any) -> Iterator[Tensor]:
-    if isinstance(state, Mapping):
-        for value in state.values():
-            yield from _tensors(value)
-    elif isinstance(state, Tensor) and state.is_floating_point() and state.numel():
-        yield state
 
 
 @torch.no_grad()

@@ -1,8 +1,10 @@
 """Sets in parts: published, trained on by their URL with bounded room, and refused where they are damaged."""
 
+import contextlib
 import http.server
 import json
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -205,16 +207,60 @@ def test_any_file_system_of_fsspec_will_do(local, url, tmp_path, monkeypatch) ->
         data.load("memory://nothing", "test")
 
 
-def test_an_http_server_will_do(url, tmp_path) -> None:
-    pytest.importorskip("aiohttp")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "bucket"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+@contextlib.contextmanager
+def served(folder: Path, cut: int | None = None) -> Iterator[str]:
+    """The URL of a folder that Python's own server serves, which knows no ranges; with ``cut``, the first answer ends
+    after so many bytes.
+    """
+    left = [cut]
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def copyfile(self, source, outputfile) -> None:
+            limit = left.pop() if left else None
+            if limit is None:
+                super().copyfile(source, outputfile)
+            else:
+                outputfile.write(source.read(limit))
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            images = data.training_images(f"http://127.0.0.1:{server.server_port}/boats")
-            assert images[torch.arange(63)].equal(data.training_images(url)[torch.arange(63)])
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+def test_a_set_is_read_from_any_http_server(url, local, tmp_path, cpu) -> None:
+    with served(tmp_path / "bucket") as server:
+        there = f"{server}/boats"
+        images = data.training_images(there)
+        assert images[torch.arange(63)].equal(data.training_images(url)[torch.arange(63)])
+        losses = [trained(data.training_images(place), cpu, 2)[:2] for place in (there, url)]
+        assert losses[0] == losses[1]
+        next((tmp_path / "bucket" / "boats").glob("test-*")).unlink()
+        with pytest.raises(UserError, match=r"test-000000.*cannot be read"):
+            data.load(there, "test")
+        with pytest.raises(UserError, match="cannot be read"):
+            data.load(f"{server}/nothing", "test")
+        with pytest.raises(UserError, match="cannot be written"):
+            publish(local, f"{server}/new")
+    with pytest.raises(UserError, match="cannot be read"):
+        part_cache.Bucket(server).read("manifest.json", 10)
+
+
+def test_a_large_file_of_an_http_server_is_read_to_its_end(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(part_cache, "PAUSE_S", 0.0)
+    content = torch.arange(3_000_000, dtype=torch.int32).numpy().tobytes()
+    (tmp_path / "file").write_bytes(content)
+    for cut in (None, 7_000_001):
+        with served(tmp_path, cut) as server:
+            assert part_cache.Bucket(server).read("file", len(content)) == content
+            with pytest.raises(UserError, match="has more than"):
+                part_cache.Bucket(server).read("file", len(content) - 1)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "gone", "replaced"])

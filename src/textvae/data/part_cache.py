@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from textvae.data.parts import Part, PartFacts
 from textvae.utils.errors import UserError
@@ -37,8 +38,9 @@ class Bucket:
             raise UserError(
                 f"{url} is read by fsspec, which is not installed", "pip install 'textvae[remote]'"
             ) from None
+        self._streams = self.url.startswith(("http://", "https://"))
         try:
-            self._files, self._path = fsspec.core.url_to_fs(self.url)
+            self._files, self._path = fsspec.core.url_to_fs(self.url, **(_http_options() if self._streams else {}))
         except (ImportError, ValueError) as error:
             raise UserError(
                 f"{url} cannot be read: {_line(error)}", "install the package, or correct the URL"
@@ -126,9 +128,7 @@ class Bucket:
         done, failures = 0, 0
         while done < most:
             try:
-                with self._files.open(f"{self._path}/{file}", "rb") as opened:
-                    if done:
-                        opened.seek(done)
+                with self._opened(f"{self._path}/{file}", done) as opened:
                     while done < most and (block := opened.read(min(BLOCK, most - done))):
                         done += len(block)
                         yield block
@@ -142,6 +142,25 @@ class Bucket:
                         f"{self.url}/{file} cannot be read: {_line(error)}", "check the URL and your rights"
                     ) from None
                 time.sleep(PAUSE_S * 2 ** (failures - 1))
+
+    def _opened(self, path: str, start: int) -> Any:
+        """A file, to be read from a position on."""
+        if not self._streams:
+            opened = self._files.open(path, "rb")
+            opened.seek(start)
+            return opened
+        # One request for the whole file: many HTTP servers send no ranges of files.
+        opened = self._files.open(path, "rb", block_size=0)
+        while start and (block := opened.read(min(BLOCK, start))):
+            start -= len(block)
+        return opened
+
+
+def _http_options() -> dict[str, Any]:
+    """No limit to the time that a file takes, as long as something arrives."""
+    import aiohttp
+
+    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)}}
 
 
 def _line(error: Exception) -> str:

@@ -6,9 +6,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 import pytest
 
+from textvae import __main__ as entry
 from textvae import __version__, cli
 from textvae.cli import VERBS
 from textvae.cli.shared import Output
@@ -170,6 +172,17 @@ def test_an_interruption_is_130(textvae, monkeypatch):
 
     monkeypatch.setitem(cli.VERBS, "doctor", interrupted)
     assert textvae("doctor") == (130, "", "textvae: interrupted\n")
+
+
+def test_an_interruption_while_modules_are_imported_is_130_too(monkeypatch, capsys):
+    class HalfImported(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "textvae.cli", HalfImported("textvae.cli"))
+    with pytest.raises(SystemExit, match="130"):
+        entry.main()
+    assert capsys.readouterr().err == "textvae: interrupted\n"
 
 
 @pytest.mark.slow

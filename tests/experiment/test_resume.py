@@ -460,6 +460,8 @@ def test_config_json_says_how_it_was_carried_out(tiny_run):
         ("model", {"chanels": [4, 8, 8]}, "there is no setting 'chanels'"),
         ("model", {"latent_dim": "4"}, "'4' is a str, not a int"),
         ("model", {"latent_dim": True}, "True is a bool, not a int"),
+        ("model", {"latent_dim": None}, "None is a NoneType, not a int"),
+        ("trainer", None, "trainer"),
         ("model", {"channels": [4, 8]}, "channels"),
         ("model", {"likelihood": "poisson"}, "likelihood"),
         ("model", [], "model"),

@@ -129,6 +129,31 @@ def test_the_same_weights_have_one_identity_wherever_they_are(mine, tmp_path) ->
         ClipText(str(mine), required="clip 00000000").encode(["a cat"])
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "revision"),
+    [
+        (clip.VIT_B_32, clip.VIT_B_32, clip.REVISIONS[clip.VIT_B_32]),
+        (f"{clip.VIT_B_32}@main", clip.VIT_B_32, "main"),
+        ("somebody/clip@0123abc", "somebody/clip", "0123abc"),
+    ],
+)
+def test_a_model_of_the_hub_is_loaded_at_a_fixed_commit_and_never_from_a_pickle(
+    model, name, revision, monkeypatch
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    asked = []
+
+    def from_pretrained(*names: str, **options: object) -> None:
+        asked.append((names, options))
+        raise OSError("there is no network")
+
+    monkeypatch.setattr(transformers.CLIPModel, "from_pretrained", from_pretrained)
+    with pytest.raises(UserError, match="there is no network"):
+        clip._loaded(model)
+    assert asked == [((name,), {"revision": revision, "use_safetensors": True})]
+    assert len(clip.REVISIONS[clip.VIT_B_32]) == 40
+
+
 def test_lengths_of_embeddings(mine) -> None:
     captions = ["a cat", "a dog. a red bus", "none"]
     unit, raw, sqrt = (ClipText(str(mine), length=length).encode(captions) for length in ("unit", "raw", "sqrt"))

@@ -1,4 +1,4 @@
-"""RESULTS.md, written from stored metrics alone and never by hand."""
+"""RESULTS.md, and the table in README.md, written from stored metrics alone and never by hand."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from textvae.papers.tables.digits import paper_d
 from textvae.papers.tables.flows import flow, likelihood
 from textvae.papers.tables.judges import benchmarks, judges
 from textvae.papers.tables.papers import paper_a, paper_b, paper_c
+from textvae.papers.tables.peers import peers
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_text
 
@@ -25,6 +26,9 @@ Unless the protocol below a table names its noise, images were generated from no
 0.1.0 defined the noise of each seed independently of torch. The same seeds give other images now.
 """
 
+BEGIN, END = "<!-- measured: benchmarks/time_to_quality.py -->", "<!-- end of measured -->"
+"""The marks in README.md."""
+
 SECTIONS: Mapping[str, Callable[[Stored], str]] = {
     "a": paper_a,
     "b": paper_b,
@@ -34,6 +38,7 @@ SECTIONS: Mapping[str, Callable[[Stored], str]] = {
     "likelihood": likelihood,
     "judges": judges,
     "benchmarks": benchmarks,
+    "peers": peers,
 }
 """The sections of RESULTS.md in order; each is empty if nothing of it is stored."""
 
@@ -47,6 +52,8 @@ class Places:
     figures: Path
     report: Path
     """RESULTS.md."""
+    readme: Path | None = None
+    """README.md, where it has a place for the comparison with other packages."""
 
     @classmethod
     def under(cls, folder: Path) -> "Places":
@@ -56,11 +63,18 @@ class Places:
     @classmethod
     def of_repository(cls, root: Path) -> "Places":
         """A clone of textvae: the metrics that it ships, the figures of its documentation, its RESULTS.md."""
-        return cls(root / "src" / "textvae" / "papers" / "measured", root / "docs" / "figures", root / "RESULTS.md")
+        return cls(
+            root / "src" / "textvae" / "papers" / "measured",
+            root / "docs" / "figures",
+            root / "RESULTS.md",
+            root / "README.md",
+        )
 
 
 def write_results(places: Places) -> Stored:
-    """Writes RESULTS.md from all stored metrics, without training or measuring anything, and returns these metrics.
+    """Writes RESULTS.md and the table of README.md from all stored metrics, which it returns.
+
+    Nothing is trained or measured.
 
     Raises:
         UserError: no metrics are stored.
@@ -70,7 +84,22 @@ def write_results(places: Places) -> Stored:
         raise UserError(f"{places.metrics} holds no metrics", "textvae reproduce b measures some")
     figures = os.path.relpath(places.figures, places.report.parent)
     write_text(places.report, results(stored, figures))
+    if places.readme is not None:
+        write_text(places.readme, with_peers(places.readme.read_text(encoding="utf-8"), stored))
     return stored
+
+
+def with_peers(readme: str, stored: Stored) -> str:
+    """The text of README.md with what is stored of other packages between its marks.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"README.md has no place for the comparison: {BEGIN} ... {END}")
+    return f"{before}{begin}\n{section('peers', stored)}{end}{after}"
 
 
 def results(stored: Stored, figures: str) -> str:

@@ -1,0 +1,55 @@
+"""What ten minutes of training give with other packages: the table of ``benchmarks/time_to_quality.py``."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from textvae.papers.stored import Stored
+from textvae.papers.tables.table import number, table
+
+STORED = "benchmark-time-to-quality"
+OURS = "textvae"
+
+
+def peers(stored: Stored) -> str:
+    """The table with what it compares, for RESULTS.md and README.md; empty if it has not been measured."""
+    if STORED not in stored:
+        return ""
+    found = stored[STORED]
+    protocol = found["protocol"]
+    threads, minutes, samples = protocol["threads"], protocol["minutes"], protocol["samples"]
+    cores = "one thread" if threads == 1 else f"{threads} threads"
+    about = (
+        f"Fashion-MNIST, {minutes:g} minutes of training on {cores} of a CPU each, in fp32 with the same torch, then "
+        f"{samples:,} samples against the {protocol['test_images']:,} test images. Each package is used as its own "
+        "example does, with smaller batches, which leave it more steps; where several ways of drawing were tried, the "
+        "best is shown. Fréchet distances of so few samples are biased upwards, as the row of real training images "
+        "shows. The scripts in `benchmarks/peers/` say what each side is, `benchmarks/time_to_quality.py` runs them."
+    )
+    rows = [_row(name, side) for name, side in found["sides"].items()]
+    reference = found["reference"]
+    rows.append(["real training images", "", "", "", *_quality(reference), "", ""])
+    titles = ["package", "model", "parameters", "images trained on", "Fréchet (judge)", "Fréchet (inception-768)",
+              "judge accuracy", "images/s drawn", "drawn by"]  # fmt: skip
+    return "\n".join(
+        [
+            "## Ten minutes of training, compared with other packages",
+            "",
+            *textwrap.wrap(about, 120, break_long_words=False, break_on_hyphens=False),
+            "",
+            table(titles, rows),
+            "",
+        ]
+    )
+
+
+def _row(name: str, side: Mapping[str, Any]) -> list[str]:
+    package = f"**{side['package']}**" if name == OURS else side["package"]
+    facts = [f"{side['parameters'] / 1e6:.1f} M", f"{side['images']:,}"]
+    return [package, side["model"], *facts, *_quality(side), f"{side['images_per_second']:.3g}", side["sampler"]]
+
+
+def _quality(measured: Mapping[str, Any]) -> list[str]:
+    """Both distances and the judge's accuracy; a dash where one was not measured."""
+    distances = [number(measured["frechet"].get(net)) for net in ("judge", "inception-768")]
+    return [*distances, number(measured["judge_accuracy"])]

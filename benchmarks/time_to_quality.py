@@ -112,7 +112,7 @@ def run(side: str, work: Path, peers: Path, order: dict[str, Any], measure: "Mea
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     python = sys.executable if side == OURS else str(environment(peers))
-    environ = os.environ | {"OMP_NUM_THREADS": str(order["threads"]), "PYTHONUNBUFFERED": ""}
+    environ = os.environ | {"OMP_NUM_THREADS": str(order["threads"]), "CUDA_VISIBLE_DEVICES": ""}
     environ |= {"PYTHONPATH": str(ROOT / "src")} if side == OURS else {}
     neighbours = Neighbours()
     asked = json.dumps(order | {"folder": str(folder), "option": option})

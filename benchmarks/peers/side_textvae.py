@@ -31,10 +31,10 @@ def main() -> None:
         threads=torch.get_num_threads(),
     )
     seconds = time.perf_counter() - began
-    model = TextToImage.load(run, device="cpu")
+    model, noise = TextToImage.load(run, device="cpu"), torch.Generator().manual_seed(0)
 
     def sampler(classes: torch.Tensor) -> torch.Tensor:
-        drawn = model([FASHION.class_names[number] for number in classes])
+        drawn = model([FASHION.class_names[number] for number in classes], generator=noise)
         return torch.from_numpy(np.stack([np.asarray(picture) for picture in drawn]))[:, None].float() / 255
 
     assert run.recipe.flow is not None

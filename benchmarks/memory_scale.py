@@ -2,19 +2,23 @@
 
 1. 118,287 random images of 128 pixels in a mapped file (5.8 GB), trained with rows read ahead, against the same images
    in memory, in turns: the ratio of the speeds, and the resident memory beside the page cache.
-2. A prepared set of ten million images of 64 pixels, in a sparse file (123 GB that take no room), and one of a tenth as
-   many: the time and the memory of opening it, and of resuming in the middle of an epoch, whose order is computed. The
-   memory should be the same.
+2. A prepared set of ten million images of 64 pixels, in a sparse file (123 GB that take no room), each with a caption
+   of its own (two sentences of the grammar of sprouts, 1.2 GB in all), and one of a tenth as many: the time and the
+   memory of opening it, of learning the words and reading the captions, and of a step in the middle of an epoch, whose
+   order is computed. The memory should be the same. It needs 6 GB of room in the folder for temporary files.
 """
 
 import argparse
+import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +54,14 @@ def main() -> None:
             sparse.append(measured("sparse", made, rows, 64))
         small, large = sparse
         print(
-            f"{asked.rows} rows: {large['opened_mb']:.0f} MB opened, {large['anonymous_mb']:.0f} MB after a step; "
+            f"{asked.rows} rows: {large['opened_mb']:.0f} MB opened, {large['anonymous_mb']:.0f} MB at most; "
             f"a tenth of them: {small['opened_mb']:.0f} and {small['anonymous_mb']:.0f} MB"
         )
     write(
         "memory-scale",
         {
             "protocol": f"SpatialVAE with channels (32, 64, 64), batch {BATCH}, fp32, one thread, {STEPS} steps "
-            f"after {WARM}; {PAIRS} pairs in turns; memory: RssAnon",
+            f"after {WARM}; {PAIRS} pairs in turns; memory: the largest RssAnon, looked at every 20 ms",
             "machine": machine(),
             "images": asked.images,
             "images_s": {
@@ -85,8 +89,19 @@ def make(file: Path, count: int, side: int) -> None:
             opened.write(np.roll(block, start)[: min(256, count - start) * side * side * 3].tobytes())
 
 
+def captions(count: int) -> Iterator[str]:
+    """Distinct captions: two of the 30,240 canonical captions of the grammar of sprouts in each."""
+    from textvae.text.sprout_grammar import ATTRIBUTES, Sprout, sprout_caption
+
+    values = (ATTRIBUTES[name] for name in ("plant", "expression", "shape", "pot", "background"))
+    each = [sprout_caption(Sprout(plant, None, *others)) for plant, *others in itertools.product(*values)]
+    for number in range(count):
+        first, second = divmod(number, len(each))
+        yield f"{each[first]}, beside {each[second]}"
+
+
 def make_set(folder: Path, rows: int, side: int) -> None:
-    """A prepared set whose pixels are all zero, in a file that takes no room; each image has one of ten captions."""
+    """A prepared set whose pixels are all zero, in a file that takes no room; each image has a caption of its own."""
     import numpy as np
 
     folder.mkdir()
@@ -97,16 +112,24 @@ def make_set(folder: Path, rows: int, side: int) -> None:
     ranges = np.lib.format.open_memmap(folder / "train-ranges.npy", "w+", np.int64, (rows, 2))
     for start in range(0, rows, 1 << 20):
         some = ranges[start : start + (1 << 20)]
-        some[:, 0] = np.arange(start, start + len(some)) % 10
+        some[:, 0] = np.arange(start, start + len(some))
         some[:, 1] = some[:, 0] + 1
     ranges.flush()
-    (folder / "train-captions.json").write_text(json.dumps({"captions": [f"caption {n}" for n in range(10)]}))
+    ends, end = np.lib.format.open_memmap(folder / "train-ends.npy", "w+", np.int64, (rows,)), 0
+    size = sum(len(text) for text in captions(rows))
+    with (folder / "train-captions.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
+        for number, text in enumerate(captions(rows)):
+            file.write(text.encode())
+            end += len(text)
+            ends[number] = end
+    ends.flush()
     manifest = {
         "source": {"name": "made", "title": "", "home": "", "terms": ""},
         "command": "",
         "side": side,
         "text": {"name": "words", "identity": "", "kind": "words", "shape": []},
-        "splits": {"train": {"images": [rows, side, side, 3], "captions": 10}},
+        "splits": {"train": {"images": [rows, side, side, 3], "captions": rows}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -114,7 +137,9 @@ def make_set(folder: Path, rows: int, side: int) -> None:
 def measured(what: str, file: Path, count: int, side: int) -> Mapping[str, Any]:
     """What a process of its own measured."""
     command = [sys.executable, __file__, "--worker", what, str(file), str(count), str(side)]
-    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # Arrays that are larger than the memory are in files of the cache folder.
+    environment = os.environ | {"TEXTVAE_CACHE": str(file.parent / "cache")}
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     found: dict[str, Any] = json.loads(ran.stdout)
     return found
 
@@ -124,6 +149,22 @@ def anonymous_mb() -> float:
     return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
 
 
+class Peak:
+    """The largest resident memory beside pages of files, from its creation on."""
+
+    def __init__(self) -> None:
+        self._largest, self._ended = anonymous_mb(), threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            self._largest = max(self._largest, anonymous_mb())
+
+    def end(self) -> float:
+        self._ended.set()
+        return max(self._largest, anonymous_mb())
+
+
 def worker(what: str, file: Path, count: int, side: int) -> None:
     import numpy as np
     import torch
@@ -131,30 +172,37 @@ def worker(what: str, file: Path, count: int, side: int) -> None:
     from textvae import data
     from textvae.data.captioned_images import CaptionedImages
     from textvae.models.spatial_vae import SpatialVAE
+    from textvae.recipes.conditions import training_conditions, with_captions
+    from textvae.recipes.resolve import resolve
     from textvae.training.config import TrainerConfig
     from textvae.training.loop import Training
     from textvae.utils import memory
     from textvae.utils.device import choose_execution
 
     execution = choose_execution("cpu", "fp32", 1)
-    before = anonymous_mb()
+    before, peak = anonymous_mb(), Peak()
     began = time.perf_counter()
     if what != "memory":
         memory.SHARE = 0.0  # as on a machine whose memory is too small
     if what == "sparse":
-        images = data.load(str(file), "train")
+        images: CaptionedImages = data.load(str(file), "train")
     else:
         pixels = memory.copy_on_write(np.memmap(file, np.uint8, "r", shape=(count, side, side, 3)))
         pixels = pixels.clone() if what == "memory" else pixels
         start = torch.arange(count) % 10
-        captions = tuple(f"caption {number}" for number in range(10))
         ranges = torch.stack([start, start + 1], dim=1)
-        images = CaptionedImages("made", "train", pixels.permute(0, 3, 1, 2), captions, ranges)
+        images = CaptionedImages("made", "train", pixels.permute(0, 3, 1, 2), tuple("0123456789"), ranges)
     found: dict[str, Any] = {"open_s": time.perf_counter() - began, "opened_mb": anonymous_mb() - before}
+    conditions, condition_range = torch.eye(10), images.caption_range
+    if what == "sparse":
+        began = time.perf_counter()
+        recipe = with_captions(resolve("latent-flow-photos", data=str(file)), images)
+        conditions, condition_range = training_conditions(images, recipe)
+        found["words_s"] = time.perf_counter() - began
     torch.manual_seed(0)
     model = SpatialVAE.Config((3, side, side), channels=(32, 64, 64)).build()
     config = TrainerConfig(epochs=2, batch_size=BATCH)
-    training = Training(model, images, torch.eye(10), config, execution)
+    training = Training(model, images, conditions, config, execution, condition_range)
     if what == "sparse":
         training.step = training.steps_per_epoch // 2  # as a checkpoint does
         began = time.perf_counter()
@@ -168,7 +216,7 @@ def worker(what: str, file: Path, count: int, side: int) -> None:
         for _ in range(STEPS):
             next(steps)
         found["images_s"] = STEPS * BATCH / (time.perf_counter() - began)
-    print(json.dumps(found | {"anonymous_mb": anonymous_mb(), "before_mb": before}))
+    print(json.dumps(found | {"anonymous_mb": peak.end(), "before_mb": before}))
 
 
 if __name__ == "__main__":

@@ -68,14 +68,14 @@ class Neighbours:
         return time.monotonic(), everybody, own
 
 
-def write(name: str, result: Mapping[str, Any], neighbours: Neighbours, out: Path | None) -> None:
+def write(name: str, result: Mapping[str, Any], neighbours: Neighbours, out: Path | None, timed: bool = True) -> None:
     """Writes ``benchmark-NAME.json`` into the package's folder of measured numbers, or into ``out``.
 
-    If other processes were using the machine, nothing is written into the package.
+    If other processes were using the machine, nothing is written into the package, unless no time was measured.
     """
     cores = neighbours.cores()
     result = {**result, "machine": {**result["machine"], "other_processes_cores": cores}}
-    if out is None and cores is not None and cores > Neighbours.ALLOWED:
+    if timed and out is None and cores is not None and cores > Neighbours.ALLOWED:
         sys.exit(f"not written: other processes used {cores:g} cores meanwhile; run it again on an idle machine")
     path = (out or MEASURED) / f"benchmark-{name}.json"
     write_json(path, result)

@@ -10,6 +10,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.text.digit_captions import DigitCaptions
 from textvae.text.digit_grammar import SENTENCE_WORDS
 from textvae.text.labels import LabelText
+from textvae.text.related_words import readings
 from textvae.text.scene_grammar import FILLERS, MEANINGS, PHRASES, SceneCaptions
 from textvae.utils.errors import UserError
 
@@ -49,7 +50,8 @@ def text_of(encoder: object) -> dict[str, Any]:
                 "longest": encoder.longest,
             }
         case CaptionWords():
-            return {"kind": "words", "words": list(encoder.words), "length": encoder.length}
+            words = list(encoder.words)
+            return {"kind": "words", "words": words, "length": encoder.length, "related": readings(words)}
         case DigitCaptions():
             words = list(SENTENCE_WORDS)
             return {

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
 from jaxtyping import Int64
 
 from textvae.text.base import NONE, RowEncoder
+from textvae.text.related_words import related_word
 from textvae.utils.config import Range, Size
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
@@ -18,12 +19,15 @@ REPEATED = 30
 """A word that occurs with this many images is learned even if few distinct captions contain it (class names, for
 example)."""
 NAMED = 8
-"""Number of unknown words that a notice lists; the rest are only counted."""
+"""Number of words that a notice lists; the rest are only counted."""
 
 
 @dataclass(frozen=True)
 class CaptionWords(RowEncoder):
-    """Encodes free-form captions as token ids. Words outside the vocabulary are dropped with a notice.
+    """Encodes free-form captions as token ids.
+
+    A word of a prompt that is not in the vocabulary is read as a known word of related meaning, or ignored where there
+    is none; both with a notice.
 
     The vocabulary is part of a run's config.json, so a run folder or a bundled model can encode prompts without its
     training data.
@@ -67,47 +71,72 @@ class CaptionWords(RowEncoder):
     def rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
         """Encodes captions as token ids, one row per caption, padded with zeros.
 
-        ``NONE`` and captions of unknown words alone become zeros. Ignored words and truncated captions are reported on
-        stderr, in one line each for all captions.
+        ``NONE`` and captions of unknown words alone become zeros. Words read as related ones, ignored words and
+        truncated captions are reported on stderr, in one line each for all captions.
 
         Raises:
-            UserError: none of the captions contains a known word.
+            UserError: none of the captions contains a known word, or one of related meaning.
         """
-        rows, unknown, cut, understood = self._read(captions)
-        if captions and not understood:
+        reading = self._read(captions, related=True)
+        if captions and not reading.understood:
             raise UserError(
                 f'no known word in "{captions[0]}"',
                 f"the model knows {len(self.words)} words, such as: {' '.join(self.words[:40])}; "
                 f'"{NONE}" draws without a prompt',
             )
-        if unknown:
-            say(f"unknown words ignored: {_listed(unknown)}")
-        if cut:
-            say(f"captions truncated to {self.length} words: {cut}")
-        return rows
+        if reading.related:
+            pairs = [f'"{word}" as "{other}"' for word, other in reading.related.items()]
+            say(f"words read as related ones: {_listed(pairs)}")
+        if reading.ignored:
+            words = [f'"{word}"' for word, _ in reading.ignored.most_common()]
+            say(f"unknown words ignored: {_listed(words)}")
+        if reading.cut:
+            say(f"captions truncated to {self.length} words: {reading.cut}")
+        return reading.rows
 
     def training_rows(self, captions: Sequence[str]) -> Int64[np.ndarray, "n {self.length}"]:
-        """As ``rows``, for some of the training captions: nothing is reported, and unknown words alone are no error."""
-        return self._read(captions)[0]
+        """As ``rows``, for some of the training captions.
 
-    def _read(self, captions: Sequence[str]) -> tuple[Int64[np.ndarray, "n {self.length}"], Counter[str], int, bool]:
-        """Token ids, ignored words, the number of truncated captions, and whether anything was understood."""
+        Rare words are left out, not read as related ones. Nothing is reported, and unknown words alone are no error.
+        """
+        return self._read(captions, related=False).rows
+
+    def _read(self, captions: Sequence[str], related: bool) -> "_Reading":
         number = {word: i for i, word in enumerate(self.words, start=1)}
-        rows = np.zeros((len(captions), self.length), np.int64)
-        unknown: Counter[str] = Counter()
-        cut, understood = 0, False
-        for row, caption in zip(rows, captions, strict=True):
+        reading = _Reading(np.zeros((len(captions), self.length), np.int64))
+        for row, caption in zip(reading.rows, captions, strict=True):
             words = words_of(caption)
             if words == [NONE]:
-                understood = True
+                reading.understood = True
                 continue
+            for place, word in enumerate(words):
+                if word in number or word in reading.ignored:
+                    continue
+                if related and word not in reading.related and (other := related_word(word, number)):
+                    reading.related[word] = other
+                words[place] = reading.related.get(word, word)
             known = [number[word] for word in words if word in number]
-            unknown.update(word for word in words if word not in number)
-            cut += len(known) > self.length
-            understood = understood or bool(known)
+            reading.ignored.update(word for word in words if word not in number)
+            reading.cut += len(known) > self.length
+            reading.understood = reading.understood or bool(known)
             known = known[: self.length]
             row[: len(known)] = known
-        return rows, unknown, cut, understood
+        return reading
+
+
+@dataclass
+class _Reading:
+    """What became of captions."""
+
+    rows: Int64[np.ndarray, "n length"]
+    """Token ids."""
+    related: dict[str, str] = field(default_factory=dict)
+    """Words that were read as known ones of related meaning."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+    """Truncated captions."""
+    understood: bool = False
+    """Whether a caption had a word that was read, or was ``NONE``."""
 
 
 WordCounts = Mapping[str, tuple[int, int]]
@@ -129,6 +158,5 @@ def words_of(caption: str) -> list[str]:
     return re.findall(r"\w+", caption.casefold())
 
 
-def _listed(words: Counter[str]) -> str:
-    named = ", ".join(f'"{word}"' for word, _ in words.most_common(NAMED))
-    return named + (f", and {len(words) - NAMED} more" if len(words) > NAMED else "")
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(found[:NAMED]) + (f", and {len(found) - NAMED} more" if len(found) > NAMED else "")

@@ -115,8 +115,11 @@ async function draw({ live = false } = {}) {
   const first = Number(get("seed").value), count = Number(get("count").value);
   const shown = [];
   try {
-    const { understood, unknown } = await ask("read", { prompt: request.prompt });
-    say(unknown.length ? `Ignored, as this model does not know them: ${unknown.join(", ")}. Understood: ${understood}.` : understood ? `Understood: ${understood}.` : "");
+    const { understood, unknown, related = {} } = await ask("read", { prompt: request.prompt });
+    const said = Object.entries(related).map(([word, other]) => `“${word}” is read as “${other}”.`);
+    if (unknown.length) said.push(`Ignored, as this model does not know them: ${unknown.join(", ")}.`);
+    if (understood) said.push(`Understood: ${understood}.`);
+    say(said.join(" "));
     await ask("draw", { ...request, seeds: Array.from({ length: count }, (_, i) => first + i) }, (picture) => {
       shown.push(figure(picture, facts));
       live ? get("pictures").children[shown.length - 1]?.replaceWith(shown.at(-1)) : get("pictures").replaceChildren(...shown);

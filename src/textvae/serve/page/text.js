@@ -17,8 +17,8 @@ const DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "
  *
  * @param text the "text" object of model.json; its kind names the reader
  * @param prompt what the user wrote; "none" gives a condition of zeros
- * @returns {{condition: Float32Array|Int32Array, understood: string, unknown: string[]}} one row, the words that were
- *   understood, and the words that were ignored
+ * @returns {{condition: Float32Array|Int32Array, understood: string, unknown: string[], related?: Object<string, string>}}
+ *   one row, the words that were understood, the words that were ignored, and those that were read as related ones
  * @throws {PromptError} the model cannot read the prompt
  */
 export function read(text, prompt) {
@@ -54,17 +54,43 @@ function labelWords(prompt) {
   return folded.replace(/['’‘ʼ`´]|\p{Cf}/gu, "").match(/[\p{L}\p{N}]+/gu) ?? [];
 }
 
-/** Token ids of the words that the model learned; others are ignored and reported (textvae/text/caption_words.py). */
+/**
+ * Token ids of the words that the model learned (textvae/text/caption_words.py). Other words are read as known ones of
+ * related meaning, which are reported, or ignored, which is reported as well.
+ */
 function readWords(text, prompt) {
   const condition = new Int32Array(text.length);
   const words = folding(prompt).match(/[\p{L}\p{N}_]+/gu) ?? [];
   if (words.length === 1 && words[0] === NONE) return { condition, understood: "", unknown: [] };
   text.index ??= new Map(text.words.map((word, number) => [word, number + 1]));
-  const known = words.filter((word) => text.index.has(word)).slice(0, text.length);
+  const related = {};
+  for (const word of words) {
+    const other = text.index.has(word) ? undefined : relatedWord(text, word);
+    if (other) related[word] = other;
+  }
+  const readings = words.map((word) => related[word] ?? word);
+  const known = readings.filter((word) => text.index.has(word)).slice(0, text.length);
   if (!known.length)
     throw new PromptError(`no word of "${prompt}" is known to this model`, `It knows ${text.words.length} words, such as: ${text.words.slice(0, 30).join(" ")}.`);
   known.forEach((word, place) => (condition[place] = text.index.get(word)));
-  return { condition, understood: known.join(" "), unknown: [...new Set(words.filter((word) => !text.index.has(word)))] };
+  return { condition, understood: known.join(" "), unknown: [...new Set(readings.filter((word) => !text.index.has(word)))], related };
+}
+
+/** The known word as which another one is read, if any (textvae/text/related_words). */
+function relatedWord(text, word) {
+  text.readings ??= new Map(Object.entries(text.related ?? {}).flatMap(([known, others]) => others.split(" ").map((other) => [other, known])));
+  const forms = otherForms(word);
+  return forms.find((form) => text.index.has(form)) ?? [word, ...forms.filter((form) => form.length < word.length)].map((form) => text.readings.get(form)).find(Boolean);
+}
+
+/** A noun's possible singulars, or its plural. */
+function otherForms(word) {
+  if (word.endsWith("ies") && word.length > 4) return [word.slice(0, -3) + "y", word.slice(0, -1)];
+  if (word.endsWith("es") && word.length > 4) return [word.slice(0, -1), word.slice(0, -2)];
+  if (word.endsWith("s") && !word.endsWith("ss") && word.length > 3) return [word.slice(0, -1), word + "es"];
+  if (/(s|x|ch|sh)$/.test(word)) return [word + "es"];
+  if (/[^aeiou]y$/.test(word) && word.length > 2) return [word.slice(0, -1) + "ies"];
+  return [word + "s"];
 }
 
 /** Token ids of a caption that means a digit (textvae/text/digit_grammar.py). */

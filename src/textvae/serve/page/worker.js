@@ -23,8 +23,8 @@ async function answer({ id, verb, model, ...request }) {
       return;
     }
     if (verb === "read") {
-      const { understood, unknown } = pipeline.read(request.prompt);
-      post({ done: true, understood, unknown });
+      const { understood, unknown, related } = pipeline.read(request.prompt);
+      post({ done: true, understood, unknown, related });
       return;
     }
     if (verb === "edit") {

@@ -1,0 +1,125 @@
+"""How well a shipped model follows a word that it does not know, and reads as a word of related meaning.
+
+The words are known ones, left out of the vocabulary one at a time: the related word is looked up among the others. So
+what a model draws for the related word can be compared with what it draws for the word itself. Captions of test images
+that have the word are drawn as they are, with the related word in its place, and without the word. A judge, a dual
+encoder fitted to training images and captions, scores the pictures for the word alone.
+
+*Recognised* is the share of pairs, a picture for a caption with the word and one for a caption without it, in which
+the judge scores the first higher: 0.5 by chance. *Obedience* is (recognised - 0.5), relative to that of the word
+itself. The models had the words in training, whereas a word that a user misses was in no training caption; but no
+prompt of the second kind has the word, and what the related word looks like was learned from captions that have it.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Neighbours, machine, write
+from torch import Tensor
+
+from textvae import TextToImage, data
+from textvae.evaluation.features import cached_features, compute_features
+from textvae.evaluation.fitted_judge import fitted_judge
+from textvae.pretrained.feature_nets import FeatureNet, feature_net
+from textvae.runs.run import open_run
+from textvae.text.caption_words import CaptionWords, words_of
+from textvae.text.related_words import related_word
+from textvae.utils.progress import without_notices
+
+MODELS = ("flowers", "products")
+CAPTIONS = 24
+"""With each word; words of fewer test images are left out."""
+OTHERS = 240
+"""Captions that the pictures without a word are drawn for."""
+JUDGED_ON = 6000
+"""Training images that the judge is fitted to, at most."""
+VISIBLE = 0.75
+"""Of real test images with and without a word, the judge must recognise the word in this share of pairs."""
+TARGET = 0.8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=MODELS, help="bundled models or run folders")
+    parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
+    asked = parser.parse_args()
+    neighbours = Neighbours()
+    net = feature_net("efficientnet-lite0")
+    assert isinstance(net, FeatureNet), net.reason
+    result: dict[str, Any] = {"models": {}, "summary": [], "machine": machine()}
+    for model in asked.models:
+        found = result["models"][model] = measure(model, net)
+        kinds = {kind: statistics.mean(word[kind] for word in found["words"].values()) for kind in KINDS}
+        obeyed = (kinds["related"] - 0.5) / (kinds["known"] - 0.5)
+        ignored = (kinds["ignored"] - 0.5) / (kinds["known"] - 0.5)
+        found |= {"obedience": obeyed, "obedience_ignored": ignored}
+        result["summary"].append(
+            {
+                "what": f"`{model}`: following a word left out of the vocabulary and read as a related one "
+                f"({len(found['words'])} words); against leaving it out of the prompt",
+                "ours": f"{kinds['related']:.3f} recognised (the word itself {kinds['known']:.3f})",
+                "theirs": f"{kinds['ignored']:.3f} recognised",
+                "ratio": f"{obeyed:.2f} of the known word's (target {TARGET:g}; left out {ignored:.2f})",
+            }
+        )
+        print(result["summary"][-1]["what"], result["summary"][-1]["ratio"], flush=True)
+    # What is measured does not depend on the load of the machine.
+    write("related-words", result, neighbours, asked.out, timed=False)
+
+
+KINDS = ("real", "known", "related", "ignored")
+
+
+def measure(model: str, net: FeatureNet) -> dict[str, Any]:
+    """The words of one model, how they are read, and how often they are recognised."""
+    run, generator = open_run(model), TextToImage.load(model)
+    assert isinstance(generator.text, CaptionWords)
+    train, test = (data.load(run.recipe.data, split) for split in ("train", "test"))
+    fitted_to = train.first(JUDGED_ON)
+    judge = fitted_judge(fitted_to, cached_features(net, fitted_to.images, "training images"))
+    features = cached_features(net, test.images, "test images")
+    captions = [test.captions[start] for start, _ in test.caption_range.tolist()]
+    having = [set(words_of(caption)) for caption in captions]
+    real = judge.embed_images(features)
+
+    def drawn(prompts: list[str]) -> Tensor:
+        with without_notices():  # other rare words of the captions, in each of the many calls
+            pictures = generator.draw(generator.text.encode(prompts), range(len(prompts)))
+        return judge.embed_images(compute_features(net, pictures, "generated images"))
+
+    others = drawn(captions[:OTHERS])
+    words = {}
+    for word in generator.text.words:
+        places = [place for place, own in enumerate(having) if word in own][:CAPTIONS]
+        reading = related_word(word, set(generator.text.words) - {word})
+        if len(places) < CAPTIONS or reading is None or _same(word, reading):
+            continue
+        says = judge.embed_captions([word])[0]
+        without = torch.tensor([word not in own for own in having])
+        recognised = {"real": _above(real[places] @ says, real[without] @ says)}
+        if recognised["real"] < VISIBLE:
+            continue
+        below = others[without[:OTHERS]] @ says
+        for kind, put in (("known", word), ("related", reading), ("ignored", "")):
+            prompts = [" ".join(put if one == word else one for one in words_of(captions[place])) for place in places]
+            recognised[kind] = _above(drawn(prompts) @ says, below)
+        words[word] = {"read_as": reading, **recognised}
+        print(model, word, reading, {kind: round(recognised[kind], 3) for kind in KINDS}, flush=True)
+    return {"weights": run.weights_id, "judge": judge.name, "captions": CAPTIONS, "words": words}
+
+
+def _same(word: str, other: str) -> bool:
+    """Whether two words are forms of one: "petal" and "petals"."""
+    short, long = sorted((word, other), key=len)
+    return long.startswith(short[: max(3, len(short) - 1)]) and len(long) - len(short) < 4
+
+
+def _above(scores: Tensor, others: Tensor) -> float:
+    return float((scores[:, None] > others).float().mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Words outside a vocabulary are read as known words of related meaning, in Python and by the page alike."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import textvae.serve
+from textvae.exported.spec import text_of
+from textvae.runs.run import open_run
+from textvae.text.caption_words import CaptionWords
+from textvae.text.related_words import readings, related_word, table
+from textvae.utils.errors import UserError
+
+PAGE = Path(textvae.serve.__file__).parent / "page"
+COLOURS = ("white", "purple", "black", "red", "green", "blue", "yellow")
+
+
+@pytest.mark.parametrize(
+    ("word", "others", "reading"),
+    [
+        ("crimson", COLOURS, "red"),
+        ("scarlet", COLOURS, "red"),
+        ("navy", COLOURS, "blue"),
+        ("teal", COLOURS, "green"),
+        ("tulip", ("oval", "plant", "flower"), "flower"),
+        ("daffodils", ("oval", "plant", "flower"), "flower"),
+        ("spectacles", ("shirt", "ring", "sunglasses"), "sunglasses"),
+        ("cardigan", ("shirt", "sweater", "bag"), "sweater"),
+        ("grinning", ("angry", "smiling", "sad"), "smiling"),
+        ("petal", ("flower", "petals"), "petals"),
+        ("dresses", ("skirt", "dress"), "dress"),
+        ("berries", ("berry", "fruit"), "berry"),
+        # Opposites, other kinds of the same, homonyms, and what is merely said together.
+        ("blue", ("red", "green"), None),
+        ("sad", ("happy", "big"), None),
+        ("phone", ("ring", "bag"), None),
+        ("dog", ("tree", "track", "tag"), None),
+        ("parliament", COLOURS, None),
+        ("qwertz", COLOURS, None),
+    ],
+)
+def test_a_word_is_read_as_a_known_one_of_related_meaning(word: str, others: tuple[str, ...], reading: str) -> None:
+    assert related_word(word, set(others)) == reading
+
+
+def test_the_table_relates_each_word_to_other_words() -> None:
+    assert len(table()) > 25_000
+    assert all(word not in related and len(set(related)) == len(related) for word, related in table().items())
+
+
+def test_a_prompt_is_read_with_a_notice(capsys) -> None:
+    text = CaptionWords(("red", "flower", "a"), length=4)
+    assert text.encode(["A crimson tulip", "crimson qwertz"]).tolist() == [[3, 1, 2, 0], [1, 0, 0, 0]]
+    err = capsys.readouterr().err
+    assert '"crimson" as "red"' in err
+    assert '"qwertz"' in err
+    assert text.encode(["crimson"]).tolist() == [[1, 0, 0, 0]]
+    with pytest.raises(UserError, match="no known word"):
+        text.encode(["qwertz"])
+
+
+def test_training_leaves_rare_words_out(capsys) -> None:
+    assert CaptionWords(("red",), length=2).training_rows(["a crimson flower"]).tolist() == [[0, 0]]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_page_reads_them_as_python_does(tmp_path: Path) -> None:
+    known = open_run("flowers").recipe.text
+    assert isinstance(known, CaptionWords)
+    text = CaptionWords(known.words, 3)
+    words = [word for word in table() if word not in text.words][::40]
+    prompts = [f"red {form}" for word in words for form in (word, f"{word}s", f"{word}es")]
+    (tmp_path / "case.json").write_text(json.dumps({"text": text_of(text), "prompts": prompts}), encoding="utf-8")
+    program = (
+        f"import {{ read }} from '{PAGE}/text.js'; import {{ readFileSync }} from 'node:fs';"
+        "const { text, prompts } = JSON.parse(readFileSync(process.argv[1]));"
+        "console.log(JSON.stringify(prompts.map((prompt) => Array.from(read(text, prompt).condition))));"
+    )
+    command = ["node", "--input-type=module", "-e", program, str(tmp_path / "case.json")]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(process.stdout) == text.rows(prompts).tolist()
+
+
+def test_an_export_has_the_part_of_the_table_that_a_model_needs() -> None:
+    found = readings(COLOURS)
+    assert "crimson" in found["red"].split()
+    assert not set(found) - set(COLOURS)
+    assert not {word for others in found.values() for word in others.split()} & set(COLOURS)

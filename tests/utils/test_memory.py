@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from textvae.data.captioned_images import CaptionedImages, labelled_images
+from textvae.experiment.stages import _latents
 from textvae.models.label_conv import LabelConv
 from textvae.text.labels import FASHION
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
 from textvae.utils import memory
 from textvae.utils.errors import UserError
+from textvae.utils.processes import Processes
 
 MAPS = Path("/proc/self/maps")
 
@@ -82,6 +84,20 @@ def test_a_training_that_reads_ahead_has_the_same_bits(cpu, monkeypatch):
     ahead = weights()
     assert read_ahead == [False, True]
     assert all(a.equal(b) for a, b in zip(ahead, plain, strict=True))
+
+
+def test_the_latents_of_a_flow_s_training_are_the_same_in_a_file(cpu, monkeypatch, tmp_path):
+    torch.manual_seed(0)
+    vae = LabelConv.Config(channels=(2, 4, 4), latent_dim=4, embedding_dim=4).build().eval().requires_grad_(False)
+    images = some_images(12)
+    conditions = FASHION.encode(images.captions), images.caption_range
+    plain = _latents(vae, images, conditions, cpu, True, Processes(), batch_size=5).images
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(memory, "SHARE", 0.0)
+    large = _latents(vae, images, conditions, cpu, True, Processes(), batch_size=5).images
+    assert str(tmp_path) in MAPS.read_text()
+    assert large.shape == (24, 8)
+    assert large.equal(plain)
 
 
 def test_a_file_far_larger_than_the_memory_can_be_mapped_and_written_to_in_memory(tmp_path):

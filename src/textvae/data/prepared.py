@@ -16,7 +16,7 @@ report.jsonl            one line for every image or caption that was skipped or 
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -114,6 +114,7 @@ class PreparedSet(OfManifest):
         """
         facts = self.manifest["splits"][split]
         images = self._mapped(f"{split}-images.npy", facts["images"], np.uint8)
+        captions: Sequence[str]
         if (self.folder / f"{split}-captions.json").is_file():
             captions, ranges = self._listed(split, facts)
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.catalog import PhotographSet
@@ -320,7 +321,7 @@ class Preparation:
             for number, start in enumerate(range(0, count, size))
         ]
 
-    def _save(self, name: str, array: np.ndarray) -> None:
+    def _save(self, name: str, array: NDArray[Any]) -> None:
         with written_whole(self.unfinished / name) as temporary, temporary.open("wb") as file:
             np.save(file, array)
 

@@ -41,7 +41,8 @@ def reproduce(
         runs: Folder of the run folders.
         num_samples: Test images, and generated images, of each measurement.
         repository: Root of a clone of textvae whose results are to be renewed.
-        tables_only: Only write RESULTS.md from the stored metrics: nothing is trained, measured or drawn.
+        tables_only: Only write RESULTS.md, and the table in README.md of the repository, from the stored metrics:
+            nothing is trained, measured or drawn.
         full: Of a, b and c: the experiments on photographs as the paper made them, with MS-COCO, CLIP, its subset, size
             and epochs. MS-COCO is fetched if it is not here. Runs and report go to RUNS/full.
         dry_run: Print the commands that prepare and train, and do nothing; with --full, also an estimate of time and

@@ -17,6 +17,7 @@ from textvae.models.base import TextVAE
 from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior
 from textvae.utils.batches import in_batches
+from textvae.utils.errors import UserError
 from textvae.utils.pixels import unit_interval
 from textvae.utils.random import Draws
 
@@ -66,9 +67,14 @@ def caption_bounds(
     of an image share (``FlowPrior.relative_bound``), which compares captions, not images.
 
     Raises:
-        UserError: the images are not of the model's size.
+        UserError: the images are not of the model's size, or the model has no bound.
     """
     generator.check_size(images)
+    if generator.model.embedding_dim:
+        raise UserError(
+            "this model generates embeddings of images, so it has no likelihood bound by which captions are ranked",
+            "choose another model",
+        )
 
     def batch(rows: slice) -> Float[Tensor, "b captions"]:
         numbers = torch.arange(rows.start, rows.stop)

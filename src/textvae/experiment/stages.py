@@ -20,7 +20,7 @@ from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.pipeline import TextToImage
 from textvae.priors.flow.objectives import matching_errors
-from textvae.recipes.conditions import Conditions
+from textvae.recipes.conditions import Conditions, training_conditions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import not_a_checkpoint
 from textvae.runs.run import VAE, open_run
@@ -184,6 +184,12 @@ def start_stage(
         assert isinstance(conditions, tuple)
         latents = _latents(vae, trained, conditions, execution, trainer.flip, group)
         measured = latents.images
+    if recipe.condition_on != "text" and isinstance(conditions, tuple):
+        # A flow reads captions, whatever the first stage was trained on.
+        assert isinstance(trained, CaptionedImages)
+        assert isinstance(latents, CaptionedLatents)
+        known, ranges = training_conditions(trained, dataclasses.replace(recipe, condition_on="text"))
+        latents = CaptionedLatents(latents.images, ranges.repeat(1 + trainer.flip, 1))
     if name == FLOW_STAGE:
         flow.fit_scale(*measured.chunk(2, dim=1))
     else:

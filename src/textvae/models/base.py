@@ -39,6 +39,9 @@ class TextVAE(Trainable):
     image_shape: tuple[int, int, int]
     """(channels, height, width)"""
     prior: Prior
+    embedding_dim: int = 0
+    """How many of the last dimensions of a latent are an embedding of the image. A flow prior generates these alone,
+    the others stay N(0, I). Since the embedding is a function of the image, such a model has no likelihood bound."""
 
     @abstractmethod
     def posterior(self, images: Float[Tensor, "n c h w"], condition: Tensor) -> Posterior:

@@ -1,6 +1,7 @@
 """A VAE with a flow prior, and how the prior is trained on the latents of the trained VAE."""
 
 import copy
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,6 +31,7 @@ class WithFlow(TextVAE):
     def __init__(self, vae: TextVAE, prior: FlowPrior) -> None:
         super().__init__()
         self.image_shape = vae.image_shape
+        self.embedding_dim = vae.embedding_dim
         self.vae = vae
         self.prior = prior
 
@@ -67,18 +69,20 @@ class FlowConfig:
             )
         latent_shape = vae.prior.latent_shape
         width = self.prior.width
+        untouched = math.prod(latent_shape) - vae.embedding_dim if vae.embedding_dim else 0
+        flow = functools.partial(FlowPrior, self.prior, latent_shape, untouched=untouched)
         if self.reader == "words":
-            return FlowPrior(self.prior, latent_shape, WordTransformer(self.size, width), width, words=True)
+            return flow(WordTransformer(self.size, width), width, words=True)
         if self.reader == "tree":
             matched = MatchedEncoder(TreeEncoder(self.size, len(OPERATORS)), math.prod(latent_shape))
-            return FlowPrior(self.prior, latent_shape, matched, matched.num_features)
+            return flow(matched, matched.num_features)
         if self.reader == "taught":
             taught = reader_of(vae)
             if taught is None:
                 raise UserError(f"{type(vae).__name__} has no caption encoder", "choose --flow.model.reader words")
             fixed = copy.deepcopy(taught.reader).requires_grad_(False)
-            return FlowPrior(self.prior, latent_shape, fixed, taught.num_features)
-        return FlowPrior(self.prior, latent_shape, nn.Identity(), self.size, words=self.reader == "vectors")
+            return flow(fixed, taught.num_features)
+        return flow(nn.Identity(), self.size, words=self.reader == "vectors")
 
 
 def reader_of(vae: TextVAE) -> AuxiliaryEncoder | None:

@@ -64,6 +64,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "clip-dual-128-text-code": partial(paper_c.clip_dual_code, 128, "text"),
     "clip-dual-64-image-shifted": partial(paper_c.clip_dual_bridged, "shifted"),
     "clip-dual-64-image-noised": partial(paper_c.clip_dual_bridged, "noised"),
+    "clip-dual-64-image-unclip": paper_c.clip_dual_unclip,
     "clip-dual-64-text": partial(paper_c.clip_dual, 64, "text"),
     "clip-dual-64-text-dropout": partial(paper_c.clip_dual, 64, "text", 0.2),
     "clip-dual-128-image": partial(paper_c.clip_dual, 128, "image"),

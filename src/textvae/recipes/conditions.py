@@ -75,12 +75,12 @@ def conditions_in_parts(images: ImagesInParts, recipe: Recipe) -> ConditionsInPa
         UserError: as ``training_conditions``; or the recipe needs all images at once.
     """
     text, stored = recipe.text, images.stored
-    if recipe.condition_on == "image" and stored.image is not None:
+    if recipe.condition_on == "image" and stored.image is not None and recipe.flow is None:
         return lambda part, rows, captions: cast(Tensor, part.image)[rows]
     if recipe.condition_on != "text":
         raise UserError(
             f"{recipe.name} cannot be trained on the set in parts {images.name}",
-            "prepare a set with embeddings of its images, and train on that",
+            "prepare a set on this disk, with embeddings of its images, and train on that",
         )
     if stored.text.kind == "words":
         if not isinstance(text, CaptionWords):

@@ -6,8 +6,11 @@ from typing import Literal
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.data.frozen_encoders import DualEncoderText
 from textvae.models.clip_dual import ClipDual
+from textvae.models.clip_unclip import ClipUnclip
 from textvae.models.dual_encoder import DualEncoder
-from textvae.recipes.recipe import Recipe
+from textvae.models.with_flow import FlowConfig
+from textvae.priors import FlowPrior
+from textvae.recipes.recipe import FlowStage, Recipe
 from textvae.training.config import TrainerConfig
 
 _FIGURE_2 = {
@@ -97,3 +100,31 @@ def clip_dual_bridged(bridge: Literal["shifted", "noised"]) -> Recipe:
     if bridge == "shifted":
         return dataclasses.replace(changed, condition_on="shifted-image")
     return dataclasses.replace(changed, model=dataclasses.replace(plain.model, condition_noise=0.5))
+
+
+def clip_dual_unclip() -> Recipe:
+    """``clip-dual-64-image-dropout`` with a flow prior that turns the embedding of a prompt into one of an image.
+
+    Source: ours, after unCLIP (Ramesh et al. 2022): paper c's decoder learns from embeddings of images, and is given
+    those of sentences, which lie elsewhere. Here a flow over vectors, p(image embedding | sentence embedding), learned
+    from the captions of the training images, is in between. The first stage is ``clip-dual-64-image-dropout`` bit for
+    bit, so that the two rows differ by the prior alone.
+    Choices: a perceptron of width 256; guidance 1.5.
+    Time: the second stage takes a minute or two on one thread.
+    Result: RESULTS.md.
+    Command: ``textvae train clip-dual-64-image-unclip``.
+    """
+    plain = clip_dual(64, "image", 0.2)
+    width = DualEncoder.Config().width
+    return dataclasses.replace(
+        plain,
+        name="clip-dual-64-image-unclip",
+        summary="photographs of 64 pixels, trained on embeddings of images, which a flow makes of those of prompts",
+        source="ours, after paper c",
+        model=ClipUnclip.Config(image_size=64, condition_dim=width, dropout=0.2),
+        flow=FlowStage(
+            FlowConfig(FlowPrior.Config(width=256), "none", width),
+            TrainerConfig(epochs=200, batch_size=256, learning_rate=1e-3, schedule="cosine", ema_decay=0.995),
+        ),
+        published={},
+    )

@@ -196,7 +196,10 @@ def _with_one_vector(recipe: Recipe, contents: SetContents) -> Recipe:
     frozen = isinstance(recipe.text, SentenceText | ClipText | DualEncoderText)
     same = getattr(recipe.text, "name", "") == text.name and not frozen
     encoder = recipe.text if same else encoder_of(contents)
-    return replace(recipe, text=encoder, model=replace(recipe.model, condition_dim=text.width))
+    moved = replace(recipe, text=encoder, model=replace(recipe.model, condition_dim=text.width))
+    if recipe.flow is None:
+        return moved
+    return replace(moved, flow=replace(recipe.flow, model=replace(recipe.flow.model, size=text.width)))
 
 
 def _read_by_the_flow(recipe: Recipe, contents: SetContents) -> Recipe:

@@ -3,6 +3,7 @@
 import math
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from textvae.priors.flow.velocity import Velocity, modulated_norm, zero_init
@@ -15,22 +16,35 @@ class MLPVelocity(Velocity):
     positions. Of a sequence of words, the mean is used.
     """
 
-    def __init__(self, latent_shape: tuple[int, ...], num_features: int, width: int, depth: int) -> None:
-        """``num_features`` is the length of a condition, or of the vector of each of its words."""
+    def __init__(
+        self, latent_shape: tuple[int, ...], num_features: int, width: int, depth: int, untouched: int = 0
+    ) -> None:
+        """Builds the network.
+
+        Args:
+            latent_shape: of a latent.
+            num_features: length of a condition, or of the vector of each of its words.
+            width: features of the layers.
+            depth: number of layers.
+            untouched: first dimensions of a latent, which are not read and do not move.
+        """
         super().__init__(num_features, width)
-        self.latent_shape = latent_shape
-        size = math.prod(latent_shape)
+        self.latent_shape, self.untouched = latent_shape, untouched
+        size = math.prod(latent_shape) - untouched
         self.into = nn.Linear(size, width)
         self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
         self.adapt = zero_init(nn.Linear(width, 2 * width))
         self.out = zero_init(nn.Linear(width, size))
 
     def _velocity(self, latent: Tensor, embedding: Tensor, words: Tensor | None, mask: Tensor | None) -> Tensor:
-        x = self.into(latent.flatten(1))
+        x = self.into(latent.flatten(1)[:, self.untouched :])
         for layer in self.layers:
             x = layer(x, embedding)
         shift, scale = self.adapt(embedding).chunk(2, dim=1)
-        return cast(Tensor, self.out(modulated_norm(x, shift, scale)).reshape(-1, *self.latent_shape))
+        found = self.out(modulated_norm(x, shift, scale))
+        if self.untouched:
+            found = torch.cat([found.new_zeros(len(found), self.untouched), found], dim=1)
+        return cast(Tensor, found.reshape(-1, *self.latent_shape))
 
 
 class _Layer(nn.Module):

@@ -24,7 +24,7 @@ def matching_errors(
     features = prior.features(condition * _per_row(kept, condition))
     at = torch.lerp(noise, target, _per_row(time, target))
     velocity = prior.velocity(at, time, torch.zeros_like(time), features)
-    return _squared_errors(velocity.float(), target - noise)
+    return _squared_errors(prior, velocity.float(), target - noise)
 
 
 def shortcut_errors(
@@ -44,7 +44,7 @@ def shortcut_errors(
     at = torch.lerp(noise, target, _per_row(time, target))
     goal = shortcut_targets(prior, at, time, 1 / number, condition)
     velocity = prior.velocity(at, time, 1 / number, prior.features(condition))
-    return _squared_errors(velocity.float(), goal)
+    return _squared_errors(prior, velocity.float(), goal)
 
 
 @torch.no_grad()
@@ -73,8 +73,8 @@ def shortcut_targets(
     return torch.where(_per_row(shortest, at), second, (first + second) / 2)
 
 
-def _squared_errors(found: Tensor, wanted: Tensor) -> Float[Tensor, "n"]:
-    return (found - wanted).square().flatten(1).mean(1)
+def _squared_errors(prior: FlowPrior, found: Tensor, wanted: Tensor) -> Float[Tensor, "n"]:
+    return (found - wanted)[:, prior.untouched :].square().flatten(1).mean(1)
 
 
 def _per_row(numbers: Tensor, x: Tensor) -> Tensor:

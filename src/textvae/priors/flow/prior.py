@@ -72,14 +72,24 @@ class FlowPrior(nn.Module):
         features: nn.Module,
         num_features: int,
         words: bool = False,
+        untouched: int = 0,
     ) -> None:
-        """``features`` turns a condition into [n, num_features], or with ``words`` into [n, words, num_features] with
-        zeros for padding.
+        """Builds the prior.
+
+        Args:
+            config: its settings.
+            latent_shape: of a latent: a vector, or channels, height, width.
+            features: turns a condition into [n, num_features], or with ``words`` into [n, words, num_features] with
+                zeros for padding.
+            num_features: see ``features``.
+            words: see ``features``.
+            untouched: first dimensions of a latent vector that are N(0, I) given any condition: their noise is kept.
         """
         super().__init__()
         check_sampling(config.guidance, config.steps)
         self.config = config
         self.latent_shape = latent_shape
+        self.untouched = untouched
         self.features = features
         if len(latent_shape) == 3:
             heads = config.heads if words else 0
@@ -88,7 +98,7 @@ class FlowPrior(nn.Module):
             )
             moments_shape: tuple[int, ...] = (latent_shape[0], 1, 1)
         else:
-            self.velocity = MLPVelocity(latent_shape, num_features, config.width, config.depth)
+            self.velocity = MLPVelocity(latent_shape, num_features, config.width, config.depth, untouched)
             moments_shape = latent_shape
         self.register_buffer("mean", torch.zeros(moments_shape))
         self.register_buffer("scale", torch.ones(moments_shape))
@@ -110,6 +120,8 @@ class FlowPrior(nn.Module):
         variance = torch.stack([share * ((m - centre).square() + v.exp()).mean(over) for share, m, v in parts]).sum(0)
         self.mean.copy_(centre.view_as(self.mean))
         self.scale.copy_(variance.sqrt().clamp_min(1e-6).view_as(self.scale))
+        self.mean[: self.untouched] = 0
+        self.scale[: self.untouched] = 1
 
     def standardise(self, latent: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         """Latents with a mean of 0 and a scale of 1 over the training images."""

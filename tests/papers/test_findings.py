@@ -5,7 +5,7 @@ import pytest
 from textvae.papers.findings import ours, published
 from textvae.papers.stored import seeds_of
 from textvae.papers.tables.flows import flow
-from textvae.papers.tables.papers import named_words
+from textvae.papers.tables.papers import epochs_table, named_words
 
 
 def row(frechet: float, **more: float) -> dict[str, Any]:
@@ -37,13 +37,34 @@ def test_one_seed_is_said_to_be_one():
     assert "samples 200.0 against 300.0 (one seed)" in told
 
 
-def test_longer_training_needs_all_its_rows():
-    grids = {"clip-grid-64": row(300), "clip-grid-64-epochs-5": row(330)}
+def test_longer_training_is_told_of_the_epochs_that_are_measured():
+    grids = {"clip-grid-64": row(300)}
     assert "Longer training" not in published.paper_a(grids)
     told = published.paper_a(grids | {"clip-grid-64-epochs-30": row(270)})
-    assert "330.0, 300.0, 270.0." in told
+    assert "samples 300.0 after 10, 270.0 after 30 epochs; retrieval precision 0.010 after 10" in told
+    # The models that one training kept, while it goes on.
+    kept = {f"clip-grid-64-scenes-epochs-{epochs}": row(400 - epochs) for epochs in (100, 50)}
+    told = published.paper_a(kept)
+    assert "the paper's epochs: Fréchet distance of samples 350.0 after 50, 300.0 after 100 epochs" in told
+    lines = epochs_table(kept).splitlines()
+    assert [line.split(" | ")[:4] for line in lines[-2:]] == [
+        ["| 50", "326.7", "0.195", "350.0"],
+        ["| 100", "321.9", "0.202", "300.0"],
+    ]
+    assert epochs_table(grids) == ""
     # Neither the epochs' rows nor another latent's are seeds of the plain one.
     assert seeds_of(grids, "clip-grid-64") == ["clip-grid-64"]
+
+
+def test_every_comparison_says_how_long_its_rows_were_trained():
+    def trained(seconds: float) -> dict[str, Any]:
+        return row(300) | {"training": {"seconds": seconds}}
+
+    seeds = seeded("clip-latent-64-concat", trained(100.0), trained(140.0))
+    told = published.paper_b(seeds | {"clip-latent-64-add": trained(59.0)})
+    assert "Trained for: `clip-latent-64-concat` 2 min, `clip-latent-64-add` 59 s." in told
+    unsaid = published.paper_b({"clip-latent-64-concat": row(1), "clip-latent-64-add": row(2)})
+    assert "Trained for" not in unsaid
 
 
 def test_longer_embeddings_are_compared_with_those_of_length_one():
@@ -93,7 +114,8 @@ def test_photographs_are_claimed_against_the_best_of_the_papers_rows_on_the_same
             "flowers102-64-sentence",
             {"efficientnet-lite0": 250.0, "inception-768": 5.0},
             retrieval_precision=retrieved(0.01),
-        ),
+        )
+        | {"training": {"seconds": 102.0}},
         "flowers102-clip-two": measured(
             "flowers102-64-sentence", {"efficientnet-lite0": 300.0}, retrieval_precision=retrieved(0.02)
         ),
@@ -104,6 +126,7 @@ def test_photographs_are_claimed_against_the_best_of_the_papers_rows_on_the_same
     (told,) = [line for line in ours.photographs(stored) if line.startswith("- ")]
     assert "against the best of 2 rows" in told
     assert "(efficientnet-lite0): 100.0, against 250.0 for `flowers102-clip-one` (2.50 times" in told
+    assert "`flowers102-clip-one` (2.50 times as much, trained for 1 min 42 s)" in told
     assert "(inception-768): 2.000, against 5.000 for `flowers102-clip-one` (2.50 times" in told
     assert [share for share in ("0.100", "0.020", "0.500") if share in told] == ["0.100", "0.020", "0.500"]
     assert "1.20 times" in told

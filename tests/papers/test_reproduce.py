@@ -7,7 +7,10 @@ import pytest
 from helpers.toys import TEST, TRAIN, toy, toys
 
 from textvae.evaluation import evaluate, judges
-from textvae.papers import rows
+from textvae.experiment.callbacks import Callback
+from textvae.experiment.resume import locked
+from textvae.experiment.train import train_recipe
+from textvae.papers import reproduce, rows
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
 from textvae.papers.tables.table import number
@@ -52,6 +55,68 @@ def test_rows_are_trained_measured_drawn_and_reported(toys, tmp_path, monkeypatc
     # Other people's photographs stay out of what a repository holds.
     assert (tmp_path / "runs" / name / "reconstructions.png").is_file()
     assert not list((tmp_path / "results").rglob("*reconstructions.png"))
+
+
+@pytest.mark.slow
+def test_kept_epochs_are_measured_while_the_training_goes_on(toys, tmp_path, monkeypatch, cpu):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
+    monkeypatch.setattr(judges, "JUDGES", {})
+    row = rows.Row("clip-grid-kept", "toy", trainer={"epochs": 3}, importance_samples=2, keep_epochs=(1, 2))
+    monkeypatch.setitem(rows.PAPERS, "a", (row,))
+    runs, places = tmp_path / "runs", Places.under(tmp_path / "results")
+    with pytest.raises(UserError, match="none of these rows"):
+        reproduce_paper("a", runs, places, trained_only=True)
+
+    class Leave(Callback):
+        def on_step(self, stage, step):
+            if step.epoch == 1:
+                raise KeyboardInterrupt
+
+    out = runs / row.name
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(row.settings(), out, cpu, keep_epochs=(1, 2), callbacks=[Leave()])
+    # As in a training that goes on: the folder is locked, and must stay as it is.
+    with locked(out):
+        before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+        found = reproduce_paper("a", runs, places, trained_only=True)
+        assert before == {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert set(found["rows"]) == {"clip-grid-kept-epochs-1"}
+    assert found["rows"]["clip-grid-kept-epochs-1"]["training"]["epochs"] == 1
+    # The same command without the option ends the training, and measures the rest.
+    assert set(reproduce_paper("a", runs, places)["rows"]) == {row.name, *(f"{row.name}-epochs-{n}" for n in (1, 2))}
+    assert set(reproduce_paper("a", runs, places, trained_only=True)["rows"]) == {
+        row.name, *(f"{row.name}-epochs-{n}" for n in (1, 2))
+    }  # fmt: skip
+    monkeypatch.setitem(rows.PAPERS, "a", (dataclasses.replace(row, trainer={"epochs": 2}, keep_epochs=()),))
+    with pytest.raises(UserError, match="other settings"):
+        reproduce_paper("a", runs, places, trained_only=True)
+
+
+@pytest.mark.slow
+def test_a_row_is_measured_again_by_the_networks_that_are_missing(toys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", ())
+    monkeypatch.setattr(judges, "JUDGES", {})
+    monkeypatch.setitem(
+        rows.PAPERS, "a", (rows.Row("clip-grid-nets", "toy", trainer={"epochs": 1}, importance_samples=1),)
+    )
+    runs, places = tmp_path / "runs", Places.under(tmp_path / "results")
+    reproduce_paper("a", runs, places)
+    asked: list[tuple[str, ...]] = []
+    measure = reproduce.evaluate_run
+
+    def counted(*args, nets, **more):
+        asked.append(tuple(nets))
+        return measure(*args, nets=nets, **more)
+
+    monkeypatch.setattr(reproduce, "evaluate_run", counted)
+    # That a network is not to be had is recorded, and asked for once.
+    monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path))
+    for nets in ((), ("inception-768",), ("inception-768",)):
+        monkeypatch.setattr(evaluate, "PHOTOGRAPH_NETS", nets)
+        reproduce_paper("a", runs, places)
+    assert asked == [("inception-768",)]
 
 
 def test_unknown_rows_and_a_missing_library_are_refused_before_training(tmp_path, monkeypatch):

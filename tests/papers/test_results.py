@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from textvae.papers.results import SECTIONS, Places, results, section
-from textvae.papers.stored import stored_metrics
+from textvae.papers.rows import NEAREST
+from textvae.papers.stored import stored_metrics, trained_for
 from textvae.papers.tables.table import number, protocol
 from textvae.utils.files import write_json
 
@@ -62,3 +63,21 @@ def test_sections_of_nothing_are_empty():
 
 def test_numbers_keep_three_decimals_where_they_are_small():
     assert [number(value) for value in (0.12345, -97.1849, 1234.56, None)] == ["0.123", "-97.185", "1234.6", "-"]
+
+
+def test_a_row_without_likelihood_bounds_names_none():
+    bound = row()
+    free = row()
+    del free["protocol"]["likelihood_of"], free["protocol"]["importance_samples"]
+    assert "Likelihood" not in protocol({"free": free}, ["free"])
+    assert "8 latents per image, of 8-bit images" in protocol({"free": free, "bound": bound}, ["free", "bound"])
+
+
+def test_the_picture_of_the_readme_says_how_long_its_models_were_trained():
+    stored = stored_metrics(Places.of_repository(ROOT).metrics)
+    caption = " ".join(
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("photographs-beside.png")[2][:900].split()
+    )
+    for ours, theirs in NEAREST.items():
+        for name in (theirs, f"latent-flow-{ours}"):
+            assert trained_for(stored[name]) in caption, name

@@ -1,11 +1,14 @@
 """Every row of the papers can be built, and what is compared is comparable."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from helpers.declared import declare
 
+from textvae.papers.results import Places
 from textvae.papers.rows import PAPERS, PASSES, Row, paper_training
+from textvae.papers.stored import stored_metrics
 from textvae.recipes.resolve import resolve
 
 
@@ -16,6 +19,7 @@ def test_every_row_of_the_papers_can_be_built(paper, tmp_path, monkeypatch):
         ending = "" if length == "unit" else f"-{length}"
         declare(f"coco-mini-64-sentence{ending}", "coco-mini", 64, "sentence", length=length)
         declare(f"scenes-nature-64-pair{ending}", "scenes", 64, "pair", "pair", length=length)
+    declare("scenes-64-sentence", "scenes", 64, "sentence")
     chosen = PAPERS[paper]
     assert len({row.name for row in chosen}) == len(chosen)
     for row in chosen:
@@ -44,7 +48,8 @@ def test_every_row_of_the_papers_can_be_built(paper, tmp_path, monkeypatch):
         )
         assert settings.text.length == ("sqrt" if "sqrt" in row.name else "unit")
     # What is compared has seen as many images.
-    same = {row.settings().trainer.epochs for row in chosen if row.name.startswith(("clip-grid-64", "clip-latent-64"))}
+    alike = [row for row in chosen if row.name.startswith(("clip-grid-64", "clip-latent-64")) and not row.keep_epochs]
+    same = {row.settings().trainer.epochs for row in alike}
     assert same <= {PASSES, 5, 30}
 
 
@@ -57,12 +62,27 @@ def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own(tm
     for source, flow in (("flowers102", "flowers"), ("products", "products")):
         ours = settings[f"latent-flow-{flow}"]
         theirs = [own for name, own in settings.items() if name.startswith(f"{source}-")]
-        assert len(theirs) == 4
+        assert len(theirs) == 8
         for paper in theirs:
             assert paper.data == f"{source}-64-sentence"
             assert ours.data == f"{source}-64-words"
             assert paper.prompts == ours.prompts
     assert settings["latent-flow-flowers"].prompts != settings["latent-flow-products"].prompts
+
+
+def test_rivals_of_our_models_have_our_minutes_or_their_papers_epochs():
+    stored = stored_metrics(Places.of_repository(Path(__file__).parents[2]).metrics)
+    ours = {"flowers102": "flowers", "products": "products", "clip": "coco", "label": "fashion", "caption": "digits"}
+    papers = {"clip-grid-64": 300, "clip-dual-64-text-dropout": 25}
+    long = [row for row in PAPERS["flow"] if row.name.endswith("-long")]
+    assert {"label-conv-long", "label-dense-long", "caption-prior-arithmetic-long"} < {row.name for row in long}
+    for row in long:
+        source, epochs = row.name.partition("-")[0], row.trainer["epochs"]
+        assert epochs >= papers.get(row.recipe, 0)
+        if source in ours:
+            short = stored[row.name.removesuffix("-long")]["training"]
+            expected = epochs * short["seconds"] / short["epochs"]
+            assert expected > stored[f"latent-flow-{ours[source]}"]["training"]["seconds"], row.name
 
 
 def test_a_row_may_take_a_preset_of_its_recipe():

@@ -20,6 +20,7 @@ def reproduce(
         Path | None, tyro.conf.arg(help_behavior_hint="(default: results go to RUNS/results)")
     ] = None,
     tables_only: bool = False,
+    trained_only: bool = False,
     full: bool = False,
     dry_run: bool = False,
     photographs: str = "coco",
@@ -43,6 +44,8 @@ def reproduce(
         repository: Root of a clone of textvae whose results are to be renewed.
         tables_only: Only write RESULTS.md, and the table in README.md of the repository, from the stored metrics:
             nothing is trained, measured or drawn.
+        trained_only: Train nothing: measure the rows that are trained in RUNS, and of a training that goes on or was
+            interrupted the epochs that it kept.
         full: Of a, b and c: the experiments on photographs as the paper made them, with MS-COCO, CLIP, its subset, size
             and epochs. MS-COCO is fetched if it is not here. Runs and report go to RUNS/full.
         dry_run: Print the commands that prepare and train, and do nothing; with --full, also an estimate of time and
@@ -54,9 +57,14 @@ def reproduce(
         textvae reproduce b
         textvae reproduce a --only clip-grid-64 --num-samples 2000
         textvae reproduce c --dry-run
+        textvae reproduce a --only clip-grid-64-scenes --trained-only
         textvae reproduce a --full --dry-run
     """
     in_range("--num-samples", num_samples, 2, 10_000_000)
+    if trained_only and (full or tables_only or dry_run):
+        raise UserError(
+            "--trained-only measures, and --full, --tables-only and --dry-run do not go with it", "choose one"
+        )
     if full:
         return _full(paper, only, runs, num_samples, dry_run, photographs, clip)
     if clip or photographs != "coco":
@@ -73,7 +81,7 @@ def reproduce(
     if tables_only:
         result = {"report": str(places.report), "table": section(paper, write_results(places))}
     else:
-        result = reproduce_paper(paper, runs, places, num_samples, only)
+        result = reproduce_paper(paper, runs, places, num_samples, only, trained_only)
     return Output(result, result["table"])
 
 

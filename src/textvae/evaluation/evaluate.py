@@ -49,6 +49,11 @@ SECTIONS: Mapping[str, Callable[[EvaluationContext], Measurement]] = {
 """The sections of metrics.json of a model that generates images, and what measures them."""
 
 
+def nets_for(images: CaptionedImages) -> tuple[str, ...]:
+    """The feature networks by which samples are compared with these images, by default, besides the judge's."""
+    return PHOTOGRAPH_NETS if images.image_shape[0] == 3 else FEATURE_NETS
+
+
 def evaluate_run(
     run: Run,
     device: torch.device,
@@ -113,7 +118,7 @@ def evaluate_run(
         run,
         pipeline,
         images,
-        nets if nets is not None else PHOTOGRAPH_NETS if images.image_shape[0] == 3 else FEATURE_NETS,
+        nets_for(images) if nets is None else nets,
         seed=seed,
         importance_samples=importance_samples,
         clip=clip,

@@ -135,7 +135,9 @@ def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
     if photographs is None or photographs.name not in PHOTOGRAPHS:
         return Unavailable(f"there is no dual encoder for {run.recipe.data}, only for {', '.join(PHOTOGRAPHS)}")
     source, name = photographs.name, photographs.retrieval_judge
-    places = [folder / name for folder in (run.path.parent, Path("runs"))]
+    # A snapshot is two folders below its training.
+    beside = run.path.parent if run.snapshot is None else run.path.absolute().parents[2]
+    places = [folder / name for folder in (beside, Path("runs"))]
     found = next((place for place in places if (place / CONFIG).is_file()), None)
     if found is None:
         prepare = f"textvae data prepare {source} --size 64 --text sentence --image-encoder efficientnet"

@@ -110,6 +110,18 @@ def _check_best(best: EarlyStopping, weights: Mapping[str, torch.Tensor]) -> Non
         raise ValueError("its best weights are another model's")
 
 
+def is_trained(out: Path, recipe: Recipe) -> bool:
+    """Whether all stages of a recipe are complete in a run folder; not while another process trains there.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    if not (out / CONFIG).is_file():
+        return False
+    with alone(out / LOCK) as mine:
+        return mine and not Position.read(out, recipe)[1]
+
+
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Keeps other processes from training in the same run folder, which is created if it does not exist.

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from textvae.data.manifest import TextName
 from textvae.runs.metrics import SHOWN, numbers
 from textvae.text.embedding_length import EmbeddingLength
+from textvae.utils.progress import duration
 
 Stored = Mapping[str, Mapping[str, Any]]
 """Contents of metrics files by the name of their row."""
@@ -53,7 +54,15 @@ def training(metrics: Mapping[str, Any], paper: str = "") -> str:
     images, epochs, longer = get("training.images"), get("training.epochs") or 0, paper or get("training.paper")
     of = f" of {images:,} images" if images else ""
     beside = f" (paper: {longer})" if longer else ""
-    return f"{epochs:.0f} {'epoch' if epochs == 1 else 'epochs'}{of}{beside}, {get('training.seconds') or 0:.0f} s"
+    of_stages = get("training.stages") or {}
+    counted = " + ".join(f"{count:.0f} ({stage})" for stage, count in of_stages.items()) or f"{epochs:.0f}"
+    return f"{counted} {'epoch' if counted == '1' else 'epochs'}{of}{beside}, {get('training.seconds') or 0:.0f} s"
+
+
+def trained_for(metrics: Mapping[str, Any]) -> str:
+    """How long a model was trained, in words; empty if the file does not say."""
+    seconds = getter(metrics)("training.seconds")
+    return duration(seconds) if seconds else ""
 
 
 def getter(metrics: Mapping[str, Any]) -> Callable[[str], Any]:

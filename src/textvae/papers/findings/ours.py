@@ -1,12 +1,15 @@
 """What the stored metrics say about our own models, against the papers' models on the same data and real images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textvae.papers.findings.published import FRECHET, INCEPTION, RETRIEVAL
-from textvae.papers.stored import Stored, getter, images_of
+from textvae.papers.stored import Stored, getter, images_of, trained_for
 from textvae.papers.tables.table import number
 
 JUDGE_FRECHET = "generation.frechet.judge"
+GARMENT_RIVALS = ("label-conv", "label-conv-long", "label-dense", "label-dense-long")
+"""The papers' models of garments from captions."""
 PAPER_ROWS = ("clip-", "flowers102-clip-", "products-clip-")
 """Beginnings of the names of rows that are papers' models of photographs."""
 
@@ -33,16 +36,19 @@ def _section(findings: Sequence[str]) -> list[str]:
 
 
 def _garments(stored: Stored, name: str, claim: str) -> list[str]:
-    ours, theirs = getter(stored.get(name, {})), getter(stored.get("label-conv", {}))
-    if ours(JUDGE_FRECHET) is None or theirs(JUDGE_FRECHET) is None:
+    ours = getter(stored.get(name, {}))
+    rivals = _measured(stored, [row for row in GARMENT_RIVALS if row in stored], JUDGE_FRECHET)
+    if ours(JUDGE_FRECHET) is None or not rivals:
         return []
+    rival = min(rivals, key=rivals.__getitem__)
+    theirs = getter(stored[rival])
     within, nearest = "generation.diversity_within_class", "generation.nearest_training_image"
     text = [
-        f"- *{claim}* (`{name}`, {(ours('training.seconds') or 0) / 60:.0f} minutes of training).",
+        f"- *{claim}* (`{name}`{_after(stored[name])}).",
         f"Judge accuracy is {number(ours('generation.judge_accuracy'))}, "
         f"{number(ours('reference.real_test.judge_accuracy'))} on real test images.",
-        _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), theirs(JUDGE_FRECHET), "label-conv"),
-        _ratio("Fréchet distance (efficientnet-lite0)", ours(FRECHET), theirs(FRECHET), "label-conv"),
+        _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), theirs(JUDGE_FRECHET), rival, stored),
+        _ratio("Fréchet distance (efficientnet-lite0)", ours(FRECHET), theirs(FRECHET), rival, stored),
         f"Diversity within classes is {number(ours(f'{within}.judge.ratio'))} of that of real images in the judge's "
         f"features and {number(ours(f'{within}.pixels.ratio'))} in pixels. The mean distance to the nearest training "
         f"image is {number(ours(f'{nearest}.samples'))}, for real test images {number(ours(f'{nearest}.real_test'))}; "
@@ -54,20 +60,17 @@ def _garments(stored: Stored, name: str, claim: str) -> list[str]:
 def _sums(stored: Stored) -> list[str]:
     ours = getter(stored.get("latent-flow-digits", {}))
     kinds = ours("generation.caption_accuracy")
-    others = {
-        name: distance
-        for name in stored
-        if name.startswith("caption-") and not name.endswith("-flow")
-        if (distance := getter(stored[name])(JUDGE_FRECHET)) is not None
-    }
+    rivals = [name for name in stored if name.startswith("caption-") and not name.endswith("-flow")]
+    others = _measured(stored, rivals, JUDGE_FRECHET)
     if not kinds or not others:
         return []
     best = min(others, key=others.__getitem__)
     accuracies = ", ".join(f"{kind} {number(value)}" for kind, value in kinds.items() if kind != "samples_each")
     return [
-        "- *Sums in words are computed correctly, also sums longer than those of training* (`latent-flow-digits`). "
+        "- *Sums in words are computed correctly, also sums longer than those of training* (`latent-flow-digits`"
+        f"{_after(stored['latent-flow-digits'])}). "
         f"Judge accuracy by kind of captions: {accuracies}. "
-        + _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), others[best], best)
+        + _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), others[best], best, stored)
     ]
 
 
@@ -77,25 +80,26 @@ def _photographs(stored: Stored, source: str) -> list[str]:
     if ours(FRECHET) is None:
         return []
     images = images_of(stored[name])
-    others = {
-        row: getter(stored[row])
-        for row in stored
-        if row.startswith(PAPER_ROWS) and images_of(stored[row]) == images
-        if getter(stored[row])(FRECHET) is not None
-    }
+    same = [row for row in stored if row.startswith(PAPER_ROWS) and images_of(stored[row]) == images]
+    others = list(_measured(stored, same, FRECHET))
     if not others:
         return []
-    text = [f"- *{source.capitalize()}* (`{name}`, against the best of {len(others)} rows of papers a to c)."]
+    text = [
+        f"- *{source.capitalize()}* (`{name}`{_after(stored[name])}; against the best of {len(others)} rows of papers "
+        "a to c)."
+    ]
     for what, key in (("efficientnet-lite0", FRECHET), ("inception-768", INCEPTION)):
-        measured = {row: distance for row, get in others.items() if (distance := get(key)) is not None}
+        measured = _measured(stored, others, key)
         if measured and ours(key) is not None:
             best = min(measured, key=measured.__getitem__)
-            text.append(_ratio(f"Fréchet distance ({what})", ours(key), measured[best], best))
-    retrieved = [value for get in others.values() if (value := get(RETRIEVAL)) is not None]
+            text.append(_ratio(f"Fréchet distance ({what})", ours(key), measured[best], best, stored))
+    retrieved = _measured(stored, others, RETRIEVAL)
     if retrieved and ours(RETRIEVAL) is not None:
+        best = max(retrieved, key=retrieved.__getitem__)
         text.append(
-            f"Retrieval precision among 100 captions is {number(ours(RETRIEVAL))}, at most {number(max(retrieved))} "
-            f"for the papers' rows, {number(ours('generation.retrieval_precision.real'))} for real images."
+            f"Retrieval precision among 100 captions is {number(ours(RETRIEVAL))}, at most {number(retrieved[best])} "
+            f"for the papers' rows (`{best}`{_after(stored[best])}), "
+            f"{number(ours('generation.retrieval_precision.real'))} for real images."
         )
     if (shown := ours("generation.colour.accuracy")) is not None:
         real = ours("generation.colour.real")
@@ -103,5 +107,19 @@ def _photographs(stored: Stored, source: str) -> list[str]:
     return [" ".join(text)]
 
 
-def _ratio(what: str, ours: float, theirs: float, other: str) -> str:
-    return f"{what}: {number(ours)}, against {number(theirs)} for `{other}` ({theirs / ours:.2f} times as much)."
+def _measured(stored: Stored, names: Sequence[str], key: str) -> dict[str, float]:
+    """A number of those rows that have it."""
+    return {name: value for name in names if (value := getter(stored[name])(key)) is not None}
+
+
+def _after(metrics: Mapping[str, Any]) -> str:
+    """A clause on how long a model was trained; empty if the metrics do not say."""
+    time = trained_for(metrics)
+    return f", trained for {time}" if time else ""
+
+
+def _ratio(what: str, ours: float, theirs: float, other: str, stored: Stored) -> str:
+    return (
+        f"{what}: {number(ours)}, against {number(theirs)} for `{other}` ({theirs / ours:.2f} times as much"
+        f"{_after(stored[other])})."
+    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from textvae.papers.stored import Stored, getter, seeds_of
 from textvae.papers.tables.table import number
+from textvae.utils.progress import duration
 
 FRECHET = "generation.frechet.efficientnet-lite0"
 INCEPTION = "generation.frechet.inception-768"
@@ -19,6 +20,10 @@ ELBO = "likelihood.elbo_nats"
 
 AUTHORS_D = "reference-paper-d-authors"
 """The stored file on the released weights of paper d, written by ``benchmarks/paper_d_metric.py``."""
+SNAPSHOTS = {epochs: f"clip-grid-64-scenes-epochs-{epochs}" for epochs in range(50, 300, 50)} | {
+    300: "clip-grid-64-scenes"
+}
+"""The rows at the epochs of paper a's table 3, of one training."""
 LONGER_SUMS = ("test-within", "test-beyond")
 """Kinds of captions with sums that are longer than those of training."""
 
@@ -29,22 +34,26 @@ SIGNIFICANT = 3.0
 def paper_a(stored: Stored) -> str:
     """The size of the latent, the length of training, and the layer where the condition enters."""
     grid, large, mid = "clip-grid-64", "clip-grid-64-latent-1024", "clip-mid-64"
-    epochs = [f"{grid}-epochs-5", grid, f"{grid}-epochs-30"]
+    epochs = {5: f"{grid}-epochs-5", 10: grid, 30: f"{grid}-epochs-30"}
     return _section(
         [
             _finding(
                 "A latent of 128 dimensions gives better samples than one of 1,024 (table 4: FID 286.1 against 305.4)",
                 _comparison(stored, grid, large, "Fréchet distance of samples", FRECHET),
                 _comparison(stored, grid, large, "ELBO", ELBO),
+                trained=_trained(stored, grid, large),
             ),
             _finding(
                 "Longer training helps (table 3: FID 326.7 after 50 epochs, 295.4 after 300)",
-                _series(stored, epochs, "Fréchet distance of samples after 5, 10 and 30 epochs:", FRECHET),
+                *_longer(stored, SNAPSHOTS, "one training at the paper's epochs"),
+                *_longer(stored, epochs, "three trainings of a tenth of them"),
+                trained=_trained(stored, *SNAPSHOTS.values(), *epochs.values()),
             ),
             _finding(
                 "The condition may as well enter after the first convolutions (tables 1 and 2)",
                 _comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
                 _comparison(stored, grid, mid, "ELBO", ELBO),
+                trained=_trained(stored, grid, mid),
             ),
             _lengths(stored, f"{grid}-sqrt", grid),
             _faithfulness(stored, grid),
@@ -64,6 +73,7 @@ def paper_b(stored: Stored) -> str:
                 _comparison(stored, concat, add, "SSIM", "reconstruction.ssim"),
                 _comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
                 _comparison(stored, concat, add, "strength of words", STRENGTH),
+                trained=_trained(stored, concat, add),
             ),
             _faithfulness(stored, concat),
         ]
@@ -73,7 +83,7 @@ def paper_b(stored: Stored) -> str:
 def paper_c(stored: Stored) -> str:
     """Training on image embeddings against sentence embeddings, and the gap between the two."""
     image, text = "clip-dual-64-image-dropout", "clip-dual-64-text-dropout"
-    shifted, noised = "clip-dual-64-image-shifted", "clip-dual-64-image-noised"
+    shifted, noised, unclip = (f"clip-dual-64-image-{bridge}" for bridge in ("shifted", "noised", "unclip"))
     image_code, text_code = "clip-dual-64-image-code-nature", "clip-dual-64-text-code-nature"
     return _section(
         [
@@ -81,12 +91,14 @@ def paper_c(stored: Stored) -> str:
                 "The loss is lower when training on image embeddings than on sentence embeddings (figure 2: 2,376 "
                 "against 2,526)",
                 _comparison(stored, image, text, "validation loss", VALIDATION),
+                trained=_trained(stored, image, text),
             ),
             _finding(
                 "This advantage carries over to generation from sentences (section IV)",
                 _comparison(stored, image, text, "Fréchet distance of samples", FRECHET),
                 _comparison(stored, image, text, "retrieval precision", RETRIEVAL),
                 _comparison(stored, image, text, "strength of words", STRENGTH),
+                trained=_trained(stored, image, text),
             ),
             _finding(
                 "The gap between the two kinds of embeddings can be bridged (our addition)",
@@ -94,6 +106,10 @@ def paper_c(stored: Stored) -> str:
                 _comparison(stored, shifted, image, "strength of words", STRENGTH),
                 _comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
                 _comparison(stored, noised, image, "strength of words", STRENGTH),
+                _comparison(stored, unclip, image, "with a flow to image embeddings, retrieval precision", RETRIEVAL),
+                _comparison(stored, unclip, image, "strength of words", STRENGTH),
+                _comparison(stored, unclip, image, "Fréchet distance of samples", FRECHET),
+                trained=_trained(stored, shifted, noised, unclip, image),
             ),
             _finding(
                 "Both hold for the authors' program on pictures of nature",
@@ -101,6 +117,7 @@ def paper_c(stored: Stored) -> str:
                 _comparison(stored, image_code, text_code, "Fréchet distance of samples", FRECHET),
                 _comparison(stored, image_code, text_code, "retrieval precision", RETRIEVAL),
                 _comparison(stored, image_code, text_code, "strength of words", STRENGTH),
+                trained=_trained(stored, image_code, text_code),
             ),
             _lengths(stored, f"{image_code}-sqrt", image_code),
             _faithfulness(stored, image),
@@ -122,6 +139,7 @@ def paper_d(stored: Stored) -> str:
                 'The model generates "correct images on never before seen, more complex combinations of captions" '
                 "(abstract; figure 4)",
                 _longer_sums(stored, models),
+                trained=_trained(stored, *models.values()),
             ),
             _finding(
                 "Generated images are classified as the right digit in 0.15 of the cases, because they are noisy "
@@ -166,10 +184,20 @@ def _section(findings: Sequence[str]) -> str:
     return "\n".join(["**Do the paper's conclusions hold?**", "", *findings, ""]) if findings else ""
 
 
-def _finding(claim: str, *evidence: str) -> str:
-    """A claim and the numbers that speak for or against it; empty if nothing is measured."""
+def _finding(claim: str, *evidence: str, trained: str = "") -> str:
+    """A claim, the numbers that speak for or against it, and how long what they compare was trained.
+
+    Empty if nothing is measured.
+    """
     text = "; ".join(one for one in evidence if one)
-    return f"- *{claim}.* {text[0].upper()}{text[1:]}." if text else ""
+    return f"- *{claim}.* {text[0].upper()}{text[1:]}.{trained}" if text else ""
+
+
+def _trained(stored: Stored, *names: str) -> str:
+    """A sentence on how long each of these rows was trained, as a mean over its seeds; empty if none says it."""
+    seconds = {name: _values(stored, name, "training.seconds") for name in names}
+    times = [f"`{name}` {duration(statistics.mean(found))}" for name, found in seconds.items() if found]
+    return f" Trained for: {', '.join(times)}." if times else ""
 
 
 def _comparison(stored: Stored, one: str, other: str, what: str, key: str) -> str:
@@ -197,9 +225,15 @@ def spread(values: Sequence[float]) -> str:
     return f"{number(statistics.mean(values))}{deviation}"
 
 
-def _series(stored: Stored, names: Sequence[str], what: str, key: str) -> str:
-    values = [_values(stored, name, key)[:1] for name in names]
-    return f"{what} {', '.join(number(value[0]) for value in values)}" if all(values) else ""
+def _longer(stored: Stored, names: Mapping[int, str], what: str) -> list[str]:
+    """What more epochs change, for rows by their epochs, as far as they are measured; empty for fewer than two."""
+    measured = []
+    for key, called in ((FRECHET, "Fréchet distance of samples"), (RETRIEVAL, "retrieval precision")):
+        found = {epochs: values[0] for epochs, name in names.items() if (values := _values(stored, name, key))}
+        if len(found) > 1:
+            after = ", ".join(f"{number(value)} after {epochs}" for epochs, value in found.items())
+            measured.append(f"{called} {after} epochs")
+    return [f"{what}: {'; '.join(measured)}"] if measured else []
 
 
 def _faithfulness(stored: Stored, name: str) -> str:
@@ -221,6 +255,7 @@ def _lengths(stored: Stored, long: str, unit: str) -> str:
         _comparison(stored, long, unit, "square root of their dimension against 1, strength of words", STRENGTH),
         _comparison(stored, long, unit, "retrieval precision", RETRIEVAL),
         _comparison(stored, long, unit, "Fréchet distance of samples", FRECHET),
+        trained=_trained(stored, long, unit),
     )
 
 

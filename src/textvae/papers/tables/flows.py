@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 from textvae.papers.findings import ours
 from textvae.papers.rows import NEAREST
-from textvae.papers.stored import SEEDED, Stored, getter
+from textvae.papers.stored import SEEDED, Stored, getter, trained_for
 from textvae.papers.tables.photographs import photographs_table
 from textvae.papers.tables.sprouts import sprouts_table
 from textvae.papers.tables.table import KINDS, number, picture, protocol, table
+
+PAPER_ROWS = tuple(
+    f"{name}{ending}" for name in ("label-dense", "label-conv", "caption-prior-arithmetic") for ending in ("", "-long")
+)
+"""The papers' models of grey images, with the same for as long as ours."""
 
 
 def flow(stored: Stored) -> str:
@@ -18,7 +23,7 @@ def flow(stored: Stored) -> str:
     if not names:
         return photographs
     # For comparison: the papers' models of the same data.
-    papers = [name for name in ("label-dense", "label-conv", "caption-prior-arithmetic") if name in stored]
+    papers = [name for name in PAPER_ROWS if name in stored]
     rows = []
     for name in [*names, *papers]:
         get = getter(stored[name])
@@ -87,10 +92,20 @@ def _photographs(stored: Stored) -> str:
         text += "\nGenerated flowers, each beside its edit by another prompt:\n"
         text += f"\n{picture('flowers-edit', 'edits by a prompt')}"
     if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
-        text += "\nSamples for the same captions: on the left the best of the papers' models (of flowers paper b's, of"
-        text += "\nproducts paper c's), on the right ours.\n"
+        text += "\nSamples for the same captions: on the left a paper's model (of flowers paper b's, of products paper"
+        text += f"\nc's), on the right ours. {' '.join(_lengths(stored))}\n"
         text += f"\n{picture('photographs-beside', 'a paper’s model and ours')}"
     return text
+
+
+def _lengths(stored: Stored) -> list[str]:
+    """How long both models of each half of the picture of photographs were trained."""
+    pairs = {name: (stored.get(paper), stored.get(f"latent-flow-{name}")) for name, paper in NEAREST.items()}
+    return [
+        f"Of {name}, the left model was trained for {trained_for(theirs)}, the right one for {trained_for(mine)}."
+        for name, (theirs, mine) in pairs.items()
+        if theirs and mine and trained_for(theirs) and trained_for(mine)
+    ]
 
 
 def _fitted_flows(stored: Stored, names: Sequence[str]) -> list[str]:
@@ -104,9 +119,11 @@ def _fitted_flows(stored: Stored, names: Sequence[str]) -> list[str]:
             " to ".join(number(getter(metrics)(key)) for metrics in (before, after))
             for key in ("generation.frechet.judge", "generation.judge_accuracy")
         )
+        times = [trained_for(metrics) for metrics in (before, after)]
+        lengths = f" The model was trained for {times[0]}, with its flow for {times[1]}." if all(times) else ""
         lines.append(
             f"- *A flow prior for `{before['protocol']['model']}`*, fitted to its latents with no other change, moves "
-            f"the Fréchet distance (judge) of samples from {distances} and judge accuracy from {accuracies}."
+            f"the Fréchet distance (judge) of samples from {distances} and judge accuracy from {accuracies}.{lengths}"
         )
     return [*lines, ""] if lines else []
 

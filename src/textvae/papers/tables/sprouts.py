@@ -1,7 +1,7 @@
 """The table of sprouts: how often everything that a caption names is right, for our model and for the papers'."""
 
 from textvae.papers.rows import paper_training
-from textvae.papers.stored import Stored, getter
+from textvae.papers.stored import Stored, getter, training
 from textvae.papers.tables.table import number, picture, protocol, table
 from textvae.text.sprout_grammar import ATTRIBUTES
 
@@ -18,7 +18,6 @@ def sprouts_table(stored: Stored) -> str:
     rows = []
     for name in names:
         get = getter(stored[name])
-        paper = paper_training(name)
         rows.append(
             [
                 f"`{name}`",
@@ -26,8 +25,7 @@ def sprouts_table(stored: Stored) -> str:
                 *(number(get(f"{ACCURACY}.held_out.{attribute}")) for attribute in ATTRIBUTES),
                 number(get("reconstruction.frechet.efficientnet-lite0")),
                 number(get("generation.frechet.efficientnet-lite0")),
-                f"{get('training.epochs') or 0:.0f} epochs{f' (paper: {paper})' if paper else ''}, "
-                f"{get('training.seconds') or 0:.0f} s",
+                training(stored[name], paper_training(name)),
             ]
         )
     get = getter(stored[names[0]])

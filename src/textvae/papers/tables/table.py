@@ -47,14 +47,18 @@ def protocol(stored: Stored, names: Sequence[str]) -> str:
         tested = f"{one['split']} images ({', '.join(f'{count:,} of {data}' for data, count in counts.items())})"
     nets = "; ".join(f"{name}: {resize}" for name, resize in one["feature_nets"].items())
     weights = ", ".join(f"{name} {p['weights']}" for name, p in zip(names, protocols, strict=True))
-    draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in protocols}))
-    of = "; ".join(dict.fromkeys(f"{p['likelihood_of']}" for p in protocols))
+    bounded = [p for p in protocols if "likelihood_of" in p]
+    draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in bounded}))
+    of = "; ".join(dict.fromkeys(f"{p['likelihood_of']}" for p in bounded))
+    bounds = (
+        f" Likelihood bounds: {draws} latents per image, of {of} (only comparable within a kind)." if bounded else ""
+    )
     keyed = [name for name, p in zip(names, protocols, strict=True) if "noise" in p]
     noise = f" Noise: {_noise(keyed, stored)}." if keyed else ""
     return (
         f"Protocol: {tested}, and as many images generated for their captions, all rounded to 8 bits; seed "
-        f"{one['seed']}. Features: {nets}. Judge: {one.get('judge', 'none')}. Likelihood bounds: {draws} latents per "
-        f"image, of {of} (only comparable within a kind).{noise} Weights: {weights}.\n"
+        f"{one['seed']}. Features: {nets}. Judge: {one.get('judge', 'none')}.{bounds}{noise} "
+        f"Weights: {weights}.\n"
     )
 
 

@@ -21,8 +21,7 @@ def paper_a(stored: Stored) -> str:
         "... 300 epochs: 326.70, 321.86, 315.62, 314.98, 313.64, 295.40 and 0.195 to 0.202 (table 3); and for 128,",
         "256, 512 and 1,024 latent dimensions: 286.06, 315.01, 306.73, 305.43 and 0.2023, 0.1998, 0.1937, 0.1886",
         "(table 4). The rows `-latent-` and `-epochs-` are those of the tables, at 64 pixels. Together with",
-        "`clip-grid-64`, its `-epochs-` rows have a tenth of the epochs of table 3. `clip-grid-64-scenes` and its",
-        "`-epochs-` rows are one training with the epochs of table 3, of 9,231 images of MS-COCO and Flickr8k.",
+        "`clip-grid-64`, its `-epochs-` rows have a tenth of the epochs of table 3.",
     )
     if table_3 := epochs_table(stored):
         photographs += f"\n{table_3}\n"
@@ -77,8 +76,9 @@ def epochs_table(stored: Stored) -> str:
         return ""
     titles = ["epochs", "FID", "CLIP score", "Fréchet (efficientnet-lite0)", "(inception-768)", "retrieval precision"]
     lines = [
-        "Table 3: one training, measured at the epochs at which it kept its model. The FID of the paper is in other",
-        "features than our Fréchet distances, and of other images: what compares is how they change with the epochs.",
+        "Table 3: `clip-grid-64-scenes`, one training of 9,231 images of MS-COCO and Flickr8k at 64 pixels, measured",
+        "at the epochs at which it kept its model. The FID of the paper is in other features than our Fréchet distances,",
+        "and of other images: what compares is how they change with the epochs.",
         "",
         table([*titles, "MSE (sum)", "ELBO, nats", "training"], rows),
     ]
@@ -143,6 +143,15 @@ def paper_b(stored: Stored) -> str:
     return "\n".join(lines)
 
 
+_ENDINGS = {
+    "-shifted": "`-shifted`: trained on embeddings of images, translated to where those of sentences are.",
+    "-noised": "`-noised`: trained on embeddings of images with noise.",
+    "-unclip": "`-unclip`: a flow makes embeddings of images of those of prompts.",
+    "-code-nature": "`-code-nature`: the authors' program, on the pictures of nature of `scenes`.",
+}
+"""What the parts of the names of rows of paper c say."""
+
+
 def paper_c(stored: Stored) -> str:
     """Photographs, trained on embeddings of images or of sentences."""
     curves = [size for size in (64, 128) if any(name.startswith(f"clip-dual-{size}") for name in stored)]
@@ -153,9 +162,8 @@ def paper_c(stored: Stored) -> str:
         "## Paper c: photographs, trained on image or sentence embeddings",
         *cited("c"),
         "Figure 2 reports the best validation loss. The validation images of the authors' program are also training",
-        "images (see the recipe); ours are held out. `-shifted`, `-noised` and `-unclip` are three ways to bridge the",
-        "gap between the two kinds of embeddings. Prompts are sentences for all rows. Rows that end in `-code-nature`",
-        "follow the authors' program, on the pictures of nature of `scenes`.",
+        "images (see the recipe); ours are held out. Prompts are sentences for all rows.",
+        *(line for ending, line in _ENDINGS.items() if any(ending in name for name in stored)),
     )
     if words := named_words(stored):
         text += f"\n{words}\n"

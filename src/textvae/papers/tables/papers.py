@@ -77,8 +77,8 @@ def epochs_table(stored: Stored) -> str:
     titles = ["epochs", "FID", "CLIP score", "Fréchet (efficientnet-lite0)", "(inception-768)", "retrieval precision"]
     lines = [
         "Table 3: `clip-grid-64-scenes`, one training of 9,231 images of MS-COCO and Flickr8k at 64 pixels, measured",
-        "at the epochs at which it kept its model. The FID of the paper is in other features than our Fréchet distances,",
-        "and of other images: what compares is how they change with the epochs.",
+        "at the epochs at which it kept its model. The FID of the paper is in other features than our Fréchet",
+        "distances, and of other images: what compares is how they change with the epochs.",
         "",
         table([*titles, "MSE (sum)", "ELBO, nats", "training"], rows),
     ]

@@ -54,7 +54,7 @@ class CaptionedImages:
         """
         if len(self.images) != len(self.caption_range):
             raise ValueError(f"{len(self.images)} images but {len(self.caption_range)} caption ranges")
-        for some in torch.split(self.caption_range, 1 << 20):  # they may be in a mapped file
+        for some in torch.split(self.caption_range, 1 << 16):  # they may be in a mapped file
             start, stop = some.unbind(1)
             if len(some) and (
                 int(start.min()) < 0 or int(stop.max()) > len(self.captions) or bool((start >= stop).any())
@@ -112,7 +112,7 @@ class CaptionedImages:
         """With how many images each caption goes, in their order."""
         # Ranges begun, less ranges ended before; of many captions, in a file.
         counts = zeros((len(self.captions) + 1,), torch.int64)
-        for some in torch.split(self.caption_range, 1 << 20):
+        for some in torch.split(self.caption_range, 1 << 16):
             begun, ended = some.unbind(1)
             one = torch.ones_like(begun)
             counts.index_add_(0, begun, one).index_add_(0, ended, -one)

@@ -25,7 +25,7 @@ class StoredCaptions(Sequence[str]):
             ValueError: the captions do not end where they should.
         """
         before = 0
-        for some in torch.split(ends, 1 << 20):  # they may be in a mapped file
+        for some in torch.split(ends, 1 << 16):  # they may be in a mapped file
             if len(some) and (int(some[0]) < before or bool((some.diff() < 0).any())):
                 raise ValueError("a caption ends before it begins")
             before = int(some[-1]) if len(some) else before

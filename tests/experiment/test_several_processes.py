@@ -102,9 +102,12 @@ def test_three_processes_killed_at_random_moments_end_in_the_same_bits(tmp_path,
 @pytest.mark.robust
 @pytest.mark.timeout(1200)
 def test_three_processes_killed_at_many_random_moments_end_in_the_same_bits(tmp_path, tiny_data):
-    for seed in (1, 2, 3):
+    began = time.monotonic()
+    for seed in range(1, 10):
         (tmp_path / str(seed)).mkdir()
-        check_kills(tmp_path / str(seed), seed=seed, kills=12)
+        check_kills(tmp_path / str(seed), seed=seed, kills=4)
+        if time.monotonic() - began > 120:
+            break
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ class ClipUnclip(TextVAE):
 
     def decode(self, latent: Float[Tensor, "n latent"], condition: Float[Tensor, "n d"]) -> Likelihood:
         """p(x|z,e); the condition is not used."""
-        z, embedding = latent.split([self.config.latent_dim, self.embedding_dim], dim=1)
+        z, embedding = torch.split(latent, [self.config.latent_dim, self.embedding_dim], dim=1)
         return self.dual.decode(z, embedding)
 
     def latents(

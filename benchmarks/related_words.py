@@ -30,11 +30,11 @@ from textvae.text.related_words import related_word
 from textvae.utils.progress import without_notices
 
 MODELS = ("flowers", "products")
-CAPTIONS = 24
-"""With each word; words of fewer test images are left out."""
+CAPTIONS = (8, 24)
+"""With each word: words of fewer test images are left out, of more images the first are taken."""
 OTHERS = 240
 """Captions that the pictures without a word are drawn for."""
-JUDGED_ON = 6000
+JUDGED_ON = 3000
 """Training images that the judge is fitted to, at most."""
 VISIBLE = 0.75
 """Of real test images with and without a word, the judge must recognise the word in this share of pairs."""
@@ -93,9 +93,9 @@ def measure(model: str, net: FeatureNet) -> dict[str, Any]:
     others = drawn(captions[:OTHERS])
     words = {}
     for word in generator.text.words:
-        places = [place for place, own in enumerate(having) if word in own][:CAPTIONS]
+        places = [place for place, own in enumerate(having) if word in own][: CAPTIONS[1]]
         reading = related_word(word, set(generator.text.words) - {word})
-        if len(places) < CAPTIONS or reading is None or _same(word, reading):
+        if len(places) < CAPTIONS[0] or reading is None or _same(word, reading):
             continue
         says = judge.embed_captions([word])[0]
         without = torch.tensor([word not in own for own in having])

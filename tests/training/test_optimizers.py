@@ -123,3 +123,21 @@ def test_noise_scales_do_not_decay(name):
     for weight in model.parameters():
         weight.grad = torch.zeros_like(weight)
     assert "log_sigma" not in names_moved(model, optimizer.step)
+
+
+def test_noise_scales_follow_errors_that_fall_fast():
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(32, 32, bias=False)
+            self.log_sigma = nn.Parameter(torch.tensor(0.1).log())
+
+    model, pixels = Model(), 3 * 64 * 64
+    optimizer = optimizer_of("muon", model, 2e-3, 0.0)
+    for step in range(300):
+        error = 0.02 + 0.3 * 0.97**step
+        optimizer.zero_grad()
+        loss = pixels * (0.5 * error**2 * (-2 * model.log_sigma).exp() + model.log_sigma)
+        (loss + 0 * model.inner.weight.sum()).backward()
+        optimizer.step()
+    assert 0.02 <= float(model.log_sigma.detach().exp()) < 0.025

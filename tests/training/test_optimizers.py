@@ -134,7 +134,7 @@ def test_noise_scales_follow_errors_that_fall_fast():
 
     model, pixels = Model(), 3 * 64 * 64
     optimizer = optimizer_of("muon", model, 2e-3, 0.0)
-    for step in range(300):
+    for step in range(220):
         error = 0.02 + 0.3 * 0.97**step
         optimizer.zero_grad()
         loss = pixels * (0.5 * error**2 * (-2 * model.log_sigma).exp() + model.log_sigma)

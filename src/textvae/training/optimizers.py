@@ -95,7 +95,8 @@ class MuonAndAdam:
         others = {name: weight for name, weight in model.named_parameters() if name not in mine}
         # By Muon errors fall faster than Adam lets a noise scale follow: the large gradients of the first steps stay in
         # its second moment for a thousand steps. Too large a scale is too much weight of the KL.
-        self._adam = _adam(others, learning_rate, weight_decay, scale_rate=MUON_RATE)
+        fast = {"lr": MUON_RATE * learning_rate, "betas": (0.9, 0.9)}
+        self._adam = _adam(others, learning_rate, weight_decay, scales_as=fast)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -131,15 +132,18 @@ def _matrix(weight: Tensor) -> Tensor:
 
 
 def _adam(
-    named: Mapping[str, nn.Parameter], learning_rate: float, weight_decay: float, scale_rate: float = 1.0
+    named: Mapping[str, nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    scales_as: Mapping[str, Any] | None = None,
 ) -> torch.optim.Adam:
-    """Adam; the learning rate of noise scales is ``scale_rate`` times that of the other parameters."""
+    """Adam; ``scales_as`` are settings of noise scales that differ from those of the other parameters."""
     # Weight decay on the logarithm of a noise scale would pull the scale towards one.
     scales = [p for name, p in named.items() if name.endswith("log_sigma")]
     weights = [p for name, p in named.items() if not name.endswith("log_sigma")]
     groups = [
         {"params": weights, "weight_decay": weight_decay},
-        {"params": scales, "weight_decay": 0.0, "lr": scale_rate * learning_rate},
+        {"params": scales, "weight_decay": 0.0, **(scales_as or {})},
     ]
     optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=learning_rate, fused=True)
     optimizer.register_load_state_dict_pre_hook(partial(_checked, moments=("exp_avg", "exp_avg_sq"), counts=("step",)))

@@ -140,8 +140,10 @@ def test_the_cosine_schedule_takes_muon_s_rate_and_adam_s_to_nothing_together(cp
     wide = LabelConv.Config(channels=(4, 32, 32), latent_dim=4, embedding_dim=8).build()
     training = Training(wide, tiny_data, FASHION.encode(tiny_data.captions), settings, cpu)
     rates = [tuple(group["lr"] for group in training.optimizer.param_groups) for _ in training.steps()]
-    assert rates[0] == pytest.approx((1e-2, 1e-3, 1e-3))
+    # The noise scale follows Muon.
+    assert rates[0] == pytest.approx((1e-2, 1e-3, 1e-2))
     assert {round(first / second, 3) for first, second, _ in rates} == {10}
+    assert {round(first / third, 3) for first, _, third in rates} == {1}
     assert rates[-1][0] < 1e-3
 
 

@@ -93,19 +93,25 @@ def draw(order: Order, name: str, described: str, sampler: Sampler) -> dict[str,
 
 
 def report(
-    seconds: float, steps: int, images: int, network: torch.nn.Module, drawings: list[dict[str, Any]], **settings: Any
+    seconds: float,
+    steps: int,
+    network: torch.nn.Module,
+    drawings: list[dict[str, Any]],
+    images: int | None = None,
+    **settings: Any,
 ) -> None:
     """Prints the result as the last line of the output.
 
     Args:
         seconds: of training.
         steps: of the optimizer.
-        images: that were trained on, each time that they were.
         network: whose parameters are counted.
         drawings: what was drawn.
+        images: that were trained on, each time that they were; default: a batch of ``BATCH_SIZE`` a step.
         settings: what else the table or a reader should know.
     """
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    images = steps * BATCH_SIZE if images is None else images
     found = {"training_seconds": seconds, "steps": steps, "images": images, "parameters": parameters}
     found |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
     print(json.dumps(found | settings | {"drawings": drawings}))

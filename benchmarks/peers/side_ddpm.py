@@ -61,7 +61,6 @@ def main() -> None:
     side.report(
         seconds,
         clock.steps,
-        clock.steps * side.BATCH_SIZE,
         network,
         drawings,
         package=f"denoising-diffusion-pytorch {version('denoising-diffusion-pytorch')}",

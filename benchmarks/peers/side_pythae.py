@@ -68,7 +68,6 @@ def main() -> None:
     side.report(
         seconds,
         stop.clock.steps,
-        stop.clock.steps * side.BATCH_SIZE,
         model,
         drawings,
         package=f"pythae {version('pythae')}",

@@ -81,7 +81,6 @@ def main() -> None:
     side.report(
         seconds,
         clock.steps,
-        clock.steps * side.BATCH_SIZE,
         network,
         drawings,
         package=f"smalldiffusion {version('smalldiffusion')}",

@@ -44,9 +44,9 @@ def main() -> None:
     side.report(
         seconds,
         sum(count * -(-len(order.images) // trainer_of(run.recipe, name).batch_size) for name, count in epochs.items()),
-        sum(epochs.values()) * len(order.images),
         run.load_model(),
         drawings,
+        sum(epochs.values()) * len(order.images),
         package=f"textvae {textvae.__version__}",
         model=f"`{RECIPE}`",
         epochs=epochs,

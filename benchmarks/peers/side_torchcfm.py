@@ -53,7 +53,6 @@ def main() -> None:
     side.report(
         seconds,
         clock.steps,
-        clock.steps * side.BATCH_SIZE,
         network,
         [side.draw(order, "flow", described, chosen)],
         package=f"torchcfm {version('torchcfm')}",

@@ -50,7 +50,7 @@ def test_every_row_of_the_papers_can_be_built(paper, tmp_path, monkeypatch):
     # What is compared has seen as many images.
     alike = [row for row in chosen if row.name.startswith(("clip-grid-64", "clip-latent-64")) and not row.keep_epochs]
     same = {row.settings().trainer.epochs for row in alike}
-    assert same <= {PASSES, 5, 30}
+    assert same <= {"a": {PASSES, 5, 30}, "b": {100}}.get(paper, set())
 
 
 def test_flows_are_compared_on_the_same_photographs_with_prompts_of_their_own(tmp_path, monkeypatch):

@@ -58,12 +58,21 @@ class MatchedEncoder(nn.Module):
     caption does. docs/experiment_log.md has the figures.
     """
 
-    def __init__(self, reader: TreeEncoder, latent_dim: int, width: int = 64, hidden: int = 128) -> None:
+    def __init__(self, reader: TreeEncoder, latent_dim: int, parts: int = 1, width: int = 64, hidden: int = 256) -> None:
+        """``parts``: equal parts of a latent that mean the same in different places, each read by one network."""
         super().__init__()
         self.reader = reader
         self.num_features = reader.num_features
         self.of_words = nn.Sequential(nn.Linear(reader.num_features, hidden), nn.SiLU(), nn.Linear(hidden, width))
-        self.of_latent = nn.Sequential(nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, width))
+        self.of_latent = nn.Sequential(
+            nn.Unflatten(1, (parts, latent_dim // parts)),
+            nn.Linear(latent_dim // parts, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, width // parts),
+            nn.Flatten(),
+        )
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
 
     @torch.no_grad()

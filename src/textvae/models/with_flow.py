@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.caption_encoders import AuxiliaryEncoder, WordTransformer
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
+from textvae.models.halves_vae import HalvesVAE
 from textvae.models.losses import LossTerms
 from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
 from textvae.priors import FlowPrior
@@ -74,7 +75,8 @@ class FlowConfig:
         if self.reader == "words":
             return flow(WordTransformer(self.size, width), width, words=True)
         if self.reader == "tree":
-            matched = MatchedEncoder(TreeEncoder(self.size, len(OPERATORS)), math.prod(latent_shape))
+            parts = 2 if isinstance(vae, HalvesVAE) else 1
+            matched = MatchedEncoder(TreeEncoder(self.size, len(OPERATORS)), math.prod(latent_shape), parts)
             return flow(matched, matched.num_features)
         if self.reader == "taught":
             taught = reader_of(vae)

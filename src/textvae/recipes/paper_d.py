@@ -143,8 +143,8 @@ def caption_tree_numbers() -> Recipe:
         model=HalvesVAE.Config(),
         trainer=TrainerConfig(epochs=10, batch_size=64, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
         flow=FlowStage(
-            FlowConfig(FlowPrior.Config(width=128, depth=2), "tree", text.num_tokens),
-            TrainerConfig(epochs=20, batch_size=256, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
+            FlowConfig(FlowPrior.Config(width=256, depth=3, guidance=4.0), "tree", text.num_tokens),
+            TrainerConfig(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", ema_decay=0.998),
         ),
         prompts=(
             "seven times eight",

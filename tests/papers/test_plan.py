@@ -70,6 +70,14 @@ def test_commands_of_rows_are_understood(paper, tmp_path, monkeypatch) -> None:
         assert {subset.theme for _, _, subset in chosen} == {(), THEMES["nature"]}
 
 
+@pytest.mark.parametrize("paper", PAPERS)
+def test_no_set_is_prepared_twice(paper, tmp_path) -> None:
+    # The image encoder is not in a set's name: with another one, the same folder is refused.
+    prepared = [command for command in plan_rows(paper, tmp_path) if "data prepare" in command]
+    folders = [command.replace(" --image-encoder efficientnet", "") for command in prepared]
+    assert len({*folders}) == len(folders)
+
+
 def test_unknown_rows_are_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="no row 'label'"):
         plan_rows("c", tmp_path, ["label"])

@@ -186,3 +186,11 @@ def test_paper_d_compares_models_on_longer_sums_and_explains_figure_3():
     assert "1.000, 0.900, 0.800" in published.paper_d(stored | {"caption-prior-arithmetic": ours})
     # Without the authors' weights nothing is said about figure 3.
     assert "figure 3" not in published.paper_d({"caption-prior-arithmetic": ours})
+
+
+def test_paper_d_says_how_often_the_models_of_its_wishes_are_right():
+    accuracy = {"seen": 0.25, "test-unseen": 0.5, "real_held_out": 0.75, "samples_each": 2000}
+    told = published.paper_d({"caption-tree-numbers": {"generation": {"number_accuracy": accuracy}}})
+    assert told.count("- *") == 1
+    right = "is right in 0.250 for captions of training, 0.500 unseen (real images: 0.750)"
+    assert f"`caption-tree-numbers` {right}" in told

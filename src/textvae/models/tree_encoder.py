@@ -58,7 +58,9 @@ class MatchedEncoder(nn.Module):
     caption does. docs/experiment_log.md has the figures.
     """
 
-    def __init__(self, reader: TreeEncoder, latent_dim: int, parts: int = 1, width: int = 64, hidden: int = 256) -> None:
+    def __init__(
+        self, reader: TreeEncoder, latent_dim: int, parts: int = 1, width: int = 64, hidden: int = 256
+    ) -> None:
         """``parts``: equal parts of a latent that mean the same in different places, each read by one network."""
         super().__init__()
         self.reader = reader

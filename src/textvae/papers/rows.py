@@ -56,8 +56,8 @@ def _digits(name: str, recipe: str = "", **model: Any) -> Row:
 
 
 PASSES = 10
-"""Epochs over the 2,145 images of coco-mini for paper a at 64 and paper b at 128 pixels: equal for all rows, one to four
-minutes per row on one core. Larger images and the model of paper c cost 10 to 50 times as much, and get fewer."""
+"""Epochs over the 2,145 images of coco-mini for paper a at 64 and paper b at 128 pixels: equal for all rows, one to
+four minutes per row on one core. Larger images and the model of paper c cost 10 to 50 times as much, and get fewer."""
 _PAPER_A = "20 (section 4.2) to 300 (table 3) epochs of 11,829 images, at 224 pixels"
 _PAPER_B = "a fifth of MS-COCO, epochs not stated"
 _PAPER_C = "25 epochs of 3,400 images, for 128 pixels up to 20,000"
@@ -158,11 +158,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         # Not in the paper: the other interpretation of its equation 1.
         Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
         Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),
-        *(
-            row
-            for how in ("add", "concat")
-            for row in _seeds(_photographs(f"clip-latent-64-{how}", _PAPER_B), 1, 2)
-        ),
+        *(row for how in ("add", "concat") for row in _seeds(_photographs(f"clip-latent-64-{how}", _PAPER_B), 1, 2)),
         *(
             _photographs(f"clip-latent-{size}-{how}", _PAPER_B, epochs, draws=1)
             for size, epochs in ((128, PASSES), (256, 4))

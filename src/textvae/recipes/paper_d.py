@@ -129,7 +129,7 @@ def caption_tree_numbers() -> Recipe:
     Choices: a VAE draws, whatever the captions, and a flow prior reads. Its reader is a recursive network
     (``TreeEncoder``) over the calculation in postfix order, trained to tell the latents of a batch apart by their
     captions; brackets and precedence are the text encoder's, what the operators do is learned. In the second stage,
-    a step costs no more than reading does: calculations need a million examples.
+    a step costs little more than reading does: calculations need two million examples.
     Result: RESULTS.md.
     Command: ``textvae train caption-tree-numbers``.
     """

@@ -5,6 +5,7 @@ A difference between two rows is only called one if it exceeds the spread over s
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textvae.papers.stored import Stored, getter, seeds_of
 from textvae.papers.tables.table import number
@@ -146,8 +147,34 @@ def paper_d(stored: Stored) -> str:
                 "(section 4; figure 3)",
                 _figure_3(stored),
             ),
+            _finding(
+                "More complex arithmetic operations can be drawn as well (a wish of section 5)",
+                _share_right(stored, "caption-tree-numbers", "number_accuracy"),
+                trained=_trained(stored, "caption-tree-numbers"),
+            ),
+            _finding(
+                "Attention over captions can build up the image step by step (a wish of section 5)",
+                _share_right(stored, "caption-draw-scenes", "scene_accuracy"),
+                _share_right(stored, "caption-slots-scenes", "scene_accuracy"),
+                trained=_trained(stored, "caption-draw-scenes", "caption-slots-scenes"),
+            ),
         ]
     )
+
+
+def _share_right(stored: Stored, name: str, accuracy: str) -> str:
+    """The share of pictures that show what their caption says, for each kind of captions; empty if not measured."""
+    kinds: Mapping[str, Any] = getter(stored.get(name, {}))(f"generation.{accuracy}") or {}
+    titles = {kind: kind.removeprefix("test-").replace("_", " ") for kind in kinds} | {
+        "seen": "for captions of training"
+    }
+    found = [
+        f"{number(share)} {titles[kind]}"
+        for kind, share in kinds.items()
+        if kind not in ("real_held_out", "samples_each")
+    ]
+    real = f" (real images: {number(kinds['real_held_out'])})" if "real_held_out" in kinds else ""
+    return f"`{name}` is right in {', '.join(found)}{real}" if found else ""
 
 
 def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:

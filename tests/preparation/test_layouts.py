@@ -174,6 +174,13 @@ def test_a_table_of_captions_in_csv(tmp_path) -> None:
     assert records[0].image.read() == photos.encoded(photos.picture(0))
 
 
+def test_a_table_whose_header_is_no_csv_is_no_table(tmp_path) -> None:
+    (tmp_path / "0.jpg").write_bytes(photos.encoded(photos.picture(0)))
+    (tmp_path / "metadata.csv").write_bytes(b"file\rname,text\n0.jpg,red\n")
+    with pytest.raises(UserError):
+        find_photographs(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -549,6 +549,8 @@ def test_a_manifest_s_command_is_not_offered_and_its_texts_control_no_terminal(t
     ("path", "value"),
     [
         (("splits", "train", "images"), [9, 16, "16", 3]),
+        (("splits", "train", "images"), None),
+        (("splits", "train"), {"captions": 9}),
         (("splits", "train", "fingerprint"), 3),
         (("splits",), []),
         (("splits", "train"), None),

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from textvae.utils.errors import UserError
-from textvae.utils.files import alone, sweep, temporary_target, write_json, write_text, written_whole
+from textvae.utils.files import alone, read_json, sweep, temporary_target, write_json, write_text, written_whole
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -81,3 +81,13 @@ def test_temporary_files_of_dead_writers_alone_are_swept(tmp_path):
     assert (tmp_path / "a.json").read_text() == "1"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({*left, "a.json"} - {left[0]})
     assert [temporary_target(tmp_path / name) for name in left] == ["a.json", "b.json", None, None, None]
+
+
+def test_json_with_half_of_a_character_is_refused(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text('{"a": "\\ud83d\\ude00"}')
+    assert read_json(file, 100) == {"a": "\N{GRINNING FACE}"}
+    for half in ("\\ud83d", "\\uDE00"):
+        file.write_text(f'{{"a": ["{half}"]}}')
+        with pytest.raises(ValueError, match="surrogates"):
+            read_json(file, 100)

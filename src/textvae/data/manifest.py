@@ -138,6 +138,8 @@ def check_manifest(manifest: dict[str, Any]) -> None:
     for key in ("name", "title", "home", "terms"):
         manifest["source"][key] = printable(_typed(str, manifest["source"].get(key, "")))
     for facts in manifest["splits"].values():
+        if facts["images"] is None:
+            raise ValueError("images has no shape")
         for array in ("images", "text", "image"):
             if (shape := facts.get(array)) is not None and any(type(size) is not int for size in shape):
                 raise ValueError(f"{array} has no shape of integers")

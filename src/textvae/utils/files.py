@@ -169,7 +169,7 @@ def read_json(path: Path, most_bytes: int) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no JSON, is nested too deeply, or is larger than ``most_bytes``.
+        ValueError: it is no JSON, nested too deeply, larger than ``most_bytes``, or has text that UTF-8 cannot hold.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe could wait for ever
         about = os.fstat(file.fileno())
@@ -177,9 +177,12 @@ def read_json(path: Path, most_bytes: int) -> Any:
             raise ValueError(f"it is no file of at most {most_bytes:,} bytes")
         content = file.read()
     try:
-        return json.loads(content.decode("utf-8"))
+        value = json.loads(content.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if b"\\ud" in content.lower():  # half of a character, escaped: it could neither be printed nor written again
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def sha256_of(path: Path) -> str:

@@ -180,7 +180,11 @@ def _rows(table: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _cells(header: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([header], delimiter=_delimiter(header)), [])]
+    """The names of columns; none if the line is no CSV."""
+    try:
+        return [name.strip() for name in next(csv.reader([header], delimiter=_delimiter(header)), [])]
+    except csv.Error:  # such as a carriage return outside quotes
+        return []
 
 
 def _delimiter(header: str) -> str:

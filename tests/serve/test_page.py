@@ -59,7 +59,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(address: str) -> Iterator["playwright.Page"]:
-    """The page once its model is loaded; a message in the browser's console fails the test."""
+    """The page once it has drawn its first pictures; a message in the browser's console fails the test."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page()
@@ -67,7 +67,7 @@ def page(address: str) -> Iterator["playwright.Page"]:
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
-        page.wait_for_selector("body[data-ready=small]", timeout=60_000)
+        page.wait_for_selector("body[data-ready=small][data-drawn]", timeout=60_000)
         yield page
         browser.close()
         assert not complaints
@@ -98,6 +98,26 @@ def test_it_draws_the_pictures_that_python_draws(page) -> None:
     assert "dress" in page.inner_text("#notice")
 
 
+def test_it_draws_the_first_example_by_itself(page) -> None:
+    prompt = page.input_value("#prompt")
+    assert page.inner_text("#history") == ""
+    expected = np.stack([np.asarray(one) for one in TextToImage.load(OLD)(prompt, num_images=4)]).astype(int)
+    assert np.abs(pixels(page) - expected).max() <= 1
+
+
+def test_what_is_asked_for_while_it_draws_is_drawn_afterwards(page) -> None:
+    page.fill("#prompt", "a dress")
+    page.evaluate(
+        """() => {
+            document.getElementById("guidance").dispatchEvent(new Event("input"));
+            document.getElementById("form").requestSubmit();
+            document.getElementById("guidance").dispatchEvent(new Event("input"));
+        }"""
+    )
+    page.wait_for_selector("#history li")
+    assert "a dress" in page.inner_text("#history")
+
+
 def test_a_downloaded_picture_says_how_it_was_made(page, tmp_path) -> None:
     page.fill("#prompt", "a dress")
     page.uncheck("#random")
@@ -118,6 +138,7 @@ def test_it_can_be_used_by_keyboard_alone(page) -> None:
     page.keyboard.press("Control+A")
     page.keyboard.type("a bag")
     page.keyboard.press("Enter")
+    page.wait_for_selector("#history li")
     wait_for(page, 4)
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")

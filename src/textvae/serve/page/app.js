@@ -100,11 +100,13 @@ function settings() {
 }
 
 let drawing = false;
-let waiting = false;
+let waiting = null;
 
+// Live drawings show what the settings give, without a new seed and without an entry in the history.
 async function draw({ live = false } = {}) {
   if (drawing) {
-    waiting = live;
+    // One that was asked for is not replaced by a live one.
+    waiting = { live: live && (waiting?.live ?? true) };
     return;
   }
   drawing = true;
@@ -131,10 +133,9 @@ async function draw({ live = false } = {}) {
   } finally {
     drawing = false;
     get("draw").disabled = false;
-    if (waiting) {
-      waiting = false;
-      draw({ live: true });
-    }
+    const next = waiting;
+    waiting = null;
+    if (next) await draw(next);
   }
 }
 
@@ -262,17 +263,18 @@ async function start() {
     for (const [key, value] of wanted) if (["prompt", "seed", "count", "guidance", "steps", "negative", "second", "weight"].includes(key)) get(key).value = value;
     labels();
     await draw();
-    document.body.dataset.drawn = "1";
-  }
+  } else await draw({ live: true });
+  document.body.dataset.drawn = "1";
 }
 
 get("form").addEventListener("submit", (event) => {
   event.preventDefault();
   draw();
 });
-get("model").addEventListener("change", () => {
+get("model").addEventListener("change", async () => {
   get("pictures").replaceChildren();
-  choose();
+  await choose();
+  await draw({ live: true });
 });
 for (const id of ["guidance", "steps", "weight"])
   get(id).addEventListener("input", () => {

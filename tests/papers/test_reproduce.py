@@ -119,6 +119,14 @@ def test_a_row_is_measured_again_by_the_networks_that_are_missing(toys, tmp_path
     assert asked == [("inception-768",)]
 
 
+def test_photographs_of_a_later_row_are_missed_before_an_earlier_one_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="clip-latent-256-add: coco-mini-256-sentence has not been prepared") as error:
+        reproduce_paper("b", tmp_path / "runs", Places.under(tmp_path), only=("label-conv", "clip-latent-256-add"))
+    assert "textvae reproduce b --dry-run" in error.value.cure
+    assert not (tmp_path / "runs").exists()
+
+
 def test_unknown_rows_and_a_missing_library_are_refused_before_training(tmp_path, monkeypatch):
     places = Places.under(tmp_path)
     with pytest.raises(UserError, match="no row 'label'"):

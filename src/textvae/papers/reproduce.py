@@ -61,7 +61,8 @@ def reproduce_paper(
         The measured numbers by row, and the paper's section of RESULTS.md.
 
     Raises:
-        UserError: there is no such row, matplotlib is not installed, or ``trained_only`` finds nothing to measure.
+        UserError: there is no such row, matplotlib is not installed, photographs are not prepared, or ``trained_only``
+            finds nothing to measure.
     """
     return reproduce_rows(paper, rows_named(paper, only), runs, places, num_samples, trained_only=trained_only)
 
@@ -87,10 +88,13 @@ def reproduce_rows(
         trained_only: as there.
 
     Raises:
-        UserError: matplotlib is not installed, or ``trained_only`` finds nothing to measure.
+        UserError: matplotlib is not installed, photographs are not prepared, or ``trained_only`` finds nothing to
+            measure.
     """
     # Before hours of training, not after them.
     require_matplotlib()
+    if not trained_only:
+        _check_prepared(paper, rows)
     measured: dict[str, Run] = {}
     for row in rows:
         for name, folder in _trained(row, runs, trained_only).items():
@@ -110,6 +114,20 @@ def reproduce_rows(
         "report": str(places.report),
         "table": section(paper, stored),
     }
+
+
+def _check_prepared(paper: str, rows: Sequence[Row]) -> None:
+    """Checks that the photographs of all rows are prepared.
+
+    Raises:
+        UserError: those of a row are not.
+    """
+    for row in rows:
+        try:
+            data.source(row.settings().data)
+        except UserError as error:
+            cure = f"{error.cure}; textvae reproduce {paper} --dry-run prints all commands that are needed"
+            raise UserError(f"{row.name}: {error.cause}", cure) from None
 
 
 def _trained(row: Row, runs: Path, trained_only: bool) -> dict[str, Path]:

@@ -105,6 +105,14 @@ def test_it_draws_the_first_example_by_itself(page) -> None:
     assert np.abs(pixels(page) - expected).max() <= 1
 
 
+def test_a_model_that_cannot_be_loaded_is_explained(page) -> None:
+    page.route("**/models/small/model.json", lambda route: route.fulfill(body="{"))
+    page.reload()
+    page.wait_for_selector("#notice.error")
+    assert "JSON" in page.inner_text("#notice")
+    assert not page.evaluate("document.body.dataset.drawn")
+
+
 def test_what_is_asked_for_while_it_draws_is_drawn_afterwards(page) -> None:
     page.fill("#prompt", "a dress")
     page.evaluate(

@@ -148,7 +148,7 @@ function remember(facts) {
 async function again(facts) {
   if (facts.model !== spec.name) {
     get("model").value = facts.model;
-    await choose();
+    if (!(await choose())) return;
   }
   get("random").checked = false;
   for (const name of ["prompt", "seed", "count", "guidance", "steps", "negative", "second", "weight"])
@@ -214,6 +214,7 @@ function labels() {
   get("weight-value").textContent = `${Math.round(100 * get("weight").value)} %`;
 }
 
+// Whether the chosen model could be loaded.
 async function choose() {
   const name = get("model").value;
   const known = models.find((model) => model.name === name);
@@ -224,7 +225,7 @@ async function choose() {
     spec = { ...message.spec, canEdit: message.canEdit, canInpaint: message.canInpaint };
   } catch (error) {
     fail(error);
-    return;
+    return false;
   }
   const isFlow = spec.sampling.kind === "flow";
   document.querySelectorAll(".flow").forEach((element) => (element.hidden = !isFlow));
@@ -246,6 +247,7 @@ async function choose() {
   labels();
   say("Ready.");
   document.body.dataset.ready = name;
+  return true;
 }
 
 async function start() {
@@ -257,7 +259,7 @@ async function start() {
   if (models.some(({ name }) => name === wanted.get("model"))) get("model").value = wanted.get("model");
   get("webgpu-label").hidden = !(index.webgpu && "gpu" in navigator);
   get("webgpu").checked = wanted.get("webgpu") === "1";
-  await choose();
+  if (!(await choose())) return;
   if (wanted.get("prompt")) {
     get("random").checked = false;
     for (const [key, value] of wanted) if (["prompt", "seed", "count", "guidance", "steps", "negative", "second", "weight"].includes(key)) get(key).value = value;
@@ -273,8 +275,7 @@ get("form").addEventListener("submit", (event) => {
 });
 get("model").addEventListener("change", async () => {
   get("pictures").replaceChildren();
-  await choose();
-  await draw({ live: true });
+  if (await choose()) await draw({ live: true });
 });
 for (const id of ["guidance", "steps", "weight"])
   get(id).addEventListener("input", () => {

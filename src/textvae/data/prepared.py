@@ -155,7 +155,6 @@ class PreparedSet(OfManifest):
             ranges = torch.tensor(texts["ranges"], dtype=torch.int64).view(-1, 2) if "ranges" in texts else None
             if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
                 raise TypeError("captions are no list of texts")
-            "".join(captions).encode()  # raises where one has a lone surrogate
             if ranges is None:
                 ranges = self._mapped(f"{split}-ranges.npy", [facts["images"][0], 2], np.int64)
             return captions, ranges

@@ -3,14 +3,19 @@
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
+import torch
 from helpers import tiny
 
 from textvae.experiment import minutes as measuring
 from textvae.runs.card import training_command
 from textvae.runs.find import CONFIG
 from textvae.runs.run import MODEL, open_run
+from textvae.training.loop import Training
 from textvae.utils.processes import Processes
 
 FLOW = (
@@ -29,6 +34,22 @@ def words(out: Path, *more: str) -> list[str]:
 def tenth(monkeypatch) -> None:
     """Every step takes a tenth of a second, and measuring takes no time."""
     monkeypatch.setattr(measuring, "_seconds_a_step", lambda training: (next(training.steps()), 0.1)[1])
+
+
+def test_a_short_disturbance_does_not_change_the_measured_speed(monkeypatch):
+    # The first step takes three seconds; in the fourth something else has the machine for two seconds.
+    took = [3.0, 0.5, 0.5, 2.0, *[0.5] * 20]
+    clock, counted = iter(np.cumsum(took).tolist()), []
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+
+    def steps(stop):
+        for number in range(1, len(took) + 1):
+            counted.append(number)
+            loss = SimpleNamespace(total=torch.zeros(()))
+            yield SimpleNamespace(number=number, loss=loss, stop=stop())
+
+    assert measuring._seconds_a_step(Mock(spec=Training, steps=steps)) == pytest.approx(0.5)
+    assert sum(took[1 : len(counted)]) == pytest.approx(measuring.MEASURED_S + 1, abs=0.5)
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """How many passes over the data fit into a number of minutes, by the speed that is measured before the training."""
 
 import dataclasses
+import statistics
 import threading
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -152,17 +154,14 @@ def _measured(
 
 
 def _seconds_a_step(training: Training) -> float:
-    """Mean time of a step after the first one."""
-    started, counted, enough = 0.0, 0, threading.Event()
+    """Median time of a step after the first one: something else that the machine does for a second slows down a few."""
+    ends: list[float] = []
+    enough = threading.Event()
     for step in training.steps(enough.is_set):
         float(step.loss.total.detach())  # waits for the device
-        now = time.perf_counter()
-        if step.number == 1:
-            started = now
-            continue
-        counted += 1
+        ends.append(time.perf_counter())
         if step.stop:
-            return (now - started) / counted
-        if counted >= 2 and now - started > MEASURED_S:
+            return statistics.median(after - before for before, after in pairwise(ends))
+        if len(ends) > 2 and ends[-1] - ends[0] > MEASURED_S:
             enough.set()
     raise AssertionError("the epochs of a measurement do not end")

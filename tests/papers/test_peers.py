@@ -23,11 +23,13 @@ def stored(**sides: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_each_side_has_a_row_and_what_is_missing_a_dash():
-    found = stored(textvae=side("textvae 1", 20.5, judge_accuracy=0.9), other=side("other 2", 99.25))
+    found = stored(
+        textvae=side("textvae 1", 20.5, judge_accuracy=0.9), other=side("other 2", 99.25, images_per_second=2950.4)
+    )
     lines = section("peers", found).splitlines()
     rows = [line for line in lines if "a net" in line]
     assert "| **textvae 1** | a net | 1.2 M | 300,000 | 20.500 | 0.250 | 0.900 | 412 | 8 steps |" in rows
-    assert "| other 2 | a net | 1.2 M | 300,000 | 99.250 | 0.250 | - | 412 | 8 steps |" in rows
+    assert "| other 2 | a net | 1.2 M | 300,000 | 99.250 | 0.250 | - | 2,950 | 8 steps |" in rows
     assert "| real training images |  |  |  | 1.500 | - | 0.980 |  |  |" in lines
     assert "2,000 samples" in " ".join(lines)
 

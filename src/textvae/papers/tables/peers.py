@@ -23,7 +23,8 @@ def peers(stored: Stored) -> str:
         f"Fashion-MNIST, {minutes:g} minutes of training on {cores} of a CPU each, in fp32 with the same torch, then "
         f"{samples:,} samples against the {protocol['test_images']:,} test images. Each package is used as its own "
         "example does, with smaller batches, which leave it more steps; where several ways of drawing were tried, the "
-        "best is shown. Fréchet distances of so few samples are biased upwards, as the row of real training images "
+        "best is shown. Most of these examples are made for a GPU: in this time their networks see few images. Fréchet "
+        "distances of so few samples are biased upwards, as the row of real training images "
         "shows. The scripts in `benchmarks/peers/` say what each side is, `benchmarks/time_to_quality.py` runs them."
     )
     rows = [_row(name, side) for name, side in found["sides"].items()]
@@ -46,7 +47,15 @@ def peers(stored: Stored) -> str:
 def _row(name: str, side: Mapping[str, Any]) -> list[str]:
     package = f"**{side['package']}**" if name == OURS else side["package"]
     facts = [f"{side['parameters'] / 1e6:.1f} M", f"{side['images']:,}"]
-    return [package, side["model"], *facts, *_quality(side), f"{side['images_per_second']:.3g}", side["sampler"]]
+    speed = side["images_per_second"]
+    return [
+        package,
+        side["model"],
+        *facts,
+        *_quality(side),
+        f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}",
+        side["sampler"],
+    ]
 
 
 def _quality(measured: Mapping[str, Any]) -> list[str]:

@@ -237,6 +237,11 @@ def test_a_model_to_start_from_keeps_its_first_stage_and_learns_new_words(tiny_p
     old, new = (model.prior.features.embedding.weight[1 : len(known) + 1] for model in (before, after))
     assert 0 < (old - new).abs().max() < 0.5
     assert "--from runs/boats" in (Path("sails") / CARD).read_text()
+    # So does the training of a recipe, whose card names the folder too.
+    recipe = ("latent-flow-photos", "--data", second.recipe.data, *how[2:], "--out", "again")
+    assert textvae("train", *recipe, "--from", "runs/boats")[0] == 0
+    assert "--from runs/boats" in (Path("again") / CARD).read_text()
+    assert textvae("train", *recipe, "--from", tmp_path / "runs/boats")[0] == 0  # the same model: trained already
     # It resumes as it was begun only.
     assert textvae("train", "others", *how, "--from", "runs/boats", "--out", "sails")[0] == 0
     code, _, err = textvae("train", "others", *how, "--out", "sails")

@@ -173,8 +173,9 @@ def _check_unchanged(
     run = open_run(out, recipe)
     if run.snapshot is not None:
         raise UserError(f"{out} is a snapshot of a training, after epoch {run.snapshot}", "choose another --out")
-    if run.config.get(START) != start:
-        was = run.config.get(START, {}).get("model", "")
+    begun = run.config.get(START, {})
+    if begun.get("checksum") != (start or {}).get("checksum"):
+        was = begun.get("model", "")
         raise UserError(
             f"{out} was begun {f'from {was}, as that model was then' if was else 'without --from'}",
             "resume it as it was begun, or choose another --out",

@@ -37,6 +37,7 @@ from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
+from textvae.runs.find import shipped_models
 from textvae.runs.run import (
     COMMAND,
     HISTORY,
@@ -125,7 +126,7 @@ def train_recipe(
             recipe = within_minutes(recipe, images, execution, minutes, out, group, has_model=start is not None)
             _check_reached(recipe, keep_epochs)
         if group.first:
-            begun = None if start is None else {"model": start.name, "checksum": stored_checksum(start.path) or ""}
+            begun = None if start is None else {"model": _given(start), "checksum": stored_checksum(start.path) or ""}
             asked = {MINUTES: minutes, LIMIT: limit, COMMAND: command or None, START: begun}
             claim_run_folder(
                 out, recipe, fingerprint, execution, {key: value for key, value in asked.items() if value is not None}
@@ -135,6 +136,11 @@ def train_recipe(
         complete = _train_stages(recipe, images, out, execution, sample_every, callbacks, keep_epochs, start, group)
         group.wait()
     return complete
+
+
+def _given(start: Run) -> str:
+    """How a command names a model: a bundled one by its name, others by their folder."""
+    return start.name if start.path == shipped_models().get(start.name) else str(start.path)
 
 
 def _check_reached(recipe: Recipe, keep_epochs: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from textvae.recipes.resolve import resolve
 from textvae.training.config import TrainerConfig
 from textvae.utils.images import read_metadata
 
+ROOT = Path(__file__).parents[2]
 BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")
 
 
@@ -106,3 +107,13 @@ def test_sweep_finds_the_better_value(textvae, tmp_path):
     assert all(Path(row["run"]).is_dir() for row in found["rows"])
     # The runs are there, so the same command trains nothing and finds the same.
     assert json.loads(textvae("sweep", *words, "--out", out, "--json")[1]) == found
+
+
+def test_the_presets_that_help_and_documentation_name_exist(textvae):
+    texts = [textvae("train", "--help")[1], *(str(recipe.__doc__) for recipe in RECIPES.values())]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
+    pattern = r"\b((?:latent|label|clip|caption|onehot)-[a-z0-9-]+)[^\n`]* --preset ([a-z0-9]+)"
+    named = re.findall(pattern, "\n".join(texts))
+    assert ("latent-flow-fashion", "tiny") in named
+    for recipe, preset in named:
+        assert preset in RECIPES[recipe]().presets, f"{recipe} --preset {preset}"

@@ -230,7 +230,7 @@ def _help(recipes: Sequence[str]) -> str:
         lines += [f"  {option:<28}{wrapped[0]}", *(f"{'':<30}{line}" for line in wrapped[1:])]
     lines += ["", "textvae train RECIPE --help lists all settings of a recipe, with their defaults."]
     lines += ["", "recipes:", *(f"  {line}" for line in listed), "", "examples:"]
-    return "\n".join([*lines, "  textvae train label-conv", "  textvae train latent-flow-flowers --preset tiny"])
+    return "\n".join([*lines, "  textvae train label-conv", "  textvae train latent-flow-fashion --preset tiny"])
 
 
 def sweep(

@@ -14,6 +14,7 @@ import torch
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+from helpers.flows import untrained_flow_run
 from PIL import Image
 
 from textvae import TextToImage, edit, inpaint, interpolate, rank_captions
@@ -61,6 +62,21 @@ def test_the_same_seed_gives_the_same_picture(exported: Path, options: dict) -> 
     difference = np.abs(levels(ours) - levels(theirs))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["heun", "midpoint", "multistep"])
+def test_an_export_solves_in_the_same_steps(tmp_path: Path, solver: str) -> None:
+    run = untrained_flow_run(tmp_path / "run", solver=solver, spacing=1.8)
+    export(run, tmp_path / "out")
+    theirs, ours = TextToImage.load(run), TextToImage.load(tmp_path / "out")
+    drawn = levels(ours("a dress", num_images=4, steps=5))
+    assert np.abs(drawn - levels(theirs("a dress", num_images=4, steps=5))).max() <= 1
+    equal = TextToImage.load(untrained_flow_run(tmp_path / "equal", solver=solver))
+    assert np.abs(drawn - levels(equal("a dress", num_images=4, steps=5))).max() > 1
+    # The whole pipeline in torch, with the graphs as its networks.
+    between = levels(interpolate(ours, "a dress", "a bag", frames=3))
+    assert np.abs(between - levels(interpolate(theirs, "a dress", "a bag", frames=3))).max() <= 1
 
 
 @pytest.mark.slow

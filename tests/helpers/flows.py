@@ -14,10 +14,14 @@ from textvae.recipes.resolve import resolve
 from textvae.runs.run import Run, open_run, write_config, write_weights
 
 
-def untrained_flow_run(folder: Path) -> Run:
-    """A run folder of a small latent-flow-fashion with random weights and few-step sampling."""
+def untrained_flow_run(folder: Path, **settings: object) -> Run:
+    """A run folder of a small latent-flow-fashion with random weights and few-step sampling.
+
+    ``settings`` of the flow prior may be others.
+    """
     named = resolve("latent-flow-fashion")
-    small = FlowStage(FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, steps=2)), named.flow.trainer)
+    config = dataclasses.replace(FlowPrior.Config(width=16, depth=1, heads=2, steps=2), **settings)
+    small = FlowStage(FlowConfig(config), named.flow.trainer)
     named = dataclasses.replace(named, model=SpatialVAE.Config(channels=(4, 8), latent_channels=2), flow=small)
     torch.manual_seed(0)
     vae = named.model.build()

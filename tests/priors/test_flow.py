@@ -15,7 +15,7 @@ from textvae.priors import FlowPrior, SamplingOptions
 from textvae.priors.flow import objectives
 from textvae.priors.flow import prior as flow_module
 from textvae.priors.flow.objectives import shortcut_errors, shortcut_targets
-from textvae.priors.flow.solvers import solve
+from textvae.priors.flow.solvers import solve, spaced
 from textvae.utils.errors import UserError
 
 SMALL = FlowPrior.Config(width=16, depth=2, heads=2)
@@ -104,16 +104,31 @@ def test_the_kl_is_that_of_the_gaussians_on_average():
     torch.testing.assert_close(found.mean(), wanted[0], rtol=0.03, atol=0)
 
 
+@pytest.mark.parametrize("spacing", [1.0, 1.8])
 @pytest.mark.parametrize("solver", ["heun", "midpoint", "multistep"])
-def test_solvers_are_of_second_order_and_exact_on_straight_lines(solver):
+def test_solvers_are_of_second_order_and_exact_on_straight_lines(solver, spacing):
     x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
-    straight = solve(lambda x, t: torch.full_like(x, 3.0), x, 0.0, 1.0, 1, solver)
-    torch.testing.assert_close(straight, x + 3)
-    errors = [
-        float((solve(lambda x, t: -x * (1 + t[:, None]), x, 0.0, 1.0, steps, solver) - x * math.exp(-1.5)).norm())
-        for steps in (20, 40)
-    ]
-    assert 3.5 < errors[0] / errors[1] < 4.5
+    for times in (spaced(1, spacing), spaced(3, spacing)):
+        torch.testing.assert_close(solve(lambda x, t: torch.full_like(x, 3.0), x, times, solver), x + 3)
+    # There and back: the exact solution falls by exp(-1.5) from time 0 to 1.
+    for direction, change in ((1, -1.5), (-1, 1.5)):
+        errors = [
+            float((solve(lambda x, t: -x * (1 + t[:, None]), x, times, solver) - x * math.exp(change)).norm())
+            for times in (spaced(steps, spacing)[::direction] for steps in (80, 160))
+        ]
+        assert 3.5 < errors[0] / errors[1] < 4.6
+
+
+def test_times_may_be_closer_to_each_other_at_the_start():
+    assert spaced(4) == [0, 0.25, 0.5, 0.75, 1]
+    assert spaced(4, 2.0) == [0, 1 / 16, 1 / 4, 9 / 16, 1]
+    seen = []
+    prior = flow(config=dataclasses.replace(SMALL, steps=4, spacing=2.0, solver="multistep"))
+    network = prior.velocity.forward
+    prior.velocity.forward = lambda x, t, *rest: seen.append(float(t[0])) or network(x, t, *rest)
+    prior.sample(torch.eye(4), torch.randn(4, 3))
+    prior.inverse(torch.randn(4, 3), torch.eye(4), SamplingOptions(steps=4))
+    assert seen == pytest.approx([0, 1 / 16, 1 / 4, 9 / 16, 1, 9 / 16, 1 / 4, 1 / 16])
 
 
 @pytest.mark.parametrize(("solver", "asked"), [("heun", 10), ("midpoint", 10), ("multistep", 5)])
@@ -124,7 +139,7 @@ def test_multistep_asks_the_network_half_as_often(solver, asked):
         times.append(t)
         return x
 
-    solve(velocity, torch.ones(1, 2), 0.0, 1.0, 5, solver)
+    solve(velocity, torch.ones(1, 2), spaced(5), solver)
     assert len(times) == asked
 
 

@@ -1,4 +1,4 @@
-"""The page's JavaScript reads prompts and draws noise as Python does, by one golden file."""
+"""The page's JavaScript reads prompts, draws noise and solves as Python does, by one golden file."""
 
 import hashlib
 import json
@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 import textvae.serve
 from textvae.exported.spec import text_encoder_of
+from textvae.priors.flow.solvers import solve, spaced
 from textvae.utils.errors import UserError
 from textvae.utils.random import normals
 
@@ -36,7 +38,7 @@ def test_python_reads_the_prompts_of_the_golden_file(name: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_javascript_reads_the_same() -> None:
+def test_javascript_reads_draws_and_solves_the_same() -> None:
     process = subprocess.run(
         ["node", HERE / "golden.mjs", PAGE, HERE / "golden.json"],
         capture_output=True,
@@ -46,6 +48,13 @@ def test_javascript_reads_the_same() -> None:
     )
     assert process.returncode == 0, process.stderr
     found = json.loads(process.stdout)
+    start = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    for solver, numbers in found["solved"].items():
+        ends = [
+            solve(lambda x, t: -x * (1 + t[:, None]), start, times, solver)
+            for times in (spaced(5, 1.8), spaced(5)[::-1])
+        ]
+        torch.testing.assert_close(torch.cat(ends).flatten().tolist(), numbers)
     assert found["noise"] == [case["sha256"] for case in GOLDEN["noise"]]
     for name, case in GOLDEN["texts"].items():
         assert found["rows"][name] == [read["row"] for read in case["read"]], name

@@ -180,6 +180,8 @@ class EvaluationContext:
             prior = cast(FlowPrior, prior)
             solver = "few-step" if bool(prior.strides) else prior.config.solver
             found |= {"guidance": prior.config.guidance, "steps": prior.config.steps, "solver": solver}
+            if prior.config.spacing != 1:
+                found["spacing"] = prior.config.spacing
         found["feature_nets"] = {net.name: net.resize for net in self.nets}
         if isinstance(self.judge, ClassifierJudge):
             found["judge"] = self.judge.name

@@ -22,7 +22,6 @@ from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.priors import FlowPrior, SamplingOptions
 from textvae.recipes.conditions import conditions_of
 from textvae.runs.run import Run
-from textvae.utils.device import Arithmetic
 
 GUIDANCE = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 STEPS = (1, 2, 4, 8, 16)
@@ -58,8 +57,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     images = data.load(run.recipe.data, "test")
     classes = judge if isinstance(judge, ClassifierJudge) and images.labels is not None else None
     images = images.first(min(num_samples or (CLASSIFIED if classes else PHOTOGRAPHS), len(images)))
-    precision: Arithmetic = "fp32" if classes else "bf16"
-    generator = TextToImage.load(run, device, precision)
+    generator = TextToImage.load(run, device)
     if not generator.model.prior.supports_guidance:
         return {}
     prior = cast(FlowPrior, generator.model.prior)
@@ -78,7 +76,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     evaluations = 1 if prior.config.solver == "multistep" else 2
     found: dict[str, Any] = {
         "samples": len(images),
-        "precision": precision,
+        "precision": "fp32",
         "guidance": [{"guidance": g} | row(SamplingOptions(guidance=g, steps=8, few_step=False)) for g in GUIDANCE],
         "solver": [{"evaluations": evaluations * n} | row(SamplingOptions(steps=n, few_step=False)) for n in STEPS],
     }

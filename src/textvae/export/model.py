@@ -76,6 +76,7 @@ def _sampling(model: TextVAE) -> dict[str, Any]:
         "guidance": config.guidance,
         "steps": config.steps,
         "solver": config.solver,
+        "spacing": config.spacing,
         "few_step": bool(prior.strides),
     }
 

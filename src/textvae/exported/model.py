@@ -76,7 +76,9 @@ class ExportedFlow(FlowPrior):
     def __init__(self, runtime: OnnxModel) -> None:
         nn.Module.__init__(self)
         own = runtime.spec["sampling"]
-        self.config = FlowPrior.Config(guidance=own["guidance"], steps=own["steps"], solver=own["solver"])
+        self.config = FlowPrior.Config(
+            guidance=own["guidance"], steps=own["steps"], solver=own["solver"], spacing=own.get("spacing", 1.0)
+        )
         self.latent_shape = tuple(runtime.spec["latent"])
         self.features = GraphOf(runtime.features)
         self.velocity = GraphOf(runtime.velocity)  # type: ignore[assignment]

@@ -5,6 +5,7 @@ give the same picture, to a grey level, as ``TextToImage`` on the model that was
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,13 @@ class OnnxModel:
             rows.append(against)
         found = self.features(np.concatenate(rows))
         features = found.reshape(len(rows), n, *found.shape[1:])
-        return _solve(lambda x, t: self._guided(x, full(t), full(0.0), features, guidance), noise, steps, own["solver"])
+        return _solve(
+            lambda x, t: self._guided(x, full(t), full(0.0), features, guidance),
+            noise,
+            steps,
+            own["solver"],
+            own.get("spacing", 1.0),
+        )
 
     def features(self, condition: NDArray[Any]) -> Array:
         """Features of conditions as ``velocity`` takes them: [n, features] or [n, words, features]."""
@@ -162,17 +169,18 @@ class OnnxModel:
         return found
 
 
-def _solve(velocity: Velocity, x: Any, steps: int, solver: str) -> Array:
+def _solve(velocity: Velocity, x: Any, steps: int, solver: str, spacing: float) -> Array:
     """Follows dx/dt = velocity(x, t) from 0 to 1, as ``textvae.priors.flow.solvers.solve`` does for tensors."""
-    h, before = np.float32(1 / steps), None
-    for step in range(steps):
-        now = step / steps
+    before, length = None, 1.0
+    for now, after in pairwise((step / steps) ** spacing for step in range(steps + 1)):
+        h = np.float32(after - now)
         first = velocity(x, now)
         if solver == "multistep":
-            x = x + h * (first if before is None else np.float32(1.5) * first - np.float32(0.5) * before)
-            before = first
+            past = np.float32(0.5 * (after - now) / length)
+            x = x + h * (first if before is None else (1 + past) * first - past * before)
+            before, length = first, after - now
         elif solver == "midpoint":
-            x = x + h * velocity(x + np.float32(0.5) * h * first, now + 0.5 * float(h))
+            x = x + h * velocity(x + np.float32(0.5) * h * first, (now + after) / 2)
         else:
-            x = x + np.float32(0.5) * h * (first + velocity(x + h * first, now + float(h)))
+            x = x + np.float32(0.5) * h * (first + velocity(x + h * first, after))
     return np.asarray(x)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from textvae.priors.flow.mlp import MLPVelocity
-from textvae.priors.flow.solvers import MAX_GUIDANCE, MAX_STEPS, Solver, check_sampling, solve
+from textvae.priors.flow.solvers import MAX_GUIDANCE, MAX_STEPS, Solver, check_sampling, solve, spaced
 from textvae.priors.flow.unet import UNetVelocity
 from textvae.priors.flow.velocity import Velocity
 from textvae.priors.options import SamplingOptions
@@ -64,6 +64,9 @@ class FlowPrior(nn.Module):
         solver: Solver = "heun"
         """heun, midpoint, or multistep (two-step Adams-Bashforth, with one evaluation of the network a step instead of
         two); all are of second order."""
+        spacing: Annotated[float, Range(1, 5)] = 1.0
+        """Spacing of the solver's steps: k of n steps of sampling lead to the time (k / n) to this power. 1: equal
+        steps; more: shorter ones near the noise."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class FlowPrior(nn.Module):
             first = velocity
             second = self.guided_velocity(sampling.second_condition, guidance, sampling.negative)
             velocity = lambda x, t: torch.lerp(first(x, t), second(x, t), sampling.weight)
-        return self.unstandardise(solve(velocity, noise, 0.0, 1.0, steps, self.config.solver))
+        return self.unstandardise(solve(velocity, noise, spaced(steps, self.config.spacing), self.config.solver))
 
     def _few_step_sample(self, noise: Tensor, condition: Tensor, steps: int) -> Tensor:
         features, x = self.features(condition), noise
@@ -173,7 +176,8 @@ class FlowPrior(nn.Module):
         """
         sampling, guidance, steps = _with_defaults(sampling, 1.0, MAX_STEPS)
         velocity = self.guided_velocity(condition, guidance, sampling.negative)
-        return solve(velocity, self.standardise(latent), 1.0, 0.0, steps, self.config.solver)
+        times = spaced(steps, self.config.spacing)[::-1]
+        return solve(velocity, self.standardise(latent), times, self.config.solver)
 
     def inpaint(
         self,
@@ -202,7 +206,7 @@ class FlowPrior(nn.Module):
         for step in range(steps):
             now, after = step / steps, (step + 1) / steps
             for remaining in reversed(range(INPAINTING_ROUNDS)):
-                x = solve(velocity, x, now, after, 1, self.config.solver)
+                x = solve(velocity, x, (now, after), self.config.solver)
                 x = torch.where(known, torch.lerp(noise(), goal, after), x)
                 if remaining:
                     # Back to the start of the step: scaled down, with noise added up to the variance at that time.
@@ -260,7 +264,7 @@ class FlowPrior(nn.Module):
             return torch.cat([velocity.detach().flatten(1), trace[:, None]], dim=1)
 
         start = torch.cat([x.flatten(1), x.new_zeros(n, 1)], dim=1)
-        end = solve(flow, start, 1.0, 0.0, steps, self.config.solver)
+        end = solve(flow, start, spaced(steps)[::-1], self.config.solver)
         noise, change = end[:, :-1], end[:, -1]
         standard = -0.5 * (noise.square() + math.log(2 * math.pi)).sum(1)
         return standard + change - self.scale.log().expand_as(x[0]).sum()

@@ -1,6 +1,7 @@
 """Second-order solvers of dx/dt = velocity(x, t), and the ranges of guidance scale and steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor
@@ -13,18 +14,26 @@ Solver = Literal["heun", "midpoint", "multistep"]
 MAX_STEPS, MAX_GUIDANCE = 50, 20.0
 
 
-def solve(
-    velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, start: float, end: float, steps: int, solver: Solver
-) -> Tensor:
-    """Solves dx/dt = velocity(x, t) from one time to another in equal steps."""
-    h = (end - start) / steps
-    before = None
-    for step in range(steps):
-        now = x.new_full((len(x),), start + step * h)
+def spaced(steps: int, spacing: float = 1.0) -> list[float]:
+    """The ``steps + 1`` times from 0 to 1 between which steps lie: (k / steps) to the power ``spacing``.
+
+    1 makes equal steps, more makes those at the start shorter: there the latents are noise, and what they become is
+    decided.
+    """
+    return [(step / steps) ** spacing for step in range(steps + 1)]
+
+
+def solve(velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, times: Sequence[float], solver: Solver) -> Tensor:
+    """Solves dx/dt = velocity(x, t) from the first of these times to the last, in a step between each two."""
+    before, length = None, 1.0
+    for start, end in pairwise(times):
+        h = end - start
+        now = x.new_full((len(x),), start)
         first = velocity(x, now)
-        if solver == "multistep":
-            x = x + h * (first if before is None else 1.5 * first - 0.5 * before)
-            before = first
+        if solver == "multistep":  # Adams-Bashforth, for steps of different length
+            past = 0.5 * h / length
+            x = x + h * (first if before is None else (1 + past) * first - past * before)
+            before, length = first, h
         elif solver == "midpoint":
             x = x + h * velocity(x + 0.5 * h * first, now + 0.5 * h)
         else:

@@ -1,6 +1,7 @@
 // A text-to-image model exported by `textvae export`, run by ONNX Runtime: the twin of textvae/exported/runtime.py.
 
 import { normals } from "./random.js";
+import { solve, spaced } from "./solvers.js";
 import { read } from "./text.js";
 
 const BATCH = 4; // pictures drawn together: more only makes the wait for the first one longer
@@ -97,7 +98,7 @@ export class Pipeline {
             return a.map((value, i) => value + weight * (b[i] - value));
           }
         : velocity;
-      latent = await solve(field, noise, 0, 1, count, own.solver, done);
+      latent = await solve(field, noise, this.#times(count), own.solver, done);
     }
     return this.#decoded(latent, condition, n);
   }
@@ -111,9 +112,10 @@ export class Pipeline {
     const { solver, guidance: own } = this.spec.sampling;
     const latent = await this.#encoded(pixels, before);
     const back = await this.#guided(before, 1, 1);
-    const noise = await solve(back, latent, 1, 0, MAX_STEPS, solver, (share) => onStep(share / 2));
+    const times = this.#times(MAX_STEPS);
+    const noise = await solve(back, latent, times.toReversed(), solver, (share) => onStep(share / 2));
     const forth = await this.#guided(after, 1, guidance ?? own);
-    const changed = await solve(forth, noise, 0, 1, MAX_STEPS, solver, (share) => onStep(0.5 + share / 2));
+    const changed = await solve(forth, noise, times, solver, (share) => onStep(0.5 + share / 2));
     return (await this.#decoded(changed, after, 1))[0];
   }
 
@@ -143,7 +145,7 @@ export class Pipeline {
       for (let step = 0; step < INPAINTING_STEPS; step++) {
         const now = step / INPAINTING_STEPS, after = (step + 1) / INPAINTING_STEPS;
         for (let again = INPAINTING_ROUNDS - 1; again >= 0; again--) {
-          x = await solve(velocity, x, now, after, 1, solver);
+          x = await solve(velocity, x, [now, after], solver);
           const fresh = noise();
           x = x.map((value, i) => (known(i) ? fresh[i] + after * (goal[i] - fresh[i]) : value));
           if (again) {
@@ -158,6 +160,11 @@ export class Pipeline {
       for (let i = 0; i < hole.length; i++) if (!hole[i]) filled.set(pixels.subarray(4 * i, 4 * i + 4), 4 * i);
       yield { seed, pixels: filled };
     }
+  }
+
+  /** The times between which the steps of the solver lie. */
+  #times(steps) {
+    return spaced(steps, this.spec.sampling.spacing);
   }
 
   async #guided(condition, n, guidance, against) {
@@ -235,29 +242,6 @@ export class Pipeline {
       return pixels;
     });
   }
-}
-
-/** Follows dx/dt = velocity(x, t) from one time to another in equal steps (textvae/priors/flow/solvers.py). */
-async function solve(velocity, x, start, end, steps, solver, done = () => {}) {
-  const h = (end - start) / steps;
-  let before;
-  for (let step = 0; step < steps; step++) {
-    const now = start + step * h;
-    const first = await velocity(x, now);
-    if (solver === "multistep") {
-      const last = before;
-      x = x.map((value, i) => value + h * (last ? 1.5 * first[i] - 0.5 * last[i] : first[i]));
-      before = first;
-    } else if (solver === "midpoint") {
-      const middle = await velocity(x.map((value, i) => value + 0.5 * h * first[i]), now + 0.5 * h);
-      x = x.map((value, i) => value + h * middle[i]);
-    } else {
-      const second = await velocity(x.map((value, i) => value + h * first[i]), now + h);
-      x = x.map((value, i) => value + 0.5 * h * (first[i] + second[i]));
-    }
-    done((step + 1) / steps);
-  }
-  return x;
 }
 
 function joined(rows) {

@@ -195,7 +195,7 @@ def test_curves_of_photographs_over_guidance_and_steps(coco_toys, monkeypatch):
     write_judge(coco_toys / "pair-judge-coco-mini")
     curves = sampling_curves.sampling_curves(open_run(coco_toys / "flow"), cpu)["curves"]
     assert curves["samples"] == TEST
-    assert curves["precision"] == "bf16"
+    assert curves["precision"] == "fp32"
     assert "edits" not in curves
     for kind, over, where in (("guidance", "guidance", [1.0, 4.0]), ("solver", "evaluations", [2, 4])):
         assert [row[over] for row in curves[kind]] == where

@@ -55,18 +55,16 @@ class FlowPrior(nn.Module):
         dropout: Share = 0.1
         """Share of the training conditions that are replaced by the empty condition; 0 leaves no guidance."""
         word_dropout: Annotated[float, Range(0, 1)] = 0.0
-        """Share of the training captions of which random words are removed, so that prompts may be shorter than
-        captions (conditions of token ids only)."""
+        """Share of training captions that lose random words, so that prompts may be shorter (conditions of token ids
+        only)."""
         guidance: Annotated[float, Range(0, MAX_GUIDANCE)] = 1.5
         """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
         steps: Annotated[int, Range(1, MAX_STEPS)] = 8
         """Steps of the solver, or of few-step sampling."""
         solver: Solver = "heun"
-        """heun, midpoint, or multistep (two-step Adams-Bashforth, with one evaluation of the network a step instead of
-        two); all are of second order."""
+        """multistep (two-step Adams-Bashforth) evaluates the network once a step, heun and midpoint twice."""
         spacing: Annotated[float, Range(1, 5)] = 1.0
-        """Spacing of the solver's steps: k of n steps of sampling lead to the time (k / n) to this power. 1: equal
-        steps; more: shorter ones near the noise."""
+        """Step k of n ends at the time (k / n) to this power."""
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ def main() -> None:
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: asked.num_samples]
     captions = [images.captions[int(images.caption_range[row, 0])] for row in chosen]
     real, conditions = net(torch.as_tensor(images.images[chosen])), generator.text.encode(captions)
+    texts = judge.embed_captions(captions) if isinstance(judge, RetrievalJudge) else None
     print("steps  spacing  guidance  Frechet  retrieval precision  images/s")
     for steps, spacing, scale in itertools.product(
         asked.steps, asked.spacing, asked.guidance or [prior.config.guidance]
@@ -49,8 +50,7 @@ def main() -> None:
         )
         rate, found = len(drawn) / (time.perf_counter() - began), net(drawn)
         retrieved = "-"
-        if isinstance(judge, RetrievalJudge):
-            texts = judge.embed_captions(captions)
+        if isinstance(judge, RetrievalJudge) and texts is not None:
             retrieved = f"{retrieval_precision(judge.embed_images(found), texts, captions, 0):.3f}"
         distance = frechet_from_features(found, real)
         print(f"{steps:5}  {spacing:7g}  {scale:8g}  {distance:7.2f}  {retrieved:>19}  {rate:8.1f}", flush=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.models.spatial_vae import SpatialVAE
@@ -101,6 +101,37 @@ class _Settings:
     """Steps of sampling and where they lie, chosen on training images."""
 
 
+_SUMMARY = "from captions, spatial latents and a flow prior that learns to read"
+_MODEL = SpatialVAE.Config(
+    (3, 64, 64),
+    channels=(32, 64),
+    latent_channels=8,
+    finest=16,
+    finest_blocks=1,
+    beta=0.5,
+    contrast=0.5,
+    perceptual=3000.0,
+)
+_PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
+
+
+class _Stages(TypedDict):
+    trainer: TrainerConfig
+    flow: FlowStage
+
+
+def _stages(prior: FlowPrior.Config, epochs: tuple[int, int], flip: bool) -> _Stages:
+    """The training of both stages on photographs, as fields of a recipe."""
+    trainer = TrainerConfig(optimizer="muon", learning_rate=2e-3, schedule="cosine", flip=flip)
+    return {
+        "trainer": dataclasses.replace(trainer, epochs=epochs[0], batch_size=64, ema_decay=0.995),
+        "flow": FlowStage(
+            FlowConfig(prior, "words", size=1),
+            dataclasses.replace(trainer, epochs=epochs[1], batch_size=128, ema_decay=0.998),
+        ),
+    }
+
+
 Photographs = Literal["flowers", "products", "coco"]
 SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: ((16, 32, 64, 64), 16)}
 """Channels and batch size of the first stage for other sides than 64 pixels: all have a grid of 16 x 16 latents."""
@@ -128,36 +159,17 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     """
     settings = _SETTINGS[photographs]
     entry = PHOTOGRAPHS[settings.source]
-    prior = FlowPrior.Config(
-        width=128,
-        guidance=4.0,
-        word_dropout=settings.word_dropout,
-        steps=settings.steps,
-        solver="multistep",
-        spacing=settings.spacing,
+    prior = dataclasses.replace(
+        _PRIOR, word_dropout=settings.word_dropout, steps=settings.steps, spacing=settings.spacing
     )
-    trainer = TrainerConfig(optimizer="muon", learning_rate=2e-3, schedule="cosine", flip=entry.mirror)
     return Recipe(
         name=f"latent-flow-{photographs}",
-        summary=f"{settings.subject} from captions, spatial latents and a flow prior that learns to read",
+        summary=f"{settings.subject} {_SUMMARY}",
         source="ours",
         data=f"{entry.name}-64-words",
         text=CaptionWords(length=entry.caption_length, most=1500),
-        model=SpatialVAE.Config(
-            (3, 64, 64),
-            channels=(32, 64),
-            latent_channels=8,
-            finest=16,
-            finest_blocks=1,
-            beta=0.5,
-            contrast=0.5,
-            perceptual=3000.0,
-        ),
-        trainer=dataclasses.replace(trainer, epochs=settings.epochs[0], batch_size=64, ema_decay=0.995),
-        flow=FlowStage(
-            FlowConfig(prior, "words", size=1),
-            dataclasses.replace(trainer, epochs=settings.epochs[1], batch_size=128, ema_decay=0.998),
-        ),
+        model=_MODEL,
+        **_stages(prior, settings.epochs, flip=entry.mirror),
         prompts=entry.prompts,
     )
 
@@ -176,33 +188,31 @@ def latent_flow_photos() -> Recipe:
     Command: ``textvae train my_pictures --minutes 30``, or
     ``textvae train latent-flow-photos --data coco-mini-64-words --minutes 30``.
     """
-    flowers = latent_flow_photographs("flowers")
-    assert flowers.flow is not None
-    # Which times suit depends on the photographs (docs/experiment_log.md): equal steps are bad for none.
-    prior = dataclasses.replace(flowers.flow.model.prior, steps=8, spacing=1.0)
-    small = dataclasses.replace(flowers.model, channels=(32, 64, 64), latent_channels=16, finest=8)
+    # Equal steps: which others suit depends on the photographs (docs/experiment_log.md), and these are bad for none.
+    prior = dataclasses.replace(_PRIOR, word_dropout=0.5)
+    stages = _stages(prior, epochs=(14, 24), flip=True)
     presets = {
         str(side): {
             "data": f"coco-mini-{side}-words",
             "model": dataclasses.replace(
-                flowers.model,
+                _MODEL,
                 image_shape=(3, side, side),
                 channels=channels,
                 # The likelihood is a sum over pixels, the perceptual distance a mean.
-                perceptual=flowers.model.perceptual * (side // 64) ** 2,
+                perceptual=_MODEL.perceptual * (side // 64) ** 2,
             ),
-            "trainer": dataclasses.replace(flowers.trainer, batch_size=batch_size),
+            "trainer": dataclasses.replace(stages["trainer"], batch_size=batch_size),
         }
         for side, (channels, batch_size) in SIDES.items()
     }
-    return dataclasses.replace(
-        flowers,
+    return Recipe(
         name="latent-flow-photos",
-        summary="photographs of any kind from captions, spatial latents and a flow prior that learns to read",
+        summary=f"photographs of any kind {_SUMMARY}",
+        source="ours",
         data="coco-mini-64-words",
         text=CaptionWords(most=2000),
-        model=small,
-        flow=dataclasses.replace(flowers.flow, model=dataclasses.replace(flowers.flow.model, prior=prior)),
+        model=dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8),
+        **stages,
         presets=presets,
         prompts=PHOTOGRAPHS["coco-mini"].prompts,
     )

@@ -67,6 +67,8 @@ def refused(textvae, *words: object) -> str:
         [*FLOW, "--flow.model.reader", "taught"],
         [*FLOW, "--flow.trainer.learning-rate", "inf"],
         [*FLOW, "--flow.stride-epochs", "-1"],
+        [*FLOW, "--flow.model.prior.guidance-input", "1.2"],
+        [*FLOW, "--flow.model.prior.guidance-input", "4.0", "--flow.stride-epochs", "1"],
     ],
     ids=" ".join,
 )

@@ -14,7 +14,7 @@ from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, drop_wo
 from textvae.priors import FlowPrior, SamplingOptions
 from textvae.priors.flow import objectives
 from textvae.priors.flow import prior as flow_module
-from textvae.priors.flow.objectives import shortcut_errors, shortcut_targets
+from textvae.priors.flow.objectives import guidance_errors, shortcut_errors, shortcut_targets
 from textvae.priors.flow.solvers import solve, spaced
 from textvae.utils.errors import UserError
 
@@ -220,6 +220,73 @@ def test_a_new_flow_does_not_move_and_learns_each_condition_s_own_latents():
     with torch.no_grad():
         jumped = prior.sample(both, noise, SamplingOptions(steps=1)).view(100, 2, 2)
     torch.testing.assert_close(jumped.mean(0), centres, rtol=0, atol=1.0)
+
+
+READS = dataclasses.replace(SMALL, guidance=2.0, guidance_input=5.0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4)])
+def test_a_scale_that_the_network_reads_takes_one_evaluation_and_others_take_two(shape):
+    prior, condition = flow(shape, READS), torch.eye(4)
+    at, time = torch.randn(4, *shape), torch.linspace(0, 0.9, 4)
+    rows, network = [], prior.velocity.forward
+    prior.velocity.forward = lambda x, *given: (rows.append(len(x)), network(x, *given))[1]
+
+    def velocity(guidance, negative=None):
+        with torch.no_grad():
+            return prior.guided_velocity(condition, guidance, negative)(at, time)
+
+    plain, apart = velocity(1.0), velocity(1.0, torch.zeros(4, 4))
+    torch.testing.assert_close(plain, apart)
+    assert not torch.allclose(velocity(3.0), velocity(5.0), atol=1e-3)
+    assert rows == [4, 8, 4, 4]
+    empty = velocity(0.0)  # the velocity of the empty condition
+    torch.testing.assert_close(velocity(6.0), empty + 6 * (plain - empty), rtol=1e-4, atol=1e-4)
+    assert rows[4:] == [8, 8]
+    # Before it has learned any scale, all are the velocity without guidance.
+    nn.init.zeros_(prior.velocity.guidance)
+    torch.testing.assert_close(velocity(4.0), plain)
+
+
+def test_the_guided_velocity_of_two_evaluations_is_what_a_scale_is_trained_on():
+    prior, condition = flow(config=READS), torch.eye(4).repeat(500, 1)
+    latent = torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
+    nn.init.zeros_(prior.velocity.guidance)
+    with torch.no_grad():
+        # The network reads nothing yet, so the error is what guidance adds: (s - 1) (v(c) - v()).
+        found = guidance_errors(prior, latent, condition, draws(2000))
+        seeds = draws(2000)
+        noise, time, scale = seeds.normal(3), seeds.uniform(), 1 + 4 * seeds.uniform()
+        at, still = torch.lerp(noise, latent, time[:, None]), torch.zeros(2000)
+        difference = prior.velocity(at, time, still, condition) - prior.velocity(at, time, still, 0 * condition)
+    torch.testing.assert_close(found, ((scale - 1)[:, None] * difference).square().mean(1), rtol=1e-3, atol=1e-5)
+    assert float(scale.min()) < 1.1 < 4.9 < float(scale.max())
+
+
+@pytest.mark.slow
+def test_a_flow_learns_to_read_the_guidance_scale():
+    prior, both = flow((2,), READS, size=2).train(), torch.eye(2).repeat(100, 1)
+    nn.init.zeros_(prior.velocity.guidance)
+    centres = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])
+    images = torch.cat([centres[both.argmax(1)], torch.full((200, 2), -1.0)], dim=1)
+    training, optimizer = FlowMatching(prior, few_step=False), torch.optim.Adam(prior.parameters(), 3e-3)
+    for step in range(600):
+        optimizer.zero_grad()
+        loss = training.loss(images, both, draws(200, step))
+        loss.total.backward()
+        optimizer.step()
+    assert set(loss.terms) == {"velocity", "guidance"}
+    with torch.no_grad():
+        at, time = torch.randn(200, 2, generator=torch.Generator().manual_seed(1)), torch.linspace(0, 0.9, 200)
+        read = prior.guided_velocity(both, 4.0)(at, time)
+        computed = prior.guided_velocity(both, 4.0, torch.zeros_like(both))(at, time)
+        plain = prior.guided_velocity(both, 1.0)(at, time)
+    assert float((read - computed).square().mean()) < 0.35 * float((plain - computed).square().mean())
+
+
+def test_a_guidance_input_includes_the_default_scale():
+    with pytest.raises(UserError, match="leaves out the default scale"):
+        flow(config=dataclasses.replace(SMALL, guidance=4.0, guidance_input=3.0))
 
 
 def test_the_shortest_strides_are_guided_midpoint_steps():

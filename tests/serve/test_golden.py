@@ -55,6 +55,8 @@ def test_javascript_reads_draws_and_solves_the_same() -> None:
             for times in (spaced(5, 1.8), spaced(5)[::-1])
         ]
         torch.testing.assert_close(torch.cat(ends).flatten().tolist(), numbers)
+    # A guidance scale that the network reads costs one evaluation; others, and a negative prompt, cost two.
+    assert found["evaluated"] == [1, 1, 1, 2, 2, 2]
     assert found["noise"] == [case["sha256"] for case in GOLDEN["noise"]]
     for name, case in GOLDEN["texts"].items():
         assert found["rows"][name] == [read["row"] for read in case["read"]], name

@@ -182,6 +182,8 @@ class EvaluationContext:
             found |= {"guidance": prior.config.guidance, "steps": prior.config.steps, "solver": solver}
             if prior.config.spacing != 1:
                 found["spacing"] = prior.config.spacing
+            if prior.config.guidance_input:
+                found["guidance_input"] = prior.config.guidance_input
         found["feature_nets"] = {net.name: net.resize for net in self.nets}
         if isinstance(self.judge, ClassifierJudge):
             found["judge"] = self.judge.name

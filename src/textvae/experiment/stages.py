@@ -116,11 +116,18 @@ def trainer_of(recipe: Recipe, stage: str) -> TrainerConfig:
 
 
 def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
-    """Checks before training that the sizes of the flow, the latents and the conditions fit, by one forward pass.
+    """Checks before training that the settings of the flow fit each other, the latents and the conditions.
+
+    The sizes are checked by one forward pass.
 
     Raises:
         UserError: a setting of the flow does not fit the model or the captions.
     """
+    if flow.prior.guidance_input and recipe.flow is not None and recipe.flow.stride_epochs:
+        raise UserError(
+            "few-step training has a guidance scale of its own, so it does not go with a guidance input",
+            "set --flow.stride-epochs or --flow.model.prior.guidance-input to 0",
+        )
     prior = flow.build(cast(TextVAE, recipe.model.build()))
     condition = recipe.text.encode([NONE])
     try:

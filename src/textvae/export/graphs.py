@@ -59,11 +59,15 @@ class Step(nn.Module):
         features: Float[Tensor, "k n *features"],
         guidance: Float[Tensor, ""],
     ) -> Float[Tensor, "n *latent"]:
-        """``features`` are those of the prompt (k = 1), or of the prompt and of what to move away from (k = 2)."""
+        """``features`` are those of the prompt (k = 1), or of the prompt and of what to move away from (k = 2).
+
+        With k = 1 the network itself reads the guidance scale, if it has learned to.
+        """
         k, n = features.shape[0], x.shape[0]
         repeated = x.unsqueeze(0).expand(k, *x.shape).flatten(0, 1)
         times, strides = (number.unsqueeze(0).expand(k, n).flatten() for number in (time, stride))
-        velocity = self.prior.velocity(repeated, times, strides, features.flatten(0, 1)).unflatten(0, (k, n))
+        shares = (self.prior.guidance_share(guidance) * (2 - k)).expand(k, n).flatten()
+        velocity = self.prior.velocity(repeated, times, strides, features.flatten(0, 1), shares).unflatten(0, (k, n))
         return cast(Tensor, velocity[-1] + guidance * (velocity[0] - velocity[-1]))
 
 

@@ -74,6 +74,7 @@ def _sampling(model: TextVAE) -> dict[str, Any]:
     return {
         "kind": "flow",
         "guidance": config.guidance,
+        "guidance_input": config.guidance_input,
         "steps": config.steps,
         "solver": config.solver,
         "spacing": config.spacing,

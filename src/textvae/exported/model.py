@@ -77,7 +77,11 @@ class ExportedFlow(FlowPrior):
         nn.Module.__init__(self)
         own = runtime.spec["sampling"]
         self.config = FlowPrior.Config(
-            guidance=own["guidance"], steps=own["steps"], solver=own["solver"], spacing=own.get("spacing", 1.0)
+            guidance=own["guidance"],
+            guidance_input=own.get("guidance_input", 0.0),
+            steps=own["steps"],
+            solver=own["solver"],
+            spacing=own.get("spacing", 1.0),
         )
         self.latent_shape = tuple(runtime.spec["latent"])
         self.features = GraphOf(runtime.features)

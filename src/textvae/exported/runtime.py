@@ -132,7 +132,8 @@ class OnnxModel:
                 x = x + self.velocity(x, full(step / steps), full(1 / steps), features) / np.float32(steps)
             return np.asarray(x)
         rows = [condition]
-        if guidance != 1 or negative is not None:
+        # A scale that the network reads takes one evaluation, as FlowPrior.guided_velocity has it.
+        if negative is not None or not 1 <= guidance <= max(1, own.get("guidance_input", 0)):
             against = np.zeros_like(condition) if negative is None else np.broadcast_to(negative, condition.shape)
             rows.append(against)
         found = self.features(np.concatenate(rows))
@@ -151,9 +152,15 @@ class OnnxModel:
             condition = condition[:, : max(1, int((condition != 0).sum(1).max()))]
         return self.run("words", condition=condition)
 
-    def velocity(self, x: Array, time: Array, stride: Array, features: Array) -> Array:
-        """The velocity of standardised latents without guidance."""
-        return self._guided(x, time, stride, features[None], 1.0)
+    def velocity(self, x: Array, time: Array, stride: Array, features: Array, share: Array | None = None) -> Array:
+        """The velocity of standardised latents, as the network itself computes it.
+
+        ``share`` is the guidance scale as a share of the range that the network has learned, the same in all rows;
+        None is no guidance.
+        """
+        most = self.spec["sampling"].get("guidance_input", 0)
+        guidance = 1.0 if share is None or not most else 1 + float(share[0]) * (most - 1)
+        return self._guided(x, time, stride, features[None], guidance)
 
     def _guided(self, x: Array, time: Array, stride: Array, features: Array, guidance: float) -> Array:
         """The velocity; ``features`` are those of the prompt, or of the prompt and of what to move away from."""

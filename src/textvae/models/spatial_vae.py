@@ -48,11 +48,9 @@ class SpatialVAE(TextVAE):
         beta: Factor = 1.0
         """Weight of the KL. With 1, the loss is the negative ELBO; less keeps more detail."""
         contrast: Factor = 4.0
-        """Factor on the decoder's output before the sigmoid. High values suit drawings, half of whose pixels are black
-        or white; photographs need less, such as 0.5."""
+        """Factor on the decoder's output before the sigmoid: 0.5 suits photographs, more suits drawings."""
         perceptual: Factor = 0.0
-        """Weight in nats of the ``perceptual_distance`` of reconstructions, for photographs; 0 leaves it out. It is
-        computed on a random half of the images."""
+        """Weight in nats of the ``perceptual_distance`` of a random half of the images, for photographs; 0: none."""
 
         def build(self) -> "LatentFlow":
             """The model with initial weights."""

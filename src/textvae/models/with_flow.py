@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +18,7 @@ from textvae.models.halves_vae import HalvesVAE
 from textvae.models.losses import LossTerms
 from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
 from textvae.priors import FlowPrior
-from textvae.priors.flow.objectives import matching_errors, shortcut_errors
+from textvae.priors.flow.objectives import guidance_errors, matching_errors, shortcut_errors
 from textvae.text.expression_grammar import OPERATORS
 from textvae.utils.config import Size
 from textvae.utils.errors import UserError
@@ -107,24 +108,38 @@ class FlowMatching(Trainable):
         if self.prior.config.word_dropout:
             condition = drop_words(condition, self.prior.config.word_dropout, draws)
         latent = DiagonalGaussian(*images.chunk(2, dim=1)).sample(draws.normal(images.shape[1] // 2, *images.shape[2:]))
-        if not self.few_step:
-            velocity = matching_errors(self.prior, latent, condition, draws).mean()
-            terms = {"velocity": velocity.detach()}
-            reader = self.prior.features
-            if not isinstance(reader, MatchedEncoder):
-                return LossTerms(velocity, terms)
-            reading = reader.auxiliary_loss(condition, self.prior.standardise(latent))
-            return LossTerms(velocity + reading, {**terms, "reading": reading.detach()})
-        # Twice the share of Frans et al. 2025, section 3.2, because the guidance is learned here as well.
-        some = draws.uniform() < 0.5
-        parts = ((matching_errors, ~some, draws.of(~some)), (shortcut_errors, some, draws.of(some)))
-        velocity, shortcut = (
-            errors(self.prior, latent[rows], condition[rows], part).sum() / (0.5 * len(latent))
+        # For strides twice the share of Frans et al. 2025, section 3.2, because the guidance is learned here as well.
+        if self.few_step:
+            return self._with(shortcut_errors, "stride", 0.5, latent, condition, draws)
+        if self.prior.config.guidance_input:
+            return self._with(guidance_errors, "guidance", 0.25, latent, condition, draws)
+        velocity = matching_errors(self.prior, latent, condition, draws).mean()
+        terms = {"velocity": velocity.detach()}
+        reader = self.prior.features
+        if not isinstance(reader, MatchedEncoder):
+            return LossTerms(velocity, terms)
+        reading = reader.auxiliary_loss(condition, self.prior.standardise(latent))
+        return LossTerms(velocity + reading, {**terms, "reading": reading.detach()})
+
+    def _with(
+        self,
+        other: Callable[[FlowPrior, Tensor, Tensor, Draws], Tensor],
+        name: str,
+        share: float,
+        latent: Float[Tensor, "n *latent"],
+        condition: Tensor,
+        draws: Draws,
+    ) -> LossTerms:
+        """Flow matching, and other errors on this random share of the rows; each term is a mean over its rows."""
+        some = draws.uniform() < share
+        parts = ((matching_errors, ~some, 1 - share), (other, some, share))
+        velocity, learned = (
+            errors(self.prior, latent[rows], condition[rows], draws.of(rows)).sum() / (part * len(latent))
             if rows.any()
             else latent.new_zeros(())
             for errors, rows, part in parts
         )
-        return LossTerms(velocity + shortcut, {"velocity": velocity.detach(), "stride": shortcut.detach()})
+        return LossTerms(velocity + learned, {"velocity": velocity.detach(), name: learned.detach()})
 
 
 def drop_words(tokens: Int64[Tensor, "n l"], share: float, draws: Draws) -> Int64[Tensor, "n l"]:

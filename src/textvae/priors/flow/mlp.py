@@ -17,7 +17,13 @@ class MLPVelocity(Velocity):
     """
 
     def __init__(
-        self, latent_shape: tuple[int, ...], num_features: int, width: int, depth: int, untouched: int = 0
+        self,
+        latent_shape: tuple[int, ...],
+        num_features: int,
+        width: int,
+        depth: int,
+        untouched: int = 0,
+        guidance_input: bool = False,
     ) -> None:
         """Builds the network.
 
@@ -27,8 +33,9 @@ class MLPVelocity(Velocity):
             width: features of the layers.
             depth: number of layers.
             untouched: first dimensions of a latent, which are not read and do not move.
+            guidance_input: whether the network reads a guidance scale.
         """
-        super().__init__(num_features, width)
+        super().__init__(num_features, width, guidance_input)
         self.latent_shape, self.untouched = latent_shape, untouched
         size = math.prod(latent_shape) - untouched
         self.into = nn.Linear(size, width)

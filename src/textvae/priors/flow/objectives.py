@@ -27,6 +27,28 @@ def matching_errors(
     return _squared_errors(prior, velocity.float(), target - noise)
 
 
+def guidance_errors(
+    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws
+) -> Float[Tensor, "n"]:
+    """Squared errors of the velocity with a guidance scale that the network reads, any from 1 to the largest.
+
+    They are means over dimensions. The target is the network's own guided velocity, of two evaluations, at the present
+    step of training (Meng et al. 2023, section 3.1, with the teacher and the student in one network).
+    """
+    target = prior.standardise(latent)
+    noise, time = draws.normal(*target.shape[1:]), draws.uniform()
+    at, still = torch.lerp(noise, target, _per_row(time, target)), torch.zeros_like(time)
+    guidance = 1 + (prior.config.guidance_input - 1) * draws.uniform()
+    with torch.no_grad():
+        both = prior.features(torch.cat([torch.zeros_like(condition), condition]))
+        plain, conditional = (
+            prior.velocity(at.repeat(2, *[1] * (at.dim() - 1)), time.repeat(2), still.repeat(2), both).float().chunk(2)
+        )
+        goal = torch.lerp(plain, conditional, _per_row(guidance, at))
+    velocity = prior.velocity(at, time, still, prior.features(condition), prior.guidance_share(guidance))
+    return _squared_errors(prior, velocity.float(), goal)
+
+
 def shortcut_errors(
     prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws
 ) -> Float[Tensor, "n"]:

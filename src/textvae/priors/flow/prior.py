@@ -15,6 +15,7 @@ from textvae.priors.flow.unet import UNetVelocity
 from textvae.priors.flow.velocity import Velocity
 from textvae.priors.options import SamplingOptions
 from textvae.utils.config import Count, Pixels, Range, Share, Size
+from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
 INPAINTING_STEPS, INPAINTING_ROUNDS = 16, 8
@@ -30,6 +31,9 @@ class FlowPrior(nn.Module):
     Latents are standardised by a mean and a scale that are measured once and stored with the weights. A network learns
     their velocity (``objectives.matching_errors``). A condition of zeros is the empty condition, which a tenth of the
     training conditions are replaced by, for classifier-free guidance (Ho & Salimans 2022).
+
+    A network may also learn to read the guidance scale, up to ``guidance_input`` (``objectives.guidance_errors``). Such
+    scales cost one evaluation of the network a step; others, and negative conditions, cost two.
 
     After the few-step training (``objectives.shortcut_errors``), long steps take one evaluation of the network each,
     with the guidance of the configuration included.
@@ -59,6 +63,8 @@ class FlowPrior(nn.Module):
         only)."""
         guidance: Annotated[float, Range(0, MAX_GUIDANCE)] = 1.5
         """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
+        guidance_input: Annotated[float, Range(0, MAX_GUIDANCE)] = 0.0
+        """Largest guidance scale that the network reads; 0: none."""
         steps: Annotated[int, Range(1, MAX_STEPS)] = 8
         """Steps of the solver, or of few-step sampling."""
         solver: Solver = "heun"
@@ -88,18 +94,33 @@ class FlowPrior(nn.Module):
         """
         super().__init__()
         check_sampling(config.guidance, config.steps)
+        if config.guidance_input and config.guidance_input < max(config.guidance, 1.1):
+            raise UserError(
+                f"a guidance input up to {config.guidance_input:g} leaves out the default scale, {config.guidance:g}",
+                "set guidance_input to 0, or to more than the default guidance scale",
+            )
         self.config = config
         self.latent_shape = latent_shape
         self.untouched = untouched
         self.features = features
+        reads_guidance = config.guidance_input > 0
         if len(latent_shape) == 3:
             heads = config.heads if words else 0
             self.velocity: Velocity = UNetVelocity(
-                latent_shape, num_features, config.width, config.depth, config.sides, config.patch, heads
+                latent_shape,
+                num_features,
+                config.width,
+                config.depth,
+                config.sides,
+                config.patch,
+                heads,
+                reads_guidance,
             )
             moments_shape: tuple[int, ...] = (latent_shape[0], 1, 1)
         else:
-            self.velocity = MLPVelocity(latent_shape, num_features, config.width, config.depth, untouched)
+            self.velocity = MLPVelocity(
+                latent_shape, num_features, config.width, config.depth, untouched, reads_guidance
+            )
             moments_shape = latent_shape
         self.register_buffer("mean", torch.zeros(moments_shape))
         self.register_buffer("scale", torch.ones(moments_shape))
@@ -215,12 +236,15 @@ class FlowPrior(nn.Module):
     def guided_velocity(self, condition: Tensor, guidance: float, negative: Tensor | None = None) -> VelocityFunction:
         """The velocity with classifier-free guidance towards a condition and away from a negative one.
 
-        The default negative condition is the empty condition.
+        The default negative condition is the empty condition. A scale that the network reads takes one evaluation
+        (Meng et al. 2023, section 3.1), other scales and negative conditions take two.
         """
         n = len(condition)
-        if guidance == 1 and negative is None:
-            features = self.features(condition)
-            return lambda x, t: self.velocity(x, t, torch.zeros_like(t), features).float()
+        if negative is None and (guidance == 1 or 1 <= guidance <= self.config.guidance_input):
+            given = [self.features(condition)]
+            if guidance != 1:
+                given.append(self.guidance_share(given[0].new_full((n,), guidance)))
+            return lambda x, t: self.velocity(x, t, torch.zeros_like(t), *given).float()
         away_from = torch.zeros_like(condition) if negative is None else negative
         both = self.features(torch.cat([condition, away_from]))
 
@@ -230,6 +254,10 @@ class FlowPrior(nn.Module):
             return torch.lerp(pair[n:], pair[:n], guidance)
 
         return velocity
+
+    def guidance_share(self, guidance: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Guidance scales as the network reads them: 0 for a scale of 1, 1 for the largest that it has learned."""
+        return (guidance - 1) / max(self.config.guidance_input - 1, 1e-6)
 
     def log_prob(
         self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws | None = None, steps: int = 16

@@ -29,6 +29,7 @@ class UNetVelocity(Velocity):
         sides: int,
         patch: int,
         heads: int,
+        guidance_input: bool = False,
     ) -> None:
         """Builds the network.
 
@@ -40,8 +41,9 @@ class UNetVelocity(Velocity):
             sides: residual blocks of the larger grid before the smaller one, and after it.
             patch: side of the square of latents that makes one position of the larger grid.
             heads: heads of the attention to words; 0 for conditions that are vectors.
+            guidance_input: whether the network reads a guidance scale.
         """
-        super().__init__(num_features, width)
+        super().__init__(num_features, width, guidance_input)
         channels, self.height, self.width = latent_shape
         self.patch, fine, each = patch, width // 2, channels * patch * patch
         self.into = nn.Conv2d(each, fine, 3, padding=1)

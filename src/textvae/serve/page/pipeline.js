@@ -168,8 +168,9 @@ export class Pipeline {
   }
 
   async #guided(condition, n, guidance, against) {
-    const plain = guidance === 1 && !against;
-    const features = await this.#features(plain ? [condition] : [condition, against ?? condition.map(() => 0)], n);
+    // A scale that the network reads takes one evaluation; others, and what to move away from, take two.
+    const single = !against && guidance >= 1 && guidance <= Math.max(1, this.spec.sampling.guidance_input ?? 0);
+    const features = await this.#features(single ? [condition] : [condition, against ?? condition.map(() => 0)], n);
     return (x, time) => this.#velocity(x, n, time, 0, features, guidance);
   }
 

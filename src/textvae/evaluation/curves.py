@@ -39,9 +39,9 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     """Quality and faithfulness over guidance scales and over evaluations of the flow's network, and effects of edits.
 
     For data with a classifier: Fréchet distance in its features, its accuracy, and diversity within classes. For
-    photographs: Fréchet distance in features of efficientnet-lite0 and retrieval precision, generated in bf16. Only
-    evaluations with the condition are counted; guidance doubles those of the solver, while few-step sampling has
-    learned guidance.
+    photographs: Fréchet distance in features of efficientnet-lite0 and retrieval precision. Only evaluations with the
+    condition are counted; guidance doubles those of the solver where the network does not read the scale, while
+    few-step sampling has learned guidance.
 
     Args:
         run: the run of the model.

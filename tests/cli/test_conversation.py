@@ -53,6 +53,15 @@ def test_piped(tmp_path, capsys, monkeypatch):
     assert read_metadata(talk.files[1]) == {"model": "fake", "prompt": "five", "seed": "7", "num_images": "2"}
 
 
+def test_bytes_that_are_no_utf_8_and_numbers_without_end_are_answered(tmp_path, capsys, monkeypatch):
+    typed = b"a \xff dress\n:seed " + b"9" * 5000 + b"\n:n " + b"9" * 5000 + b"\nfive\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), encoding="ascii"))
+    talk = converse(draw, tmp_path)
+    assert [prompt for prompt, _, _ in calls] == ["a \ufffd dress", "five"]
+    assert talk.errors == 2
+    assert ":seed 7, from 0 up to 2^62" in capsys.readouterr().err
+
+
 def test_no_file_is_overwritten(tmp_path):
     (tmp_path / "12345-old.png").touch()
     (tmp_path / "notes-.png").touch()

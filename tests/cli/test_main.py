@@ -166,6 +166,27 @@ def test_a_bug_is_1_with_its_traceback():
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("CUDA error: an illegal memory access was encountered", None),
+        ("unsupported memory format option", None),
+        ("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes", 2),
+        ("CUDA out of memory. Tried to allocate 20.00 MiB", 2),
+    ],
+)
+def test_only_short_memory_is_reported_as_such(textvae, monkeypatch, said, code):
+    def failing() -> Output:
+        raise RuntimeError(said)
+
+    monkeypatch.setitem(cli.VERBS, "doctor", failing)
+    if code is None:
+        with pytest.raises(RuntimeError, match="memory"):
+            textvae("doctor")
+    else:
+        assert textvae("doctor")[0] == code
+
+
 def test_an_interruption_is_130(textvae, monkeypatch):
     def interrupted() -> Output:
         raise KeyboardInterrupt

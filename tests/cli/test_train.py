@@ -109,6 +109,14 @@ def test_sweep_finds_the_better_value(textvae, tmp_path):
     assert json.loads(textvae("sweep", *words, "--out", out, "--json")[1]) == found
 
 
+@pytest.mark.slow
+def test_sweep_of_a_recipe_with_a_flow_compares_its_first_stage(textvae, tmp_path):
+    small = ("--epochs", "1", "--validation-images", "64", "--out", tmp_path / "sweep", "--json")
+    code, text, err = textvae("sweep", "latent-flow-fashion", "model.latent-channels", "1", "2", *small)
+    assert code == 0, err
+    assert [row["value"] for row in json.loads(text)["rows"]] == ["1", "2"]
+
+
 def test_the_presets_that_help_and_documentation_name_exist(textvae):
     texts = [textvae("train", "--help")[1], *(str(recipe.__doc__) for recipe in RECIPES.values())]
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]

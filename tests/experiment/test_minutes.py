@@ -71,6 +71,22 @@ def test_the_stages_share_the_time_as_with_the_recipe_s_epochs(tmp_path, tiny_da
     assert (least.trainer.epochs, least.flow.trainer.epochs, least.flow.stride_epochs) == (1, 1, 1)
 
 
+def test_images_that_the_flow_holds_out_do_not_count(tmp_path, tiny_data, cpu, tenth):
+    from textvae.recipes.resolve import resolve
+
+    def epochs(held_out: int) -> int:
+        flow = {"trainer": {"epochs": 3, "batch_size": 32, "validation_images": held_out}}
+        model = {"channels": [4, 8, 8], "latent_dim": 4, "embedding_dim": 8}
+        overrides = {"model": model, "trainer": {"epochs": 3, "batch_size": 64}, "flow": flow}
+        recipe = resolve("label-conv", overrides=overrides, prior="flow")
+        chosen = measuring.within_minutes(recipe, tiny_data, cpu, 2.0, tmp_path / str(held_out), Processes())
+        return chosen.flow.trainer.epochs
+
+    # 4 and 8 steps an epoch, 256 images; holding out 128 leaves 4 of the 8 steps.
+    assert epochs(0) == pytest.approx(100, abs=3)
+    assert epochs(128) == pytest.approx(150, abs=3)
+
+
 @pytest.mark.slow
 def test_the_epochs_are_recorded_and_kept(tmp_path, textvae, monkeypatch, tenth):
     run, whole = tmp_path / "run", tmp_path / "whole"

@@ -1,6 +1,7 @@
 """A training that is cut off at any moment, and goes on by the same command, ends in the same bits."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -540,6 +541,25 @@ def test_strides_are_learned_in_quarter_steps_and_begin_with_the_flow_s_average(
     kept = before["averaged" if recipe.flow.trainer.ema_decay else "model"]
     assert all(weight.equal(kept[f"prior.{name}"]) for name, weight in model.prior.named_parameters())
     assert start_stage("flow", recipe, images, conditions, cpu, flow_run, {}, Processes()).config == recipe.flow.trainer
+
+
+@pytest.mark.slow
+def test_the_flow_holds_out_images_of_which_no_mirrored_one_is_trained_on(flow_run, tiny_data, cpu):
+    recipe = open_run(flow_run).recipe
+    conditions = training_conditions(tiny_data, recipe)
+
+    def moments(**settings):
+        trainer = dataclasses.replace(recipe.flow.trainer, **settings)
+        chosen = dataclasses.replace(recipe, flow=dataclasses.replace(recipe.flow, trainer=trainer))
+        training = start_stage("flow", chosen, tiny_data, conditions, cpu, flow_run, {}, Processes()).training
+        return training, training.rows.gather(torch.arange(len(training.rows)), torch.zeros(len(training.rows)))[0]
+
+    both, everything = moments(flip=True)
+    training, found = moments(flip=True, validation_images=56)
+    assert (both.num_training, training.num_training, len(found)) == (512, 400, 456)
+    torch.testing.assert_close(found[:200], everything[:200])
+    torch.testing.assert_close(found[200:400], everything[256:456])
+    torch.testing.assert_close(found[400:], everything[200:256])
 
 
 @pytest.mark.slow

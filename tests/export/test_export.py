@@ -171,6 +171,50 @@ def test_an_export_of_the_same_weights_is_found(exported: Path) -> None:
     assert {file.name: file.stat().st_mtime_ns for file in exported.iterdir()} == before
 
 
+@pytest.mark.slow
+def test_an_export_with_other_settings_or_a_damaged_graph_is_made_anew(exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported, tmp_path / "export")
+    spec = json.loads((folder / "model.json").read_text())
+    run = shutil.copytree(OLD, tmp_path / OLD.name)
+    config = json.loads((run / "config.json").read_text())
+    config["flow"]["model"]["prior"]["steps"] = 3
+    (run / "config.json").write_text(json.dumps(config))
+    assert export(run, folder)["sampling"] == {**spec["sampling"], "steps": 3}
+    assert json.loads((folder / "model.json").read_text())["sampling"]["steps"] == 3
+    whole = (folder / "words.onnx").read_bytes()
+    (folder / "words.onnx").write_bytes(whole[:-1])
+    export(run, folder)
+    assert len((folder / "words.onnx").read_bytes()) == len(whole)
+
+
+@pytest.mark.slow
+def test_an_interrupted_export_is_none(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(exported, tmp_path / "export")
+    (folder / "step.onnx").write_bytes(b"")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textvae.export.model.write_graph", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(OLD, folder)
+    with pytest.raises(UserError, match="no run: it has no config.json"):
+        TextToImage.load(folder)
+
+
+@pytest.mark.parametrize("missing", ["graphs", "sampling", "text", "latent"])
+def test_a_spec_without_what_a_reader_needs_is_refused(tmp_path: Path, missing: str) -> None:
+    whole = {"name": "x", "weights": "", "image": [], "latent": [], "text": {}, "sampling": {}, "graphs": {}}
+    spec = {"format": "textvae-onnx/1", **{key: value for key, value in whole.items() if key != missing}}
+    (tmp_path / "model.json").write_text(json.dumps(spec))
+    with pytest.raises(UserError):
+        TextToImage.load(tmp_path)
+    spec["graphs"] = {"step": "step.onnx"}
+    (tmp_path / "model.json").write_text(json.dumps(spec | {missing: whole[missing]} | {"graphs": {"step": "x"}}))
+    with pytest.raises(UserError):
+        TextToImage.load(tmp_path)
+
+
 def test_damage_is_refused(exported: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported, tmp_path / "damaged")
     (folder / "step.onnx").write_bytes(b"not a graph")

@@ -56,7 +56,10 @@ def test_the_loss_of_a_batch_is_that_of_its_parts(name):
     for key in whole.keys() - CONTRASTIVE.get(name, set()):
         torch.testing.assert_close((4 * first[key] + (N - 4) * second[key]) / N, whole[key], msg=key)
         torch.testing.assert_close(backwards[key], whole[key], msg=key)
+        alone = [terms(slice(row, row + 1)) for row in range(N)]
     assert not whole["loss"].equal(later["loss"])
+    for key in whole.keys() - CONTRASTIVE.get(name, set()):
+        torch.testing.assert_close(torch.stack([one[key] for one in alone]).mean(0), whole[key], msg=key)
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in ("clip_latent", "clip_dual")])

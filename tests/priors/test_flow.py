@@ -284,9 +284,16 @@ def test_a_flow_learns_to_read_the_guidance_scale():
     assert float((read - computed).square().mean()) < 0.35 * float((plain - computed).square().mean())
 
 
-def test_a_guidance_input_includes_the_default_scale():
-    with pytest.raises(UserError, match="leaves out the default scale"):
+def test_a_guidance_input_reaches_the_default_scale():
+    with pytest.raises(UserError, match="the default scale is 4"):
         flow(config=dataclasses.replace(SMALL, guidance=4.0, guidance_input=3.0))
+
+
+def test_a_guidance_input_needs_the_empty_condition_and_no_other_loss():
+    with pytest.raises(UserError, match="without dropped conditions"):
+        flow(config=dataclasses.replace(SMALL, guidance_input=3.0, dropout=0.0))
+    with pytest.raises(UserError, match="does not go with a guidance input"):
+        FlowConfig(dataclasses.replace(SMALL, guidance_input=3.0), "tree", size=9).build(latents((3,)))
 
 
 def test_the_shortest_strides_are_guided_midpoint_steps():

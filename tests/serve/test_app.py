@@ -212,6 +212,12 @@ def test_refuses_wrong_fields(http, fields: dict, status: int, param: str | None
     assert code_of(answer) == (status, param)
 
 
+def test_refuses_half_of_a_character(http) -> None:
+    body = b'{"prompt": "a dress \\ud800"}'
+    answer = http.post("/v1/images/generations", content=body, headers={"content-type": "application/json"})
+    assert code_of(answer) == (400, "prompt")
+
+
 def test_refuses_wrong_bodies(http) -> None:
     def post(body: bytes, kind: str = "application/json") -> int:
         answer = http.post("/v1/images/generations", content=body, headers={"Content-Type": kind})

@@ -100,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("textvae: interrupted", file=sys.stderr)
         sys.exit(130)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's error where memory is short
+        # torch's errors where memory is short: of the CPU, of a GPU.
+        short = "not enough memory" in str(error) or "out of memory" in str(error)
+        if isinstance(error, RuntimeError) and not short:
             raise
         print("textvae: there is not enough memory\n  ask for fewer images or a smaller model", file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,7 @@
 """The dialogue of ``textvae chat``: a prompt a line in, images in the terminal and in files out."""
 
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -71,10 +72,10 @@ class Conversation:
         match command, arguments:
             case ":help", []:
                 return HELP
-            case ":n", [number] if number.isdecimal() and 1 <= int(number) <= 64:
+            case ":n", [number] if number.isdecimal() and len(number) < 3 and 1 <= int(number) <= 64:
                 self.num_images = int(number)
                 return f"{number} images a prompt"
-            case ":seed", [number] if number.isdecimal() and int(number) < 2**62:
+            case ":seed", [number] if number.isdecimal() and len(number) < 20 and int(number) < 2**62:
                 self.seed = int(number)
                 return f"seed {number}"
             case ":again", [] if self.last:
@@ -142,6 +143,8 @@ def history_file() -> Path:
 def _lines(interactive: bool) -> Iterator[str]:
     """Lines that are not blank, stripped."""
     if not interactive:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         yield from filter(None, map(str.strip, sys.stdin))
         return
     while True:

@@ -128,6 +128,9 @@ def _measured(
     """
     endless = _with_epochs(recipe, dict.fromkeys(stages_of(recipe), 10**6))
     endless = dataclasses.replace(endless, trainer=dataclasses.replace(endless.trainer, validation_images=0))
+    if endless.flow is not None:
+        trainer = dataclasses.replace(endless.flow.trainer, validation_images=0)
+        endless = dataclasses.replace(endless, flow=dataclasses.replace(endless.flow, trainer=trainer))
     trained = len(images) - recipe.trainer.validation_images
     count = min(trained, max(MEASURED, *(trainer_of(recipe, name).batch_size for name in stages_of(recipe)), 1))
     few = images.first(count)
@@ -146,7 +149,10 @@ def _measured(
             if name == FLOW_STAGE:
                 encoding = (time.perf_counter() - started) * trained / count
             training = stage.training
-            steps[name] = -(-training.num_training * trained // (count * training.config.batch_size))
+            config = trainer_of(recipe, name)
+            held_out = 0 if name == MODEL_STAGE else config.validation_images * (1 + config.flip)
+            images_an_epoch = training.num_training * trained // count - held_out
+            steps[name] = -(-images_an_epoch // training.config.batch_size)
             seconds[name] = _seconds_a_step(training) * steps[name]
             state = training.state_dict()
             write_weights(out, stage.weights(training.averaged.state_dict()))

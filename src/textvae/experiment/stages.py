@@ -197,6 +197,11 @@ def start_stage(
         assert isinstance(latents, CaptionedLatents)
         known, ranges = training_conditions(trained, dataclasses.replace(recipe, condition_on="text"))
         latents = CaptionedLatents(latents.images, ranges.repeat(1 + trainer.flip, 1))
+    if (held_out := trainer.validation_images) and trainer.flip and isinstance(latents, CaptionedLatents):
+        # What is held out is the end, where only mirrored images are, and their originals would be trained on.
+        kept = torch.arange(len(trained) - held_out)
+        order = torch.cat([kept, len(trained) + kept, torch.arange(len(kept), len(trained))])
+        latents = CaptionedLatents(latents.images[order], latents.caption_range[order])
     if name == FLOW_STAGE:
         flow.fit_scale(*measured.chunk(2, dim=1))
     else:

@@ -2,10 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from textvae.experiment.resume import Position
 from textvae.experiment.stages import MODEL_STAGE, Stage
 from textvae.models.with_flow import FlowMatching, WithFlow
+from textvae.priors import FlowPrior
+from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import write_checkpoint
 from textvae.runs.run import Run
@@ -16,6 +19,10 @@ EMBEDDING = "features.embedding.weight"
 """The weights of a flow that has a row for each word."""
 OF_THE_DATA = ("mean", "scale", "strides")
 """State of a flow that is measured on its latents, or belongs to few-step sampling: it is not taken over."""
+
+
+SIZES = frozenset({"width", "depth", "sides", "patch", "heads"})
+"""Settings of a flow that its weights have."""
 
 
 def continued(recipe: Recipe, start: Run) -> Recipe:
@@ -43,11 +50,31 @@ def continued(recipe: Recipe, start: Run) -> Recipe:
     words = (*source.text.words, *(word for word in recipe.text.words if word not in known))
     length = max(source.text.length, recipe.text.length)
     text = dataclasses.replace(recipe.text, words=words, length=length, most=max(recipe.text.most, len(words)))
-    prior = dataclasses.replace(source.flow.model.prior, word_dropout=recipe.flow.model.prior.word_dropout)
+    prior = dataclasses.replace(source.flow.model.prior, **_asked_of_the_flow(recipe, recipe.flow.model.prior))
     reader = dataclasses.replace(source.flow.model, prior=prior, size=text.num_tokens)
     return dataclasses.replace(
         recipe, model=source.model, text=text, flow=dataclasses.replace(recipe.flow, model=reader)
     )
+
+
+def _asked_of_the_flow(recipe: Recipe, prior: FlowPrior.Config) -> dict[str, Any]:
+    """Settings of the flow that are not those of the model to start from: word dropout, and what the user has set.
+
+    Raises:
+        UserError: the user has set a size of its network.
+    """
+    usual = RECIPES[recipe.name]().flow if recipe.name in RECIPES else None
+    before = prior if usual is None else usual.model.prior
+    asked = {
+        field.name: getattr(prior, field.name)
+        for field in dataclasses.fields(prior)
+        if getattr(prior, field.name) != getattr(before, field.name)
+    }
+    if sizes := SIZES & asked.keys():
+        raise UserError(
+            f"a flow that starts from another keeps its {min(sizes)}", f"leave out --flow.model.prior.{min(sizes)}"
+        )
+    return {**asked, "word_dropout": prior.word_dropout}
 
 
 def begin(out: Path, start: Run) -> None:
@@ -66,7 +93,7 @@ def take_over(stage: Stage, start: Run) -> None:
         for name, weight in source.items():
             if name == EMBEDDING:
                 state[name][: len(weight)] = weight
-            elif name not in OF_THE_DATA:
+            elif name not in OF_THE_DATA and name in state:  # it may read a guidance scale that this one does not
                 state[name] = weight
         network.prior.load_state_dict(state)
 

@@ -34,7 +34,8 @@ def sweep_setting(
         UserError: there is no such setting, or a value is of another type.
     """
     trainer = {"validation_images": validation_images} | ({} if epochs is None else {"epochs": epochs})
-    chosen = resolve(recipe, overrides={"trainer": trainer})
+    # Only settings of the model and of its training are compared, so a flow prior is not trained.
+    chosen = resolve(recipe, overrides={"trainer": trainer}, prior="own")
     variants = [(value, _with_setting(chosen, setting, value)) for value in values]
     if not variants:
         raise UserError("there is nothing to compare", "give two or more values")

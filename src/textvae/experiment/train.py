@@ -4,6 +4,7 @@ Of several processes that share a training, the first alone reads and writes the
 """
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -110,10 +111,18 @@ def train_recipe(
         # Validation images come from the validation split where there is one, else from the end of the training set.
         splits = data.source(recipe.data).splits
         if "val" in splits:
-            images = images.followed_by(data.load(recipe.data, "val").first(held_out))
+            validation = data.load(recipe.data, "val").first(held_out)
+            if len(validation) < held_out:
+                raise UserError(
+                    f"{recipe.data} has {len(validation)} validation images, not {held_out}",
+                    f"use --trainer.validation-images {len(validation)} or fewer",
+                )
+            images = images.followed_by(validation)
     recipe = with_captions(recipe, images)
     recipe.outline(with_flow=True)
     check_held_out(recipe.trainer, len(images))
+    if recipe.flow is not None:
+        check_held_out(recipe.flow.trainer, len(images) - recipe.trainer.validation_images)
     if start is not None:
         recipe = continued(recipe, start)
     if recipe.flow is not None:
@@ -249,6 +258,7 @@ def _train_stage(
             if step.ends_epoch:
                 if config.validation_images:
                     history[-1]["validation"] = training.validate()
+                    training.check_validated(history[-1]["validation"])
                     complete = best.update(training, history[-1]["validation"]) or complete
                 training.check_finite()
                 if step.epoch in keep_epochs:
@@ -263,7 +273,9 @@ def _train_stage(
             for callback in callbacks:
                 callback.on_step(stage, step)
                 if step.ends_epoch and (numbers := callback.on_epoch(stage, history[-1])):
-                    history[-1].setdefault("watched", {}).update(numbers)
+                    # Plain and finite numbers: neither JSON nor a checkpoint holds others.
+                    plain = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+                    history[-1].setdefault("watched", {}).update(plain)
             started += time.perf_counter() - paused
             stopping = any(group.gather(stop.is_set())) if step.ends_epoch or group.size == 1 else step.stop
             now = time.perf_counter()

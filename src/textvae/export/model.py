@@ -3,6 +3,7 @@
 The folder holds model.json and one ONNX file for each graph. Nothing in it is executable.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from textvae.utils.progress import say
 def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
     """Writes a model to a folder as ONNX graphs with a model.json; returns what model.json holds.
 
-    A model that was exported before, with the same weights, is found and not exported again.
+    A model that was exported before, with the same weights and settings, is found and not exported again.
 
     Raises:
         UserError: there is no such model, it draws nothing, its text encoder is a frozen network, or the extra
@@ -35,11 +36,26 @@ def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
     network = run.load_model()
     if not isinstance(network, TextVAE):
         raise UserError(f"{run.name} is a {type(network).__name__}: it draws nothing", "choose a model that draws")
-    weights = sha256_of(run.path / MODEL)
-    if (found := read_spec(out)) is not None and (found.get("weights"), found.get("name")) == (weights, run.name):
-        return found
-    text = text_of(run.recipe.text)
     prompts = list(run.recipe.prompts)
+    spec = {
+        "format": FORMAT,
+        "name": run.name,
+        "summary": run.recipe.summary,
+        "weights": sha256_of(run.path / MODEL),
+        "image": list(network.image_shape),
+        "latent": list(network.prior.latent_shape),
+        "noise": NOISE,
+        "text": text_of(run.recipe.text),
+        "sampling": _sampling(network),
+        "prompts": prompts,
+        **_terms(run.recipe),
+    }
+    if (found := read_spec(out)) is not None:
+        graphs = found.pop("graphs")
+        if found == spec and all(_is_intact(out, graph) for graph in graphs.values()):
+            return {**spec, "graphs": graphs}
+    # Without it the folder holds no export, so that an interruption cannot leave graphs of two models.
+    (out / SPEC).unlink(missing_ok=True)
     condition = run.recipe.text.encode((prompts * 3)[:3])
     stored = safetensors.torch.load_file(run.path / MODEL)
     graphs = {}
@@ -48,22 +64,15 @@ def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
         write_graph(graph, out / f"{name}.onnx", stored)
         file = out / f"{name}.onnx"
         graphs[name] = {"file": file.name, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
-    spec = {
-        "format": FORMAT,
-        "name": run.name,
-        "summary": run.recipe.summary,
-        "weights": weights,
-        "image": list(network.image_shape),
-        "latent": list(network.prior.latent_shape),
-        "noise": NOISE,
-        "text": text,
-        "sampling": _sampling(network),
-        "prompts": prompts,
-        "graphs": graphs,
-        **_terms(run.recipe),
-    }
+    spec["graphs"] = graphs
     write_json(out / SPEC, spec)
     return spec
+
+
+def _is_intact(folder: Path, graph: Mapping[str, Any]) -> bool:
+    """Whether the file of a graph is there, as it was written."""
+    file = folder / Path(graph["file"]).name
+    return file.is_file() and sha256_of(file) == graph.get("sha256")
 
 
 def _sampling(model: TextVAE) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """model.json: what an export holds and how to run it. Read and written here; nothing of torch is needed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,38 @@ from textvae.text.labels import LabelText
 from textvae.text.related_words import readings
 from textvae.text.scene_grammar import FILLERS, MEANINGS, PHRASES, SceneCaptions
 from textvae.utils.errors import UserError
+from textvae.utils.files import read_json
 
 FORMAT = "textvae-onnx/1"
 SPEC = "model.json"
 
 
 def read_spec(folder: Path) -> dict[str, Any] | None:
-    """model.json of an export; None where the folder holds none."""
+    """model.json of an export; None where the folder holds none, or one that is damaged."""
     try:
-        spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+        spec = read_json(folder / SPEC, 1 << 24)
     except (OSError, ValueError):
         return None
-    return spec if isinstance(spec, dict) and spec.get("format") == FORMAT else None
+    if not isinstance(spec, dict) or spec.get("format") != FORMAT:
+        return None
+    whole = all(isinstance(spec.get(key), kind) for key, kind in _KEYS.items())
+    return spec if whole and all(_is_graph(graph) for graph in spec["graphs"].values()) else None
+
+
+_KEYS: dict[str, type] = {
+    "name": str,
+    "weights": str,
+    "image": list,
+    "latent": list,
+    "text": dict,
+    "sampling": dict,
+    "graphs": dict,
+}
+"""What model.json must have."""
+
+
+def _is_graph(graph: object) -> bool:
+    return isinstance(graph, dict) and isinstance(graph.get("file"), str)
 
 
 def is_export(model: object) -> bool:

@@ -69,6 +69,11 @@ class FlowConfig:
                 f"word dropout needs token ids, and the reader is {self.reader!r}",
                 "use --flow.model.prior.word-dropout 0",
             )
+        if self.prior.guidance_input and self.reader == "tree":
+            raise UserError(
+                "the reader 'tree' is trained by a loss of its own, which does not go with a guidance input",
+                "use --flow.model.prior.guidance-input 0",
+            )
         latent_shape = vae.prior.latent_shape
         width = self.prior.width
         untouched = math.prod(latent_shape) - vae.embedding_dim if vae.embedding_dim else 0
@@ -132,12 +137,13 @@ class FlowMatching(Trainable):
     ) -> LossTerms:
         """Flow matching, and other errors on this random share of the rows; each term is a mean over its rows."""
         some = draws.uniform() < share
-        parts = ((matching_errors, ~some, 1 - share), (other, some, share))
+        # Both parts take their draws, also one without rows: else the draws of an image would depend on its batch.
+        parts = ((matching_errors, ~some, draws.of(~some), 1 - share), (other, some, draws.of(some), share))
         velocity, learned = (
-            errors(self.prior, latent[rows], condition[rows], draws.of(rows)).sum() / (part * len(latent))
+            errors(self.prior, latent[rows], condition[rows], own).sum() / (part * len(latent))
             if rows.any()
             else latent.new_zeros(())
-            for errors, rows, part in parts
+            for errors, rows, own, part in parts
         )
         return LossTerms(velocity + learned, {"velocity": velocity.detach(), name: learned.detach()})
 

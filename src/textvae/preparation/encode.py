@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from textvae.data.frozen_encoders import DualEncoderImages
 from textvae.preparation.decode import Fit, ImageBytes, decode
@@ -13,6 +14,7 @@ from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.utils.device import keep_freed_memory
 from textvae.utils.files import written_whole
+from textvae.utils.pictures import Unreadable
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,26 @@ class ImageTask:
 def embed_images(task: ImageTask) -> None:
     """Writes one chunk of a set's image embeddings, as "rows"."""
     start, stop = task.stretch
+    pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
     if task.originals:
         side = task.encoder.side or 0
-        pixels = np.stack([decode(place.read(), side, fit).pixels for place, fit in task.originals])
-    else:
-        pixels = np.array(np.load(task.rows, mmap_mode="r", allow_pickle=False)[start:stop])
+        pixels = np.stack(
+            [_original(*one, side, prepared) for one, prepared in zip(task.originals, pixels, strict=True)]
+        )
     rows = torch.from_numpy(pixels)
     if isinstance(task.encoder, DualEncoderImages) and task.projects:
         found = task.encoder.project(rows)
     else:
         found = task.encoder.embed(rows.permute(0, 3, 1, 2))
     _write_chunk(task.out, rows=found.numpy())
+
+
+def _original(place: ImageBytes, fit: Fit, side: int, prepared: np.ndarray) -> np.ndarray:
+    """A picture as the encoder takes it; enlarged from the prepared one if the file is too small for that, or gone."""
+    try:
+        return decode(place.read(), side, fit).pixels
+    except Unreadable:
+        return np.asarray(Image.fromarray(prepared).resize((side, side), Image.Resampling.LANCZOS))
 
 
 def use_one_thread() -> None:

@@ -69,6 +69,10 @@ class Fields:
             return value
         if not isinstance(value, str):
             raise APIError(400, f"{name} is not a text", name)
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
+            raise APIError(400, f"{name} is not valid Unicode", name) from None
         if len(value) > limit:
             raise APIError(400, f"{name} has {len(value)} characters, at most {limit} are read", name, "too_long")
         return value

@@ -68,12 +68,15 @@ def write_page(models: Sequence[str], out: Path, webgpu: bool = False) -> dict[s
         UserError: a model cannot be exported, or ONNX Runtime for browsers cannot be fetched.
     """
     chosen = list(models) or [name for name in sorted(shipped_models()) if not name.startswith("judge-")]
+    runs = [open_run(model) for model in chosen]
+    names = [run.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two models are called {twice[0]}", "rename one of the folders")
     out.mkdir(parents=True, exist_ok=True)
     if not out.is_dir():
         raise UserError(f"{out} is not a folder", "choose another --out")
     entries, sizes = [], []
-    for model in chosen:
-        run = open_run(model)
+    for run in runs:
         kept = data_root().parent / "exports" / run.name
         spec = export(run, kept)
         folder = out / "models" / run.name

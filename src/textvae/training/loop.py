@@ -6,6 +6,7 @@ interrupted, and nothing that happens between two steps can change them.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -261,6 +262,16 @@ class Training:
         loss = LossTerms(self._last_loss.total, {**self._last_loss.terms, **ruined})
         if not bool(all_finite(loss)):
             raise TrainingDiverged(self.step, loss, self.config)
+
+    def check_validated(self, terms: Mapping[str, float]) -> None:
+        """Checks the loss of the validation images.
+
+        Raises:
+            TrainingDiverged: it is not finite.
+        """
+        if not all(map(math.isfinite, terms.values())):
+            named = {f"validation {name}": torch.tensor(value) for name, value in terms.items()}
+            raise TrainingDiverged(self.step, LossTerms(torch.tensor(terms["loss"]), named), self.config)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state of ``state_dict``."""

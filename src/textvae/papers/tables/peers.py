@@ -21,13 +21,13 @@ def peers(stored: Stored) -> str:
     cores = "one thread" if threads == 1 else f"{threads} threads"
     about = (
         f"Fashion-MNIST, {minutes:g} minutes of training on {cores} of a CPU each, in fp32 with the same torch, then "
-        f"{samples:,} samples against the {protocol['test_images']:,} test images. Each package is trained as in its own "
-        "example, but with smaller batches, so that it takes more steps in the given time; where several samplers were "
-        "tried, the best is shown. Most of these examples are designed for a GPU, so their networks see few images in "
-        "this time. Fréchet (judge) is a distance in the features of our classifier of Fashion-MNIST, the judge; judge "
-        "accuracy is the share of samples that it assigns to the class that was asked for, with a dash for models that "
-        "take no labels. Fréchet distances of so few samples are biased upwards, as the row of real training images "
-        "shows. `benchmarks/peers/` describes each side, `benchmarks/time_to_quality.py` runs them all."
+        f"{samples:,} samples against the {protocol['test_images']:,} test images. Each package is trained as in its "
+        "own example, but with smaller batches, so that it takes more steps in the given time; where several samplers "
+        "were tried, the best is shown. Most of these examples are designed for a GPU, so their networks see few "
+        "images in this time. Fréchet (judge) is a distance in the features of our classifier of Fashion-MNIST, the "
+        "judge; judge accuracy is the share of samples that it assigns to the class that was asked for, with a dash "
+        "for models that take no labels. Fréchet distances of so few samples are biased upwards, as the row of real "
+        "training images shows. `benchmarks/peers/` describes each side, `benchmarks/time_to_quality.py` runs them all."
     )
     rows = [_row(name, side) for name, side in found["sides"].items()]
     reference = found["reference"]

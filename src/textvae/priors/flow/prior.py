@@ -96,8 +96,13 @@ class FlowPrior(nn.Module):
         check_sampling(config.guidance, config.steps)
         if config.guidance_input and config.guidance_input < max(config.guidance, 1.1):
             raise UserError(
-                f"a guidance input up to {config.guidance_input:g} leaves out the default scale, {config.guidance:g}",
-                "set guidance_input to 0, or to more than the default guidance scale",
+                f"a guidance input up to {config.guidance_input:g} is no use: the default scale is {config.guidance:g}",
+                f"set guidance_input to 0, or to {max(config.guidance, 1.1):g} or more",
+            )
+        if config.guidance_input and not config.dropout:
+            raise UserError(
+                "without dropped conditions the network does not learn what guidance leads away from",
+                "set guidance_input to 0, or dropout to more than 0",
             )
         self.config = config
         self.latent_shape = latent_shape

@@ -1,0 +1,16 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from textvae.serve.static_page import write_page
+from textvae.utils.errors import UserError
+
+OLD = Path(__file__).parents[1] / "helpers" / "old_run"
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    models = [str(shutil.copytree(OLD, tmp_path / place / "run")) for place in ("a", "b")]
+    with pytest.raises(UserError, match="two models are called run"):
+        write_page(models, tmp_path / "site")
+    assert not (tmp_path / "site").exists()

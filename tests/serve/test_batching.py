@@ -91,6 +91,19 @@ def test_is_bounded(batcher, slow) -> None:
         batcher.run(lambda: None, 1)
 
 
+def test_a_task_counts_as_the_images_whose_time_it_takes_but_fits_into_an_empty_queue(batcher, slow) -> None:
+    occupy(batcher, slow)
+    first = batcher.run(lambda: "done", 7)
+    assert batcher.waiting == 7
+    with pytest.raises(QueueFullError):
+        batcher.run(lambda: "never", 100)
+    first.cancel()
+    longest = batcher.run(lambda: "done", 100)
+    assert batcher.waiting == 10
+    slow.go.release(100)
+    assert longest.result(timeout=20) == "done"
+
+
 def test_what_is_cancelled_leaves_the_queue(batcher, slow) -> None:
     occupy(batcher, slow)
     future = batcher.draw(Drawing("a", "a coat", tuple(range(10))))

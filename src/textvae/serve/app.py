@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive
 
 from textvae.editing import edit, flow_of, inpaint
 from textvae.pipeline import TextToImage
+from textvae.priors.flow import solvers
+from textvae.priors.flow.prior import INPAINTING_ROUNDS, INPAINTING_STEPS
 from textvae.serve.batching import Batcher, Drawing, Drawn, QueueFullError
 from textvae.serve.fields import COMMON, FORMATS, Asked, Fields, asked, parsed_json, size_of
 from textvae.serve.limits import APIError, Limits, within
@@ -156,7 +158,8 @@ async def _edits(request: Request) -> Response:
         if mask_file is None and len(common.seeds) > 1:
             raise APIError(400, "an edit without a mask has one result: leave n out", "n")
         task = await _in_codec(state, lambda: _edit_task(model, common, image_file, mask_file, before, limits))
-    drawn = await _finished(request, state.batcher.run(task, len(common.seeds)))
+    evaluations = len(common.seeds) * INPAINTING_STEPS * INPAINTING_ROUNDS if mask_file else 2 * solvers.MAX_STEPS
+    drawn = await _finished(request, state.batcher.run(task, -(-evaluations // flow_of(model).config.steps)))
     seeds = common.seeds if mask_file is not None else (None,)
     settings = {"verb": "inpaint"} if before is None else {"verb": "edit", "from": before}
     return await _answer(state, common, drawn, seeds, settings)

@@ -114,12 +114,16 @@ class Batcher:
         return self._add(_Job(len(drawing.seeds), drawing=drawing))
 
     def run(self, task: Callable[[], T], images: int) -> "Future[T]":
-        """Queues a function that uses a model, to be called alone; ``images`` is what it counts as.
+        """Queues a function that uses a model, to be called alone.
+
+        Args:
+            task: the function.
+            images: how many drawn images it takes the time of; counted as the whole queue at most.
 
         Raises:
             QueueFullError: there is no room.
         """
-        return self._add(_Job(images, task=task))
+        return self._add(_Job(min(images, self._bound), task=task))
 
     def _add(self, job: _Job[T]) -> "Future[T]":
         with self._changed:

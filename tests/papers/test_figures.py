@@ -4,7 +4,7 @@ from helpers.flows import untrained_flow_run
 from PIL import Image, ImageFont
 
 from textvae.papers import figures
-from textvae.runs.run import open_run
+from textvae.runs.run import open_run, write_history
 
 
 @pytest.fixture
@@ -49,6 +49,17 @@ def test_flows_are_drawn_with_what_only_some_of_them_can(run, tmp_path, monkeypa
     figures.draw("flow", {"latent-flow-fashion": run}, tmp_path)
     assert drawn == ["run"]
     assert [path.name for path in tmp_path.glob("*.png")] == ["latent-flow-fashion.png"]
+
+
+@pytest.mark.slow
+def test_loss_curves_of_a_model_with_a_flow_are_those_of_its_first_stage(run, tmp_path, monkeypatch):
+    terms = [("model", 4, 1, {"kl": 9.0}), ("model", 8, 2, {"kl": 5.0}), ("flow", 4, 1, {"velocity": 1.0})]
+    names = ("stage", "step", "epoch", "loss")
+    write_history(run.path, [dict(zip(names, row, strict=True)) | {"seconds": 1.0} for row in terms])
+    plotted = []
+    monkeypatch.setattr(figures, "plot", lambda title, thin, bold, path: plotted.append((thin, bold)))
+    figures.loss_curves({"a": run}, "kl", tmp_path / "kl.png")
+    assert plotted == [({"a": [(2.0, 5.0)]}, {"a": []})]
 
 
 @pytest.mark.slow

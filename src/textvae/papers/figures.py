@@ -9,6 +9,7 @@ from PIL import Image
 from textvae import data
 from textvae.editing import edit, inpaint, interpolate
 from textvae.evaluation.judges import ClassifierJudge, classifier_judge
+from textvae.experiment.stages import MODEL_STAGE
 from textvae.papers.plots import Points, plot
 from textvae.papers.rows import NEAREST
 from textvae.papers.stored import Stored
@@ -160,10 +161,13 @@ def garment_edits(run: Run, folder: Path) -> None:
 
 
 def loss_curves(runs: Mapping[str, Run], term: str, path: Path) -> None:
-    """Paper d, figure 2: a loss term over epochs, on training images (thin) and on validation images (bold)."""
+    """Paper d, figure 2: a loss term over epochs, on training images (thin) and on validation images (bold).
+
+    Of a model with a flow prior, those of the first stage.
+    """
     thin, bold = {}, {}
     for name, run in runs.items():
-        rows = read_history(run.path)
+        rows = [row for row in read_history(run.path) if row["stage"] == MODEL_STAGE]
         per_epoch = max(row["step"] for row in rows) / max(row["epoch"] for row in rows)
         # The loss of the first steps is so high that it would flatten the rest.
         thin[name] = [(row["step"] / per_epoch, row["loss"][term]) for row in rows[1:]]

@@ -253,13 +253,14 @@ def test_the_guided_velocity_of_two_evaluations_is_what_a_scale_is_trained_on():
     latent = torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
     nn.init.zeros_(prior.velocity.guidance)
     with torch.no_grad():
-        # The network reads nothing yet, so the error is what guidance adds: (s - 1) (v(c) - v()).
+        # The network reads nothing yet, so the error is what guidance adds, (s - 1) (v(c) - v()), relative to s.
         found = guidance_errors(prior, latent, condition, draws(2000))
         seeds = draws(2000)
         noise, time, scale = seeds.normal(3), seeds.uniform(), 1 + 4 * seeds.uniform()
         at, still = torch.lerp(noise, latent, time[:, None]), torch.zeros(2000)
         difference = prior.velocity(at, time, still, condition) - prior.velocity(at, time, still, 0 * condition)
-    torch.testing.assert_close(found, ((scale - 1)[:, None] * difference).square().mean(1), rtol=1e-3, atol=1e-5)
+    wanted = ((1 - 1 / scale)[:, None] * difference).square().mean(1)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
     assert float(scale.min()) < 1.1 < 4.9 < float(scale.max())
 
 

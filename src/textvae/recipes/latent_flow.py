@@ -138,7 +138,7 @@ SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: (
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5, steps=4, spacing=1.8),
-    "products": _Settings("products", "products on white", (4, 12)),
+    "products": _Settings("products", "products on white", (4, 12), steps=4),
     "coco": _Settings("coco-mini", "everyday scenes", (60, 72)),
 }
 
@@ -151,7 +151,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     Choices: 16 x 16 positions of 8 latents; Muon, by which photographs become sharp; a perceptual loss; guidance 4;
     mirrored images, unless they show text; for flowers, words left out of half of the captions, so that short prompts
     work.
-    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 71, 19; products 47, 14; scenes
+    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 71, 19; products 44, 14; scenes
     141, 46 (400 images, on which real training images have 95).
     Time: 32 to 34 minutes on one core.
     Command: ``textvae data prepare flowers102 --text words``, then

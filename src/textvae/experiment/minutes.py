@@ -149,9 +149,8 @@ def _measured(
             if name == FLOW_STAGE:
                 encoding = (time.perf_counter() - started) * trained / count
             training = stage.training
-            config = trainer_of(recipe, name)
-            held_out = 0 if name == MODEL_STAGE else config.validation_images * (1 + config.flip)
-            images_an_epoch = training.num_training * trained // count - held_out
+            held_out = 0 if name == MODEL_STAGE else trainer_of(recipe, name).validation_images
+            images_an_epoch = training.num_training * (trained - held_out) // count
             steps[name] = -(-images_an_epoch // training.config.batch_size)
             seconds[name] = _seconds_a_step(training) * steps[name]
             state = training.state_dict()

@@ -66,8 +66,8 @@ class Step(nn.Module):
         k, n = features.shape[0], x.shape[0]
         repeated = x.unsqueeze(0).expand(k, *x.shape).flatten(0, 1)
         times, strides = (number.unsqueeze(0).expand(k, n).flatten() for number in (time, stride))
-        shares = (self.prior.guidance_share(guidance) * (2 - k)).expand(k, n).flatten()
-        velocity = self.prior.velocity(repeated, times, strides, features.flatten(0, 1), shares).unflatten(0, (k, n))
+        scales = (1 + (guidance - 1) * (2 - k)).expand(k, n).flatten()
+        velocity = self.prior.velocity(repeated, times, strides, features.flatten(0, 1), scales).unflatten(0, (k, n))
         return cast(Tensor, velocity[-1] + guidance * (velocity[0] - velocity[-1]))
 
 

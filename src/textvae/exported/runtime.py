@@ -152,15 +152,12 @@ class OnnxModel:
             condition = condition[:, : max(1, int((condition != 0).sum(1).max()))]
         return self.run("words", condition=condition)
 
-    def velocity(self, x: Array, time: Array, stride: Array, features: Array, share: Array | None = None) -> Array:
+    def velocity(self, x: Array, time: Array, stride: Array, features: Array, guidance: Array | None = None) -> Array:
         """The velocity of standardised latents, as the network itself computes it.
 
-        ``share`` is the guidance scale as a share of the range that the network has learned, the same in all rows;
-        None is no guidance.
+        ``guidance`` is the guidance scale, the same in all rows; None is no guidance.
         """
-        most = self.spec["sampling"].get("guidance_input", 0)
-        guidance = 1.0 if share is None or not most else 1 + float(share[0]) * (most - 1)
-        return self._guided(x, time, stride, features[None], guidance)
+        return self._guided(x, time, stride, features[None], 1.0 if guidance is None else float(guidance[0]))
 
     def _guided(self, x: Array, time: Array, stride: Array, features: Array, guidance: float) -> Array:
         """The velocity; ``features`` are those of the prompt, or of the prompt and of what to move away from."""

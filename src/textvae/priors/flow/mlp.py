@@ -23,7 +23,7 @@ class MLPVelocity(Velocity):
         width: int,
         depth: int,
         untouched: int = 0,
-        guidance_input: bool = False,
+        guidance_input: float = 0.0,
     ) -> None:
         """Builds the network.
 
@@ -33,7 +33,7 @@ class MLPVelocity(Velocity):
             width: features of the layers.
             depth: number of layers.
             untouched: first dimensions of a latent, which are not read and do not move.
-            guidance_input: whether the network reads a guidance scale.
+            guidance_input: see ``Velocity``.
         """
         super().__init__(num_features, width, guidance_input)
         self.latent_shape, self.untouched = latent_shape, untouched

@@ -47,7 +47,7 @@ def guidance_errors(
             prior.velocity(at.repeat(2, *[1] * (at.dim() - 1)), time.repeat(2), still.repeat(2), both).float().chunk(2)
         )
         goal = torch.lerp(plain, conditional, _per_row(guidance, at))
-    velocity = prior.velocity(at, time, still, prior.features(condition), prior.guidance_share(guidance))
+    velocity = prior.velocity(at, time, still, prior.features(condition), guidance)
     return _squared_errors(prior, velocity.float(), goal) / guidance.square()
 
 

@@ -108,7 +108,6 @@ class FlowPrior(nn.Module):
         self.latent_shape = latent_shape
         self.untouched = untouched
         self.features = features
-        reads_guidance = config.guidance_input > 0
         if len(latent_shape) == 3:
             heads = config.heads if words else 0
             self.velocity: Velocity = UNetVelocity(
@@ -119,12 +118,12 @@ class FlowPrior(nn.Module):
                 config.sides,
                 config.patch,
                 heads,
-                reads_guidance,
+                config.guidance_input,
             )
             moments_shape: tuple[int, ...] = (latent_shape[0], 1, 1)
         else:
             self.velocity = MLPVelocity(
-                latent_shape, num_features, config.width, config.depth, untouched, reads_guidance
+                latent_shape, num_features, config.width, config.depth, untouched, config.guidance_input
             )
             moments_shape = latent_shape
         self.register_buffer("mean", torch.zeros(moments_shape))
@@ -245,10 +244,10 @@ class FlowPrior(nn.Module):
         (Meng et al. 2023, section 3.1), other scales and negative conditions take two.
         """
         n = len(condition)
-        if negative is None and (guidance == 1 or 1 <= guidance <= self.config.guidance_input):
+        if negative is None and 1 <= guidance <= max(1.0, self.config.guidance_input):
             given = [self.features(condition)]
             if guidance != 1:
-                given.append(self.guidance_share(given[0].new_full((n,), guidance)))
+                given.append(given[0].new_full((n,), guidance))
             return lambda x, t: self.velocity(x, t, torch.zeros_like(t), *given).float()
         away_from = torch.zeros_like(condition) if negative is None else negative
         both = self.features(torch.cat([condition, away_from]))
@@ -259,10 +258,6 @@ class FlowPrior(nn.Module):
             return torch.lerp(pair[n:], pair[:n], guidance)
 
         return velocity
-
-    def guidance_share(self, guidance: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-        """Guidance scales as the network reads them: 0 for a scale of 1, 1 for the largest that it has learned."""
-        return (guidance - 1) / max(self.config.guidance_input - 1, 1e-6)
 
     def log_prob(
         self, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws | None = None, steps: int = 16

@@ -29,7 +29,7 @@ class UNetVelocity(Velocity):
         sides: int,
         patch: int,
         heads: int,
-        guidance_input: bool = False,
+        guidance_input: float = 0.0,
     ) -> None:
         """Builds the network.
 
@@ -41,7 +41,7 @@ class UNetVelocity(Velocity):
             sides: residual blocks of the larger grid before the smaller one, and after it.
             patch: side of the square of latents that makes one position of the larger grid.
             heads: heads of the attention to words; 0 for conditions that are vectors.
-            guidance_input: whether the network reads a guidance scale.
+            guidance_input: see ``Velocity``.
         """
         super().__init__(num_features, width, guidance_input)
         channels, self.height, self.width = latent_shape

@@ -15,18 +15,19 @@ FREQUENCIES = 32
 class Velocity(nn.Module):
     """The velocity of a noisy latent given time and condition. A subclass defines the network."""
 
-    def __init__(self, num_features: int, width: int, guidance_input: bool = False) -> None:
+    def __init__(self, num_features: int, width: int, guidance_input: float = 0.0) -> None:
         """Builds what all networks have in common.
 
         Args:
             num_features: length of a condition, or of the vector of each of its words.
             width: length of the embedding of time, length and condition.
-            guidance_input: whether the network reads a guidance scale.
+            guidance_input: the largest guidance scale that the network reads; 0 if it reads none.
         """
         super().__init__()
         self.time = nn.Sequential(nn.Linear(4 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
         # Without a bias, so that a condition of zeros stays the empty condition.
         self.condition = nn.Linear(num_features, width, bias=False)
+        self.guidance_input = guidance_input
         # Not a layer, which would draw its initial weights and so change those of all that follow.
         self.guidance = nn.Parameter(torch.zeros(width, 2 * FREQUENCIES)) if guidance_input else None
 
@@ -40,8 +41,7 @@ class Velocity(nn.Module):
     ) -> Float[Tensor, "n *latent"]:
         """The mean velocity from ``time`` to ``time + length``; for a length of 0, the velocity at ``time``.
 
-        Words whose features are all zeros are padding. ``guidance`` is the guidance scale as a share of the range that
-        the network has learned: 0, or None, is a scale of 1, which is no guidance.
+        Words whose features are all zeros are padding. ``guidance`` is the guidance scale; 1, or None, is no guidance.
         """
         words, mask = None, None
         condition = self.condition(features)
@@ -51,7 +51,8 @@ class Velocity(nn.Module):
             condition = condition.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
         embedding = self.time(torch.cat([_waves(time), _waves(length)], dim=1)) + condition
         if self.guidance is not None and guidance is not None:
-            embedding = embedding + F.linear(_waves(guidance) - _waves(torch.zeros_like(guidance)), self.guidance)
+            share = (guidance - 1) / (self.guidance_input - 1)
+            embedding = embedding + F.linear(_waves(share) - _waves(torch.zeros_like(share)), self.guidance)
         return self._velocity(latent, F.silu(embedding), words, mask)
 
     def _velocity(

@@ -9,15 +9,18 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from helpers import tiny
 
+from textvae import data
 from textvae.experiment import train as experiment
 from textvae.experiment.stages import start_stage
 from textvae.models.with_flow import WithFlow
 from textvae.recipes.conditions import training_conditions
+from textvae.recipes.resolve import resolve
 from textvae.runs import checkpoint
 from textvae.runs import run as runs
 from textvae.runs.checkpoint import STATE, read_state
@@ -635,3 +638,13 @@ def test_generate_leads_a_flow_and_nothing_else(tmp_path, textvae, flow_run, tin
     assert code == 2
     assert "neither a guidance scale nor steps" in err
     assert not (tmp_path / "refused.png").exists()
+
+
+def test_a_validation_split_with_fewer_images_than_are_held_out_is_refused(tmp_path, tiny_data, cpu, monkeypatch):
+    source = Mock(spec=data.SOURCES["fashion-mnist"], splits=("train", "val", "test"))
+    source.load = lambda split: tiny_data.first(20) if split == "val" else tiny_data
+    monkeypatch.setitem(data.SOURCES, "fashion-mnist", source)
+    recipe = resolve("label-conv", overrides={"trainer": {"validation_images": 21}})
+    with pytest.raises(UserError, match="has 20 validation images, not 21"):
+        experiment.train_recipe(recipe, tmp_path / "run", cpu)
+    assert not (tmp_path / "run").exists()

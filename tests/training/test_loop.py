@@ -410,3 +410,10 @@ def test_images_are_mirrored_half_of_the_time_and_never_held_out_ones(cpu):
         assert (held_out == 10).all()
         mirrored = float((shown == 20).float().mean())
         assert (0.35 < mirrored < 0.65) if flip else mirrored == 0
+
+
+def test_a_validation_loss_that_is_not_finite_is_refused(cpu):
+    training = training_of(cpu, validation_images=2)
+    training.check_validated({"loss": 1.0, "kl": 2.0})
+    with pytest.raises(TrainingDiverged, match="validation kl"):
+        training.check_validated({"loss": 1.0, "kl": math.nan})

@@ -243,7 +243,16 @@ def test_a_model_to_start_from_keeps_its_first_stage_and_learns_new_words(tiny_p
     assert "--from runs/boats" in (Path("again") / CARD).read_text()
     assert textvae("train", *recipe, "--from", tmp_path / "runs/boats")[0] == 0  # the same model: trained already
     # What is set for the flow counts, but not the size of its network, which the weights have.
-    asked = ("--flow.model.prior.guidance-input", "5.0", "--flow.model.prior.steps", "3", "--out", "reads")
+    asked = (
+        "--flow.model.prior.guidance-input",
+        "5.0",
+        "--flow.guidance-epochs",
+        "1",
+        "--flow.model.prior.steps",
+        "3",
+        "--out",
+        "reads",
+    )
     assert textvae("train", *recipe[:-2], *asked, "--from", "runs/boats")[0] == 0
     prior = open_run("reads").recipe.flow.model.prior
     assert (prior.guidance_input, prior.steps, prior.width) == (5.0, 3, first.recipe.flow.model.prior.width)

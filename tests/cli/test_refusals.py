@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from textvae.runs.run import CONFIG, METRICS, MODEL, write_weights
 
 FLOW = ("--prior", "flow")
+GUIDED = ("--flow.model.prior.guidance-input", "4.0", "--flow.guidance-epochs", "1")
 
 
 @pytest.fixture
@@ -67,8 +68,10 @@ def refused(textvae, *words: object) -> str:
         [*FLOW, "--flow.model.reader", "taught"],
         [*FLOW, "--flow.trainer.learning-rate", "inf"],
         [*FLOW, "--flow.stride-epochs", "-1"],
-        [*FLOW, "--flow.model.prior.guidance-input", "1.2"],
-        [*FLOW, "--flow.model.prior.guidance-input", "4.0", "--flow.stride-epochs", "1"],
+        [*FLOW, "--flow.model.prior.guidance-input", "1.2", "--flow.guidance-epochs", "1"],
+        [*FLOW, "--flow.model.prior.guidance-input", "4.0"],
+        [*FLOW, "--flow.guidance-epochs", "1"],
+        [*FLOW, *GUIDED, "--flow.stride-epochs", "1"],
     ],
     ids=" ".join,
 )

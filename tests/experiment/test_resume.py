@@ -486,12 +486,15 @@ def test_a_config_json_that_is_no_json_object_is_refused(copied_run, content):
         open_run(copied_run)
 
 
-FLOW = (
+TWO_STAGES = (
     *("--prior", "flow", "--trainer.epochs", "1", "--trainer.batch-size", "48"),
-    *("--flow.trainer.epochs", "2", "--flow.trainer.batch-size", "64", "--flow.stride-epochs", "1"),
+    *("--flow.trainer.epochs", "2", "--flow.trainer.batch-size", "64"),
     *("--flow.model.prior.width", "16", "--flow.model.prior.depth", "1", "--flow.model.prior.heads", "2"),
 )
+FLOW = (*TWO_STAGES, "--flow.stride-epochs", "1")
 """6 steps of the model, 8 of its flow, 4 of the flow's strides."""
+GUIDED = (*TWO_STAGES, "--flow.guidance-epochs", "1", "--flow.model.prior.guidance-input", "4.0")
+"""6 steps of the model, 8 of its flow, 4 in which it learns to read the guidance scale."""
 STAGES = [("model", 6), ("flow", 4), ("flow", 8), ("strides", 4)]
 
 
@@ -604,6 +607,38 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
                     textvae(*words(cut, *FLOW))
     assert textvae(*words(cut, *FLOW))[0] == 0
     assert (cut / MODEL).read_bytes() == (flow_run / MODEL).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_path, textvae, monkeypatch):
+    monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert textvae(*words(whole, *GUIDED))[0] == 0
+    plain, failed = checkpoint.write_weights, []
+
+    def write(folder, weights):
+        if standing(cut) == ("guidance", 2) and not failed:
+            failed.append(folder)
+            raise OSError(errno.ENOSPC, "the disk is full")
+        plain(folder, weights)
+
+    with monkeypatch.context() as patch, contextlib.suppress(OSError):
+        patch.setattr(checkpoint, "write_weights", write)
+        textvae(*words(cut, *GUIDED))
+    assert standing(cut) == ("guidance", 2)
+    assert textvae(*words(cut, *GUIDED))[0] == 0
+    assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
+    history = read_history(cut)
+    assert [(row["stage"], row["step"]) for row in history] == [*STAGES[:3], ("guidance", 4)]
+    assert sorted(history[-1]["loss"]) == ["guidance", "total", "velocity"]
+    model = open_run(cut).load_model()  # no teacher is in it
+    assert not bool(model.prior.strides)
+    assert model.prior.velocity.guidance.abs().max() > 0
+    flow = tmp_path / "flow"
+    assert textvae(*words(flow, *TWO_STAGES, "--flow.model.prior.guidance-input", "0.0"))[0] == 0
+    found, wanted = read_state(cut)["training"]["model"], read_state(flow)["training"]
+    for name, weight in wanted["averaged" if "averaged" in wanted else "model"].items():
+        assert weight.equal(found[name.replace("prior.", "teacher.", 1)])
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ GREY, COLOUR = (1, 28, 28), (3, 64, 64)
 def matching(few_step: bool, **settings: float) -> FlowMatching:
     vae = SpatialVAE.Config(channels=(4, 4)).build()
     config = FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, word_dropout=0.5, **settings), "words", size=20)
-    return FlowMatching(config.build(vae), few_step)
+    return FlowMatching(config.build(vae), few_step, "guidance_input" in settings)
 
 
 FAMILIES = {

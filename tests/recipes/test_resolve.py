@@ -32,7 +32,7 @@ POOLED = ("sentence", "clip", "pair")
 
 LABELS = ("label-conv", "onehot-dense-fashion", "judge-digits", "latent-flow-fashion")
 CAPTIONS = ("caption-rnn-sentence", "caption-prior-arithmetic", "latent-flow-digits", "caption-tree-numbers")
-READERS = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco")
+READERS = ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "latent-flow-scenes")
 VECTORS = ("clip-grid-64", "clip-latent-64-add", "clip-dual-64-text")
 IMAGES = ("clip-dual-64-image", "clip-dual-64-image-shifted")
 PAIRS = ("pair-coco-mini", "pair-judge-coco-mini")

@@ -209,7 +209,9 @@ def _showing(log: str | None, watch: bool) -> list[Callable[[Path], Any]]:
 
 def _epochs_of(recipe: Any) -> tuple[int, ...]:
     flow = recipe.flow
-    return (recipe.trainer.epochs, *(() if flow is None else (flow.trainer.epochs, flow.stride_epochs)))
+    if flow is None:
+        return (recipe.trainer.epochs,)
+    return recipe.trainer.epochs, flow.trainer.epochs, flow.stride_epochs, flow.guidance_epochs
 
 
 def _epochs(option: str, words: str) -> list[int]:

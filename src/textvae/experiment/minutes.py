@@ -12,7 +12,15 @@ from typing import Any
 
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.remote import ImagesInParts
-from textvae.experiment.stages import FEW_STEP_STAGE, FLOW_STAGE, MODEL_STAGE, stages_of, start_stage, trainer_of
+from textvae.experiment.stages import (
+    FEW_STEP_STAGE,
+    FLOW_STAGE,
+    GUIDANCE_STAGE,
+    MODEL_STAGE,
+    stages_of,
+    start_stage,
+    trainer_of,
+)
 from textvae.recipes.conditions import conditions_for
 from textvae.recipes.recipe import Recipe
 from textvae.runs.find import CONFIG
@@ -114,7 +122,8 @@ def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:
     flow = recipe.flow
     if flow is not None:
         trainer = dataclasses.replace(flow.trainer, epochs=epochs[FLOW_STAGE])
-        flow = dataclasses.replace(flow, trainer=trainer, stride_epochs=epochs.get(FEW_STEP_STAGE, 0))
+        strides, guidance = epochs.get(FEW_STEP_STAGE, 0), epochs.get(GUIDANCE_STAGE, 0)
+        flow = dataclasses.replace(flow, trainer=trainer, stride_epochs=strides, guidance_epochs=guidance)
     trainer = dataclasses.replace(recipe.trainer, epochs=epochs[MODEL_STAGE])
     return dataclasses.replace(recipe, trainer=trainer, flow=flow)
 

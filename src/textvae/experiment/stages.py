@@ -1,4 +1,4 @@
-"""The stages of a training: the model, then optionally a flow prior on its latents, then its few-step sampling.
+"""The stages of a training: the model, then optionally a flow prior on its latents, then its faster sampling.
 
 Each stage is a ``Training`` of its own. A later stage reads what it needs of earlier ones from the weights in the run
 folder, which hold everything that has been trained so far.
@@ -36,9 +36,9 @@ from textvae.utils.processes import Processes
 from textvae.utils.progress import ProgressLine
 from textvae.utils.random import Draws
 
-MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE = "model", "flow", "strides"
-FEW_STEP_RATE = 0.25
-"""Learning rate of the few-step stage, relative to the flow's: at the full rate the flow forgets what it learned."""
+MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE, GUIDANCE_STAGE = "model", "flow", "strides", "guidance"
+LAST_RATE = 0.25
+"""Learning rate of the last two stages, relative to the flow's: at the full rate the flow forgets what it learned."""
 
 SCALED_BY = 10_000
 """Images of a set in parts whose latents are measured to scale a flow; of other sets, those of all images are."""
@@ -61,7 +61,8 @@ class Stage:
     def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights of the whole model, given those of the part that this stage trains."""
         before = {} if self._vae is None else self._vae.state_dict(prefix=f"{VAE}.")
-        return {**before, **trained}
+        kept = {name: weight for name, weight in trained.items() if not name.startswith("teacher.")}
+        return {**before, **kept}
 
     def model(self) -> Trainable:
         """The whole model at the present step, with the weights that are kept (averaged, where there is an average)."""
@@ -90,6 +91,8 @@ def stages_of(recipe: Recipe) -> list[str]:
         names.append(FLOW_STAGE)
         if recipe.flow.stride_epochs:
             names.append(FEW_STEP_STAGE)
+        if recipe.flow.guidance_epochs:
+            names.append(GUIDANCE_STAGE)
     return names
 
 
@@ -106,13 +109,13 @@ def trainer_of(recipe: Recipe, stage: str) -> TrainerConfig:
     """
     if stage == MODEL_STAGE:
         return recipe.trainer
-    if recipe.flow is None or stage not in (FLOW_STAGE, FEW_STEP_STAGE):
+    if recipe.flow is None or stage not in (FLOW_STAGE, FEW_STEP_STAGE, GUIDANCE_STAGE):
         raise ValueError(f"{recipe.name} has no stage {stage!r}")
     trainer = recipe.flow.trainer
     if stage == FLOW_STAGE:
         return trainer
-    rate = FEW_STEP_RATE * trainer.learning_rate
-    return dataclasses.replace(trainer, epochs=recipe.flow.stride_epochs, learning_rate=rate)
+    epochs = recipe.flow.stride_epochs if stage == FEW_STEP_STAGE else recipe.flow.guidance_epochs
+    return dataclasses.replace(trainer, epochs=epochs, learning_rate=LAST_RATE * trainer.learning_rate)
 
 
 def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
@@ -123,7 +126,13 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     Raises:
         UserError: a setting of the flow does not fit the model or the captions.
     """
-    if flow.prior.guidance_input and recipe.flow is not None and recipe.flow.stride_epochs:
+    assert recipe.flow is not None
+    if bool(flow.prior.guidance_input) != bool(recipe.flow.guidance_epochs):
+        raise UserError(
+            "a network that reads the guidance scale needs epochs in which it learns that, and only such a network",
+            "set both of --flow.model.prior.guidance-input and --flow.guidance-epochs, or none",
+        )
+    if flow.prior.guidance_input and recipe.flow.stride_epochs:
         raise UserError(
             "few-step training has a guidance scale of its own, so it does not go with a guidance input",
             "set --flow.stride-epochs or --flow.model.prior.guidance-input to 0",
@@ -160,8 +169,8 @@ def start_stage(
         conditions: those of the training set (``conditions_for``).
         execution: device, precision and threads.
         out: the run folder, whose weights contain the model of the first stage.
-        before: the last training state of the previous stage. Few-step sampling starts from that and not from the
-            weights in ``out``, which this stage may have overwritten if it was killed at its first checkpoint.
+        before: the last training state of the previous stage. The stages after the flow start from that and not from
+            the weights in ``out``, which such a stage may have overwritten if it was killed at its first checkpoint.
         group: the processes that share the training, of which the first alone reads ``out``.
     """
     known: Tensor | ConditionsInParts
@@ -207,11 +216,12 @@ def start_stage(
     else:
         try:
             kept = before["averaged"] if trainer.ema_decay else before["model"]
-            flow.load_state_dict({key.removeprefix("prior."): weight for key, weight in kept.items()})
+            own = {key: weight for key, weight in kept.items() if key.startswith("prior.")}
+            flow.load_state_dict({key.removeprefix("prior."): weight for key, weight in own.items()})
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
-        flow.strides.fill_(True)
-    matching = FlowMatching(flow, name == FEW_STEP_STAGE)
+        flow.strides.fill_(name == FEW_STEP_STAGE)
+    matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE)
     return Stage(name, recipe, Training(matching, latents, known, trainer, execution, processes=group), vae)
 
 

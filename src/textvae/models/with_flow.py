@@ -101,11 +101,18 @@ def reader_of(vae: TextVAE) -> AuxiliaryEncoder | None:
 class FlowMatching(Trainable):
     """The training of a flow prior. Its "images" are posterior moments, from which each step samples latents."""
 
-    def __init__(self, prior: FlowPrior, few_step: bool) -> None:
-        """``few_step`` trains for few-step sampling too, on a random half of the images of each step."""
+    def __init__(self, prior: FlowPrior, few_step: bool = False, reads_guidance: bool = False) -> None:
+        """A random half of the images of each step may have another objective.
+
+        Args:
+            prior: the flow.
+            few_step: train few-step sampling too.
+            reads_guidance: train the reading of the guidance scale too, with the prior as it is now as the teacher.
+        """
         super().__init__()
         self.prior = prior
         self.few_step = few_step
+        self.teacher = copy.deepcopy(prior).requires_grad_(False) if reads_guidance else None
         self.contrastive = isinstance(prior.features, MatchedEncoder)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
@@ -115,9 +122,10 @@ class FlowMatching(Trainable):
         latent = DiagonalGaussian(*images.chunk(2, dim=1)).sample(draws.normal(images.shape[1] // 2, *images.shape[2:]))
         # For strides twice the share of Frans et al. 2025, section 3.2, because the guidance is learned here as well.
         if self.few_step:
-            return self._with(shortcut_errors, "stride", 0.5, latent, condition, draws)
-        if self.prior.config.guidance_input:
-            return self._with(guidance_errors, "guidance", 0.25, latent, condition, draws)
+            return self._with(shortcut_errors, "stride", latent, condition, draws)
+        if self.teacher is not None:
+            errors = functools.partial(guidance_errors, teacher=self.teacher)
+            return self._with(errors, "guidance", latent, condition, draws)
         velocity = matching_errors(self.prior, latent, condition, draws).mean()
         terms = {"velocity": velocity.detach()}
         reader = self.prior.features
@@ -130,20 +138,19 @@ class FlowMatching(Trainable):
         self,
         other: Callable[[FlowPrior, Tensor, Tensor, Draws], Tensor],
         name: str,
-        share: float,
         latent: Float[Tensor, "n *latent"],
         condition: Tensor,
         draws: Draws,
     ) -> LossTerms:
-        """Flow matching, and other errors on this random share of the rows; each term is a mean over its rows."""
-        some = draws.uniform() < share
+        """Flow matching on a random half of the rows, and other errors on the rest; each term is a mean over them."""
+        some = draws.uniform() < 0.5
         # Both parts take their draws, also one without rows: else the draws of an image would depend on its batch.
-        parts = ((matching_errors, ~some, draws.of(~some), 1 - share), (other, some, draws.of(some), share))
+        parts = ((matching_errors, ~some, draws.of(~some)), (other, some, draws.of(some)))
         velocity, learned = (
-            errors(self.prior, latent[rows], condition[rows], own).sum() / (part * len(latent))
+            errors(self.prior, latent[rows], condition[rows], own).sum() / (0.5 * len(latent))
             if rows.any()
             else latent.new_zeros(())
-            for errors, rows, own, part in parts
+            for errors, rows, own in parts
         )
         return LossTerms(velocity + learned, {"velocity": velocity.detach(), name: learned.detach()})
 

@@ -221,8 +221,9 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("caption-prior-arithmetic-flow", "caption-prior-arithmetic", flow=True, nets=()),
         *(
             Row(f"latent-flow-{source}", f"latent-flow-{source}", precision="auto")
-            for source in ("flowers", "products", "coco")
+            for source in ("flowers", "products", "coco", "scenes")
         ),
+        Row("latent-flow-flowers-128", "latent-flow-flowers", precision="auto", preset="128"),
         # For comparison: the papers' models on the same images; first for a few epochs, then for as long as ours.
         *(
             dataclasses.replace(row, name=f"{source}-{row.name}", data=f"{source}-64-sentence")

@@ -40,6 +40,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "latent-flow-flowers": partial(latent_flow.latent_flow_photographs, "flowers"),
     "latent-flow-products": partial(latent_flow.latent_flow_photographs, "products"),
     "latent-flow-coco": partial(latent_flow.latent_flow_photographs, "coco"),
+    "latent-flow-scenes": partial(latent_flow.latent_flow_photographs, "scenes"),
     "latent-flow-sprouts": latent_flow.latent_flow_sprouts,
     "caption-slots-scenes": paper_d.caption_slots_scenes,
     "caption-draw-scenes": paper_d.caption_draw_scenes,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.models.spatial_vae import SpatialVAE
@@ -86,6 +86,22 @@ def latent_flow_digits() -> Recipe:
     )
 
 
+_SUMMARY = "from captions, spatial latents and a flow prior that learns to read"
+_MODEL = SpatialVAE.Config(
+    (3, 64, 64),
+    channels=(32, 64),
+    latent_channels=8,
+    finest=16,
+    finest_blocks=1,
+    beta=0.5,
+    contrast=0.5,
+    perceptual=3000.0,
+)
+_SMALL_GRID = dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8)
+"""8 x 8 positions of 16 latents, a quarter as many positions, so that a flow sees three times as many pictures."""
+_PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
+
+
 @dataclass(frozen=True)
 class _Settings:
     """The settings that differ between photograph sets."""
@@ -99,20 +115,9 @@ class _Settings:
     steps: int = 8
     spacing: float = 1.0
     """Steps of sampling and where they lie, chosen on training images."""
-
-
-_SUMMARY = "from captions, spatial latents and a flow prior that learns to read"
-_MODEL = SpatialVAE.Config(
-    (3, 64, 64),
-    channels=(32, 64),
-    latent_channels=8,
-    finest=16,
-    finest_blocks=1,
-    beta=0.5,
-    contrast=0.5,
-    perceptual=3000.0,
-)
-_PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
+    sides: tuple[int, ...] = (128,)
+    """In pixels, besides 64; those up to the size of the photographs."""
+    model: SpatialVAE.Config = _MODEL
 
 
 class _Stages(TypedDict):
@@ -132,15 +137,39 @@ def _stages(prior: FlowPrior.Config, epochs: tuple[int, int], flip: bool) -> _St
     }
 
 
-Photographs = Literal["flowers", "products", "coco"]
+Photographs = Literal["flowers", "products", "coco", "scenes"]
 SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: ((16, 32, 64, 64), 16)}
 """Channels and batch size of the first stage for other sides than 64 pixels: all have a grid of 16 x 16 latents."""
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5, steps=4, spacing=1.8),
-    "products": _Settings("products", "products on white", (4, 12), steps=4),
+    "products": _Settings("products", "products on white", (4, 12), steps=4, sides=()),
     "coco": _Settings("coco-mini", "everyday scenes", (60, 72)),
+    "scenes": _Settings("scenes", "everyday scenes and people", (14, 36), word_dropout=0.5, model=_SMALL_GRID),
 }
+
+
+def _larger(
+    source: str, sides: tuple[int, ...], model: SpatialVAE.Config, trainer: TrainerConfig
+) -> dict[str, dict[str, Any]]:
+    """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
+    return {
+        str(side): {
+            "data": f"{source}-{side}-words",
+            "model": dataclasses.replace(
+                model,
+                image_shape=(3, side, side),
+                channels=channels,
+                latent_channels=_MODEL.latent_channels,
+                finest=_MODEL.finest,
+                # The likelihood is a sum over pixels, the perceptual distance a mean.
+                perceptual=_MODEL.perceptual * (side // 64) ** 2,
+            ),
+            "trainer": dataclasses.replace(trainer, batch_size=batch_size),
+        }
+        for side, (channels, batch_size) in SIDES.items()
+        if side in sides
+    }
 
 
 def latent_flow_photographs(photographs: Photographs) -> Recipe:
@@ -162,14 +191,16 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     prior = dataclasses.replace(
         _PRIOR, word_dropout=settings.word_dropout, steps=settings.steps, spacing=settings.spacing
     )
+    stages = _stages(prior, settings.epochs, flip=entry.mirror)
     return Recipe(
         name=f"latent-flow-{photographs}",
         summary=f"{settings.subject} {_SUMMARY}",
         source="ours",
         data=f"{entry.name}-64-words",
         text=CaptionWords(length=entry.caption_length, most=1500),
-        model=_MODEL,
-        **_stages(prior, settings.epochs, flip=entry.mirror),
+        model=settings.model,
+        **stages,
+        presets=_larger(entry.name, settings.sides, settings.model, stages["trainer"]),
         prompts=entry.prompts,
     )
 
@@ -191,29 +222,15 @@ def latent_flow_photos() -> Recipe:
     # Equal steps: which others suit depends on the photographs (docs/experiment_log.md), and these are bad for none.
     prior = dataclasses.replace(_PRIOR, word_dropout=0.5)
     stages = _stages(prior, epochs=(14, 24), flip=True)
-    presets = {
-        str(side): {
-            "data": f"coco-mini-{side}-words",
-            "model": dataclasses.replace(
-                _MODEL,
-                image_shape=(3, side, side),
-                channels=channels,
-                # The likelihood is a sum over pixels, the perceptual distance a mean.
-                perceptual=_MODEL.perceptual * (side // 64) ** 2,
-            ),
-            "trainer": dataclasses.replace(stages["trainer"], batch_size=batch_size),
-        }
-        for side, (channels, batch_size) in SIDES.items()
-    }
     return Recipe(
         name="latent-flow-photos",
         summary=f"photographs of any kind {_SUMMARY}",
         source="ours",
         data="coco-mini-64-words",
         text=CaptionWords(most=2000),
-        model=dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8),
+        model=_SMALL_GRID,
         **stages,
-        presets=presets,
+        presets=_larger("coco-mini", (128, 256), _SMALL_GRID, stages["trainer"]),
         prompts=PHOTOGRAPHS["coco-mini"].prompts,
     )
 

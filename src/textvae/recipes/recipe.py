@@ -35,6 +35,8 @@ class FlowStage:
     )
     stride_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that train few-step sampling (the shortcut loss); 0 leaves that out."""
+    guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
+    """Further epochs in which the network learns to read the guidance scale; 0 leaves that out."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,14 @@ def _photographs(stored: Stored) -> str:
     """Our models of photographs, with the papers' models on the same photographs."""
     text = photographs_table(
         stored,
-        ("latent-flow-flowers", "latent-flow-products", "latent-flow-coco", "flowers102-", "products-"),
+        (
+            "latent-flow-flowers",
+            "latent-flow-products",
+            "latent-flow-coco",
+            "latent-flow-scenes",
+            "flowers102-",
+            "products-",
+        ),
         "\n".join(ours.photographs(stored)),
         "## Beyond the papers: photographs",
         "`latent-flow-*` are our models, which learn to read their captions. `flowers102-*` and `products-*` are the",

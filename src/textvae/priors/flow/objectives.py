@@ -28,27 +28,22 @@ def matching_errors(
 
 
 def guidance_errors(
-    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws
+    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws, teacher: FlowPrior
 ) -> Float[Tensor, "n"]:
     """Squared errors of the velocity with a guidance scale that the network reads, any from 1 to the largest.
 
-    They are means over dimensions. The target is the network's own guided velocity, of two evaluations, at the present
-    step of training (Meng et al. 2023, section 3.1, with the teacher and the student in one network). Errors are
-    divided by the square of the scale: at full weight a network that learns from itself what it multiplies by the scale
-    ran away within 100 steps (docs/experiment_log.md).
+    They are means over dimensions. The target is the guided velocity of the teacher, of two evaluations (Meng et al.
+    2023, section 3.1). A network that was its own teacher ran away (docs/experiment_log.md).
     """
     target = prior.standardise(latent)
     noise, time = draws.normal(*target.shape[1:]), draws.uniform()
     at, still = torch.lerp(noise, target, _per_row(time, target)), torch.zeros_like(time)
     guidance = 1 + (prior.config.guidance_input - 1) * draws.uniform()
     with torch.no_grad():
-        both = prior.features(torch.cat([torch.zeros_like(condition), condition]))
-        plain, conditional = (
-            prior.velocity(at.repeat(2, *[1] * (at.dim() - 1)), time.repeat(2), still.repeat(2), both).float().chunk(2)
-        )
-        goal = torch.lerp(plain, conditional, _per_row(guidance, at))
+        plain = teacher.guided_velocity(torch.zeros_like(condition), 1.0)(at, time)
+        goal = torch.lerp(plain, teacher.guided_velocity(condition, 1.0)(at, time), _per_row(guidance, at))
     velocity = prior.velocity(at, time, still, prior.features(condition), guidance)
-    return _squared_errors(prior, velocity.float(), goal) / guidance.square()
+    return _squared_errors(prior, velocity.float(), goal)
 
 
 def shortcut_errors(

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -213,6 +213,15 @@ def test_a_spec_without_what_a_reader_needs_is_refused(tmp_path: Path, missing: 
     (tmp_path / "model.json").write_text(json.dumps(spec | {missing: whole[missing]} | {"graphs": {"step": "x"}}))
     with pytest.raises(UserError):
         TextToImage.load(tmp_path)
+
+
+@pytest.mark.parametrize("sampling", [{"steps": "four"}, {"guidance": None}, {"solver": 3}, {"few_step": "no"}])
+def test_a_flow_s_spec_says_how_it_samples(exported: Path, tmp_path: Path, sampling: dict[str, Any]) -> None:
+    folder = shutil.copytree(exported, tmp_path / "damaged")
+    spec = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(spec | {"sampling": spec["sampling"] | sampling}))
+    with pytest.raises(UserError, match="model"):
+        TextToImage.load(folder)
 
 
 def test_damage_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """model.json: what an export holds and how to run it. Read and written here; nothing of torch is needed."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from textvae.runs.find import CONFIG, HUB
@@ -26,11 +28,11 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(spec, dict) or spec.get("format") != FORMAT:
         return None
-    whole = all(isinstance(spec.get(key), kind) for key, kind in _KEYS.items())
-    return spec if whole and all(_is_graph(graph) for graph in spec["graphs"].values()) else None
+    whole = _has(spec, _KEYS) and all(_is_graph(graph) for graph in spec["graphs"].values())
+    return spec if whole and (spec["sampling"].get("kind") != "flow" or _has(spec["sampling"], _FLOW_KEYS)) else None
 
 
-_KEYS: dict[str, type] = {
+_KEYS: dict[str, type | UnionType] = {
     "name": str,
     "weights": str,
     "image": list,
@@ -40,6 +42,12 @@ _KEYS: dict[str, type] = {
     "graphs": dict,
 }
 """What model.json must have."""
+_FLOW_KEYS: dict[str, type | UnionType] = {"guidance": float | int, "steps": int, "solver": str, "few_step": bool}
+"""What its "sampling" must have for a model with a flow prior."""
+
+
+def _has(found: Mapping[str, Any], keys: Mapping[str, type | UnionType]) -> bool:
+    return all(isinstance(found.get(key), kind) for key, kind in keys.items())
 
 
 def _is_graph(graph: object) -> bool:

@@ -20,13 +20,13 @@ BRIEF = ("--trainer.epochs", "1", "--trainer.batch-size", "128")
 def test_help_starts_with_what_most_people_need(textvae):
     _, out, _ = textvae("train", "latent-flow-flowers", "--help")
     options = [line.split()[0].rstrip(",") for line in out.splitlines() if re.match(r"  --[a-z]", line)]
-    first = ["--out", "--data", "--prior", "--minutes", "--trainer.epochs", "--trainer.batch-size",
+    first = ["--out", "--data", "--prior", "--preset", "--minutes", "--trainer.epochs", "--trainer.batch-size",
              "--trainer.learning-rate", "--trainer.seed"]  # fmt: skip
     assert options[: len(first)] == first
-    assert {"--device", "--precision"} <= set(options[:13])
+    assert {"--device", "--precision"} <= set(options[:14])
     assert len(options) == len(set(options))
     assert len(out.splitlines()) < 200
-    assert "--preset" in textvae("train", "latent-flow-fashion", "--help")[1]
+    assert "--preset" not in textvae("train", "latent-flow-products", "--help")[1]
 
 
 def test_help_lists_the_recipe_s_own_settings(textvae):

@@ -80,6 +80,18 @@ def test_a_weight_without_a_gradient_stays():
     assert names_moved(model, optimizer.step) == set()
 
 
+def test_weight_decay_is_muon_s_alone():
+    model = nn.Sequential(nn.Embedding(64, 32), nn.Linear(32, 32), nn.Linear(32, 4))
+    to_device(model, torch.device("cpu"))
+    optimizer, before = MuonAndAdam(model, 1e-3, 0.5), [p.detach().clone() for p in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    shrunk = 1 - MUON_RATE * 1e-3 * 0.5
+    for number, (old, new) in enumerate(zip(before, model.parameters(), strict=True)):
+        torch.testing.assert_close(new, shrunk * old if number == 1 else old, rtol=1e-6, atol=0)
+
+
 def test_it_goes_on_where_its_state_was_taken():
     model = network()
     optimizer = MuonAndAdam(model, 1e-3, 0.01)

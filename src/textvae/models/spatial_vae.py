@@ -37,16 +37,15 @@ class SpatialVAE(TextVAE):
         latent_channels: Size = 4
         """Latents at each position of the smallest grid."""
         blocks: Count = 1
-        """Residual blocks at the smallest grid, in the encoder and in the decoder."""
+        """Residual blocks at the smallest grid, of encoder and decoder."""
         finest: Size = 8
         """Channels of the decoder at the resolution of the image."""
         finest_blocks: Count = 0
         """Residual blocks of the decoder at that resolution."""
         num_tokens: Annotated[int, Range(0, 1 << 16)] = 0
-        """Size of the vocabulary of a caption encoder (``AngleSumEncoder``) that is trained here for the flow to use; 0
-        for none."""
+        """Vocabulary size of an ``AngleSumEncoder`` of captions that is trained here for the flow to use; 0: none."""
         beta: Factor = 1.0
-        """Weight of the KL. With 1, the loss is the negative ELBO; less keeps more detail."""
+        """Weight of the KL; 1 is the ELBO, less keeps more detail."""
         contrast: Factor = 4.0
         """Factor on the decoder's output before the sigmoid: 0.5 suits photographs, more suits drawings."""
         perceptual: Factor = 0.0

@@ -52,11 +52,11 @@ class FlowConfig:
 
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
     reader: Literal["none", "vectors", "words", "taught", "tree"] = "none"
-    """none: conditions are vectors; vectors: a vector for each word; words: token ids, encoded by a transformer trained
-    with the flow; taught: token ids, encoded by the frozen encoder of the first stage; tree: calculations in postfix
-    order, encoded by a recursive network trained beside the flow (latent vectors only)."""
+    """none: conditions are vectors; vectors: a vector for each word; words: token ids, read by a transformer trained
+    with the flow; taught: token ids, read by the first stage's encoder; tree: calculations in postfix order, read by
+    a recursive network."""
     size: Size = 10
-    """Length of a condition (or of the vector of a word); for words and tree, the size of the vocabulary."""
+    """Length of a condition, or of the vector of a word; for token ids, the size of the vocabulary."""
 
     def build(self, vae: TextVAE) -> FlowPrior:
         """The prior with initial weights, for the latents of a VAE.

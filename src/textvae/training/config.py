@@ -21,17 +21,16 @@ class TrainerConfig:
     learning_rate: Annotated[float, Range(1e-12, 100)] = 1e-3
     """Learning rate of Adam; that of Muon is ten times as high."""
     weight_decay: Factor = 0.0
-    """L2 penalty, which Adam adds to the gradient and Muon decouples from it."""
+    """L2 penalty that Adam adds to the gradient; with Muon, decoupled decay of its matrices alone."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate: constant, or a half cosine down to zero."""
     ema_decay: Annotated[float, Range(0, 0.999999)] = 0.0
-    """Decay of the exponential moving average of the weights, which becomes the model; 0 turns it off. Early
-    in a training it is lower."""
+    """Decay of the moving average of the weights, which becomes the model; 0 turns it off. Early in a training it is
+    lower."""
     flip: bool = False
-    """Whether images are mirrored at random; for a flow prior, whether the latents of mirrored images are added to the
-    training set."""
+    """Whether images are mirrored at random; for a flow prior, whether latents of mirrored images are added."""
     validation_images: Annotated[int, Range(0, 10**9)] = 0
-    """Number of images held out from the end of the training set, on which the loss is computed after each epoch."""
+    """Images held out for a validation loss after each epoch."""
     patience: Annotated[int, Range(0, 10**6)] = 0
     """Stop after this many epochs without a better validation loss, with the best epoch's weights; 0: never."""
     monitor: str = "loss"

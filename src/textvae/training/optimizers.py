@@ -66,9 +66,11 @@ class MuonAndAdam:
     def __init__(
         self, model: nn.Module, learning_rate: float, weight_decay: float, muon_dtype: torch.dtype = torch.float32
     ) -> None:
-        """``weight_decay`` is decoupled for Muon's matrices, as in ``torch.optim.Muon``.
+        """Muon orthogonalises in ``muon_dtype``.
 
-        Muon orthogonalises in ``muon_dtype``.
+        ``weight_decay`` is that of Muon's matrices alone, decoupled as in ``torch.optim.Muon``. Without it they grow as
+        long as the learning rate is high, since Muon's updates have a fixed length. On an embedding, which few batches
+        move, it would work against what is learned of rare words.
 
         Raises:
             UserError: the model has no matrix that is large enough.
@@ -96,7 +98,7 @@ class MuonAndAdam:
         # By Muon errors fall faster than Adam lets a noise scale follow: the large gradients of the first steps stay in
         # its second moment for a thousand steps. Too large a scale is too much weight of the KL.
         fast = {"lr": MUON_RATE * learning_rate, "betas": (0.9, 0.9)}
-        self._adam = _adam(others, learning_rate, weight_decay, scales_as=fast)
+        self._adam = _adam(others, learning_rate, 0.0, scales_as=fast)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:

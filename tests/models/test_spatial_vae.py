@@ -158,7 +158,7 @@ VAES = [name for name in RECIPES if not name.startswith(("judge", "pair", "clip"
 def test_every_recipe_can_have_a_flow_that_fits_it(name):
     named = resolve(name)
     stage = resolve(named, prior="flow").flow
-    photographs = [f"latent-flow-{name}" for name in ("photos", "flowers", "products", "coco", "sprouts")]
+    photographs = [f"latent-flow-{name}" for name in ("photos", "flowers", "products", "coco", "scenes", "sprouts")]
     reads = {"latent-flow-digits": "taught", "caption-tree-numbers": "tree", **dict.fromkeys(photographs, "words")}
     expected = "taught" if name.startswith("caption-prior") else "words" if name.startswith("caption") else "none"
     assert stage.model.reader == reads.get(name, expected)

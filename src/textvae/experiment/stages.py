@@ -21,7 +21,7 @@ from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
 from textvae.pipeline import TextToImage
 from textvae.priors.flow.objectives import matching_errors
 from textvae.recipes.conditions import Conditions, training_conditions
-from textvae.recipes.recipe import Recipe
+from textvae.recipes.recipe import FlowStage, Recipe
 from textvae.runs.checkpoint import not_a_checkpoint
 from textvae.runs.run import VAE, open_run
 from textvae.text.base import NONE
@@ -126,13 +126,13 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     Raises:
         UserError: a setting of the flow does not fit the model or the captions.
     """
-    assert recipe.flow is not None
-    if bool(flow.prior.guidance_input) != bool(recipe.flow.guidance_epochs):
+    stage = recipe.flow or FlowStage(flow)
+    if bool(flow.prior.guidance_input) != bool(stage.guidance_epochs):
         raise UserError(
             "a network that reads the guidance scale needs epochs in which it learns that, and only such a network",
             "set both of --flow.model.prior.guidance-input and --flow.guidance-epochs, or none",
         )
-    if flow.prior.guidance_input and recipe.flow.stride_epochs:
+    if flow.prior.guidance_input and stage.stride_epochs:
         raise UserError(
             "few-step training has a guidance scale of its own, so it does not go with a guidance input",
             "set --flow.stride-epochs or --flow.model.prior.guidance-input to 0",

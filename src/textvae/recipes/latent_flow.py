@@ -172,19 +172,15 @@ _SETTINGS: dict[Photographs, _Settings] = {
 }
 
 
-def _larger(
-    source: str, sides: tuple[int, ...], model: SpatialVAE.Config, trainer: TrainerConfig
-) -> dict[str, dict[str, Any]]:
+def _larger(source: str, sides: tuple[int, ...], trainer: TrainerConfig) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
     return {
         str(side): {
             "data": f"{source}-{side}-words",
             "model": dataclasses.replace(
-                model,
+                _MODEL,
                 image_shape=(3, side, side),
                 channels=channels,
-                latent_channels=_MODEL.latent_channels,
-                finest=_MODEL.finest,
                 # The likelihood is a sum over pixels, the perceptual distance a mean.
                 perceptual=_MODEL.perceptual * (side // 64) ** 2,
             ),
@@ -221,7 +217,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
         text=CaptionWords(length=entry.caption_length, most=1500),
         model=settings.model,
         **stages,
-        presets=_larger(entry.name, settings.sides, settings.model, stages["trainer"]),
+        presets=_larger(entry.name, settings.sides, stages["trainer"]),
         prompts=entry.prompts,
     )
 
@@ -253,7 +249,7 @@ def latent_flow_photos() -> Recipe:
         text=CaptionWords(most=2000),
         model=settings.model,
         **stages,
-        presets=_larger("coco-mini", (128, 256), _SMALL_GRID, stages["trainer"]),
+        presets=_larger("coco-mini", (128, 256), stages["trainer"]),
         prompts=PHOTOGRAPHS["coco-mini"].prompts,
     )
 

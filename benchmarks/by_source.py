@@ -33,7 +33,6 @@ def main() -> None:
     nets = [feature_net(name, torch.device("cpu")) for name in ("efficientnet-lite0", "inception-768")]
     side = generator.model.image_shape[-1]
     trained = torch.as_tensor(data.load(run.recipe.data, "train").images[:]).flatten(1)
-    print("set  images  net  Frechet  kernel distance  | retrieval, of real | nearest training image, of test images")
     for part in PHOTOGRAPHS[asked.set].parts:
         images = data.load(f"{part}-{side}-words", "test")
         captions = [images.captions[int(first)] for first in images.caption_range[:, 0]]
@@ -47,7 +46,10 @@ def main() -> None:
             found[net.name] = net(drawn), net(real)
             distance = kernel_distance(*found[net.name])
             frechet = frechet_from_features(*found[net.name])
-            print(f"{part}  {len(real)}  {net.name}  {frechet:.4g}  {distance.mean:.3g}", flush=True)
+            print(
+                f"{part}, {len(real)} images, {net.name}: Frechet {frechet:.4g}, kernel distance {distance.mean:.3g}",
+                flush=True,
+            )
         folder = Path("runs") / PHOTOGRAPHS[part].retrieval_judge
         if folder.is_dir():
             judge = RetrievalJudge(open_run(folder))
@@ -56,9 +58,9 @@ def main() -> None:
                 retrieval_precision(judge.embed_images(features), texts, captions, 0)
                 for features in found[RetrievalJudge.features]
             ]
-            print(f"{part}  retrieval {scores[0]:.3f}, of real {scores[1]:.3f}", flush=True)
+            print(f"{part}, retrieval precision: {scores[0]:.3f}, of real images {scores[1]:.3f}", flush=True)
         nearest = [float(nearest_neighbours(some.flatten(1), trained)[0].median()) for some in (drawn, real)]
-        print(f"{part}  nearest {nearest[0]:.3g}, of test images {nearest[1]:.3g}", flush=True)
+        print(f"{part}, nearest training image: {nearest[0]:.3g}, of test images {nearest[1]:.3g}", flush=True)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     in_range("--sample-every", asked.run.sample_every, 1, 10**9)
     if asked.run.limit is not None:
         in_range("--limit", asked.run.limit, 1, 10**12)
+    from textvae.experiment.stages import epochs_of
     from textvae.experiment.train import train_recipe
     from textvae.recipes.resolve import resolve
     from textvae.runs.run import open_run, read_history
@@ -161,7 +162,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     start = open_run(asked.run.start) if asked.run.start else None
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
     settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
-    if asked.minutes is not None and _epochs_of(settings) != _epochs_of(recipe):
+    if asked.minutes is not None and epochs_of(settings) != epochs_of(recipe):
         raise UserError("--minutes chooses the epochs", "leave out --minutes, or the options for epochs")
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
@@ -205,13 +206,6 @@ def _showing(log: str | None, watch: bool) -> list[Callable[[Path], Any]]:
             raise UserError(f"--watch needs the package {error.name}", "pip install 'textvae[serve]'") from None
         showing.append(Watching)
     return showing
-
-
-def _epochs_of(recipe: Any) -> tuple[int, ...]:
-    flow = recipe.flow
-    if flow is None:
-        return (recipe.trainer.epochs,)
-    return recipe.trainer.epochs, flow.trainer.epochs, flow.stride_epochs, flow.guidance_epochs
 
 
 def _epochs(option: str, words: str) -> list[int]:

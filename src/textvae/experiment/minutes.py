@@ -17,6 +17,7 @@ from textvae.experiment.stages import (
     FLOW_STAGE,
     GUIDANCE_STAGE,
     MODEL_STAGE,
+    epochs_of,
     stages_of,
     start_stage,
     trainer_of,
@@ -115,7 +116,7 @@ def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
             f"{out} was begun with other stages: {', '.join(stages_of(trained))}",
             "leave out --minutes to add a stage, with its --flow.trainer.epochs",
         )
-    return {name: trainer_of(trained, name).epochs for name in stages_of(trained)}
+    return epochs_of(trained)
 
 
 def _with_epochs(recipe: Recipe, epochs: Mapping[str, int]) -> Recipe:

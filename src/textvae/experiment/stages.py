@@ -118,6 +118,11 @@ def trainer_of(recipe: Recipe, stage: str) -> TrainerConfig:
     return dataclasses.replace(trainer, epochs=epochs, learning_rate=LAST_RATE * trainer.learning_rate)
 
 
+def epochs_of(recipe: Recipe) -> dict[str, int]:
+    """The number of epochs of each of a recipe's stages."""
+    return {name: trainer_of(recipe, name).epochs for name in stages_of(recipe)}
+
+
 def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     """Checks before training that the settings of the flow fit each other, the latents and the conditions.
 

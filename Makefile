@@ -57,19 +57,14 @@ build: $(VENV)/.installed-dev
 	$(BIN)/python -m build
 	$(BIN)/python .ci/check_dist.py dist
 
-# Trains and measures everything in RESULTS.md (a day). The photographs are looked for in $TEXTVAE_DATA.
+# Trains and measures everything in RESULTS.md (days). The photographs are looked for in $TEXTVAE_DATA.
 results: $(VENV)/.installed-dev
-	for source in coco-mini flowers102 products; do \
-		$(BIN)/textvae data prepare $$source --size 64 --text sentence --image-encoder efficientnet && \
-		$(BIN)/textvae data prepare $$source --size 64 --text words && \
-		$(BIN)/textvae train pair-judge-$$source || exit; \
+	mkdir -p runs
+	for paper in a b c d flow; do \
+		$(BIN)/textvae reproduce $$paper --dry-run > runs/$$paper.sh && \
+		PATH="$(CURDIR)/$(BIN):$$PATH" sh -e runs/$$paper.sh && \
+		$(BIN)/textvae reproduce $$paper --repository . || exit; \
 	done
-	$(BIN)/textvae train pair-coco-mini
-	for size in 64 128; do \
-		$(BIN)/textvae data prepare coco-mini --size $$size --text pair --image-encoder pair --pair runs/pair-coco-mini || exit; \
-	done
-	for size in 128 224 256; do $(BIN)/textvae data prepare coco-mini --size $$size --text sentence || exit; done
-	for paper in a b c d flow; do $(BIN)/textvae reproduce $$paper --repository . || exit; done
 
 # Speed against others, taking turns on this machine (ten minutes; leave it alone meanwhile).
 benchmark: $(VENV)/.installed-dev

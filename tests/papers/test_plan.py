@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,11 @@ from textvae.papers.plan import plan_rows
 from textvae.papers.rows import PAPERS
 from textvae.preparation.subset import THEMES, Subset
 from textvae.utils.errors import UserError
+
+
+def test_a_row_with_a_preset_prepares_the_data_of_the_preset() -> None:
+    commands = plan_rows("flow", Path("runs"), ["latent-flow-flowers-128"])
+    assert "textvae data prepare flowers102 --size 128 --text words" in commands
 
 
 def test_rows_of_paper_c_name_what_is_prepared_and_trained(capsys, tmp_path, monkeypatch) -> None:

@@ -22,9 +22,16 @@ def plan_rows(paper: str, runs: Path, only: Sequence[str] = ()) -> tuple[str, ..
         UserError: there is no such row.
     """
     rows = rows_named(paper, only)
-    sets = dict.fromkeys(row.data or RECIPES[row.recipe]().data for row in rows)
+    sets = dict.fromkeys(_data_of(row) for row in rows)
     prepared = dict.fromkeys(command for name in sets for command in _preparing(name, runs))
     return (*prepared, *(train_command(row, runs) for row in rows))
+
+
+def _data_of(row: Row) -> str:
+    """The name of a row's data set, which need not be prepared yet."""
+    recipe = RECIPES[row.recipe]()
+    preset = recipe.presets[row.preset] if row.preset else {}
+    return row.data or str(preset.get("data", recipe.data))
 
 
 def train_command(row: Row, runs: Path) -> str:

@@ -58,20 +58,28 @@ def _garments(stored: Stored, name: str, claim: str) -> list[str]:
 
 
 def _sums(stored: Stored) -> list[str]:
-    ours = getter(stored.get("latent-flow-digits", {}))
+    name = "latent-flow-digits"
+    ours = getter(stored.get(name, {}))
     kinds = ours("generation.caption_accuracy")
-    rivals = [name for name in stored if name.startswith("caption-") and not name.endswith("-flow")]
-    others = _measured(stored, rivals, JUDGE_FRECHET)
-    if not kinds or not others:
+    papers = _measured(stored, [row for row in stored if row.startswith("caption-rnn-arithmetic")], JUDGE_FRECHET)
+    if not kinds or not papers:
         return []
-    best = min(others, key=others.__getitem__)
+    best = min(papers, key=papers.__getitem__)
     accuracies = ", ".join(f"{kind} {number(value)}" for kind, value in kinds.items() if kind != "samples_each")
-    return [
-        "- *Sums in words are computed correctly, also sums longer than those of training* (`latent-flow-digits`"
-        f"{_after(stored['latent-flow-digits'])}). "
-        f"Judge accuracy by kind of captions: {accuracies}. "
-        + _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), others[best], best, stored)
+    text = [
+        f"- *Sums in words are computed correctly, also sums longer than those of training* (`{name}`"
+        f"{_after(stored[name])}).",
+        f"Judge accuracy by kind of captions: {accuracies}.",
+        _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), papers[best], best, stored),
     ]
+    others = [row for row in ("caption-prior-arithmetic", "caption-prior-arithmetic-flow") if row in stored]
+    for row in others:
+        get = getter(stored[row])
+        text.append(
+            f"Our `{row}`{_after(stored[row])}: distance {number(get(JUDGE_FRECHET))}, judge accuracy "
+            f"{number(get('generation.judge_accuracy'))} (`{name}`: {number(ours('generation.judge_accuracy'))})."
+        )
+    return [" ".join(text)]
 
 
 def _photographs(stored: Stored, source: str) -> list[str]:

@@ -15,9 +15,12 @@ FRECHET = "generation.frechet.efficientnet-lite0"
 INCEPTION = "generation.frechet.inception-768"
 """The Fréchet distance in features that no model was trained with."""
 RETRIEVAL = "generation.retrieval_precision.samples"
+ACCURACY = "generation.judge_accuracy"
 STRENGTH = "generation.word_sensitivity.strength"
 VALIDATION = "training.best_validation_loss"
 ELBO = "likelihood.elbo_nats"
+MSE, SSIM = "reconstruction.mse_sum", "reconstruction.ssim"
+RECONSTRUCTED = "reconstruction.frechet.efficientnet-lite0"
 
 AUTHORS_D = "reference-paper-d-authors"
 """The stored file on the released weights of paper d, written by ``benchmarks/paper_d_metric.py``."""
@@ -25,6 +28,8 @@ SNAPSHOTS = {epochs: f"clip-grid-64-scenes-epochs-{epochs}" for epochs in range(
     300: "clip-grid-64-scenes"
 }
 """The rows at the epochs of paper a's table 3, of one training."""
+NAMED_WORDS = ("grass", "sky", "snow", "mountain")
+"""The words that paper c names in its results."""
 LONGER_SUMS = ("test-within", "test-beyond")
 """Kinds of captions with sums that are longer than those of training."""
 
@@ -32,10 +37,28 @@ SIGNIFICANT = 3.0
 """Standard errors above which a difference counts; with three seeds a side, about one in fifty is a false alarm."""
 
 
+def paper_a_labels(stored: Stored) -> str:
+    """Samples for one-hot labels."""
+    names = ("onehot-dense-mnist", "onehot-dense-fashion")
+    return _section(
+        [
+            _finding(
+                "Generated images show what their label says (section 5.2; figure 5)",
+                *(_accuracy(stored, name) for name in names),
+                trained=_trained(stored, *names),
+            )
+        ]
+    )
+
+
 def paper_a(stored: Stored) -> str:
     """The size of the latent, the length of training, and the layer where the condition enters."""
     grid, large, mid = "clip-grid-64", "clip-grid-64-latent-1024", "clip-mid-64"
     epochs = {5: f"{grid}-epochs-5", 10: grid, 30: f"{grid}-epochs-30"}
+    latents = {128: grid} | {size: f"{grid}-latent-{size}" for size in (256, 512, 1024)}
+    samples = {"Fréchet distance of samples": FRECHET, "of reconstructions": RECONSTRUCTED}
+    samples |= {"retrieval precision": RETRIEVAL}
+    sharper = {"MSE of reconstructions": MSE, "SSIM": SSIM, "strength of words": STRENGTH}
     return _section(
         [
             _finding(
@@ -45,10 +68,25 @@ def paper_a(stored: Stored) -> str:
                 trained=_trained(stored, grid, large),
             ),
             _finding(
+                "A larger latent makes images sharper, but does not make the model better (section 5.1.2; figure 4)",
+                *_series(stored, latents, "trainings of 10 epochs", sharper, "with", "dimensions"),
+                trained=_trained(stored, *latents.values()),
+            ),
+            _finding(
                 "Longer training helps (table 3: FID 326.7 after 50 epochs, 295.4 after 300)",
-                *_longer(stored, SNAPSHOTS, "one training at the paper's epochs"),
-                *_longer(stored, epochs, "three trainings of a tenth of them"),
+                *_series(stored, SNAPSHOTS, "one training at the paper's epochs", samples),
+                *_series(stored, epochs, "three trainings of a tenth of them", samples),
                 trained=_trained(stored, *SNAPSHOTS.values(), *epochs.values()),
+            ),
+            _finding(
+                "Reconstructions become better until epoch 250 and then worse (section 5.3; figure 6)",
+                *_series(
+                    stored,
+                    SNAPSHOTS,
+                    "one training at the paper's epochs, test images",
+                    {"MSE": MSE, "SSIM": SSIM, "ELBO": ELBO, "Fréchet distance": RECONSTRUCTED},
+                ),
+                trained=_trained(stored, *SNAPSHOTS.values()),
             ),
             _finding(
                 "The condition may as well enter after the first convolutions (tables 1 and 2)",
@@ -62,29 +100,63 @@ def paper_a(stored: Stored) -> str:
     )
 
 
-def paper_b(stored: Stored) -> str:
-    """Addition of the condition against concatenation."""
-    add, concat = "clip-latent-64-add", "clip-latent-64-concat"
+def paper_b_labels(stored: Stored) -> str:
+    """The convolutional model against the dense one."""
+    dense, conv = "label-dense", "label-conv"
     return _section(
         [
             _finding(
-                "Concatenation is slightly better than addition (table 2: MSE 184.8 against 195.2, FID 272.2 against "
-                "274.2)",
-                _comparison(stored, concat, add, "MSE", "reconstruction.mse_sum"),
-                _comparison(stored, concat, add, "SSIM", "reconstruction.ssim"),
+                "The convolutional model reconstructs better than the dense one (table 1: MSE 11.1 against 12.2, SSIM "
+                "0.763 against 0.640)",
+                _comparison(stored, conv, dense, "MSE", MSE),
+                _comparison(stored, conv, dense, "SSIM", SSIM),
+                trained=_trained(stored, conv, dense),
+            ),
+            _finding(
+                "Generated images show the garment of the key word (figure 3)",
+                *(_accuracy(stored, name) for name in (dense, conv)),
+            ),
+        ]
+    )
+
+
+def paper_b(stored: Stored) -> str:
+    """Addition of the condition against concatenation, by the size of the images."""
+    published = {
+        64: "is slightly better than addition (table 2: MSE 184.8 against 195.2, FID 272.2 against 274.2)",
+        128: "and addition differ little (table 2: MSE 615 against 629)",
+        256: "is much better than addition (table 2: MSE 3,657 against 20,314)",
+    }
+    findings = []
+    for side, claim in published.items():
+        add, concat = (f"clip-latent-{side}-{how}" for how in ("add", "concat"))
+        findings.append(
+            _finding(
+                f"At {side} pixels, concatenation {claim}",
+                _comparison(stored, concat, add, "MSE", MSE),
+                _comparison(stored, concat, add, "SSIM", SSIM),
                 _comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
                 _comparison(stored, concat, add, "strength of words", STRENGTH),
                 trained=_trained(stored, concat, add),
-            ),
-            _faithfulness(stored, concat),
-        ]
+            )
+        )
+    sides = {side: f"clip-latent-{side}-concat" for side in published}
+    smaller = {"SSIM of reconstructions": SSIM, "MSE of a pixel": "reconstruction.mse"}
+    findings.append(
+        _finding(
+            "Smaller images give better numbers (section 5)",
+            *_series(stored, sides, "concatenation", smaller, "at", "pixels"),
+            trained=_trained(stored, *sides.values()),
+        )
     )
+    return _section([*findings, _faithfulness(stored, "clip-latent-64-concat")])
 
 
 def paper_c(stored: Stored) -> str:
     """Training on image embeddings against sentence embeddings, and the gap between the two."""
     image, text = "clip-dual-64-image-dropout", "clip-dual-64-text-dropout"
     shifted, noised, unclip = (f"clip-dual-64-image-{bridge}" for bridge in ("shifted", "noised", "unclip"))
+    dropout, plain = "clip-dual-128-image-dropout", "clip-dual-128-image"
     image_code, text_code = "clip-dual-64-image-code-nature", "clip-dual-64-text-code-nature"
     return _section(
         [
@@ -92,6 +164,7 @@ def paper_c(stored: Stored) -> str:
                 "The loss is lower when training on image embeddings than on sentence embeddings (figure 2: 2,376 "
                 "against 2,526)",
                 _comparison(stored, image, text, "validation loss", VALIDATION),
+                _each(stored, text, "validation loss", VALIDATION),
                 trained=_trained(stored, image, text),
             ),
             _finding(
@@ -100,6 +173,15 @@ def paper_c(stored: Stored) -> str:
                 _comparison(stored, image, text, "retrieval precision", RETRIEVAL),
                 _comparison(stored, image, text, "strength of words", STRENGTH),
                 trained=_trained(stored, image, text),
+            ),
+            _finding(
+                "Dropout lowers the loss (figure 2, 128 pixels: 9,227 with, 9,386 without)",
+                _comparison(stored, dropout, plain, "validation loss", VALIDATION),
+                trained=_trained(stored, dropout, plain),
+            ),
+            _finding(
+                "Grass, sky, snow and mountains appear where a prompt names them (results, figure 5)",
+                *(_named(stored, name) for name in (image_code, f"{image_code}-sqrt", image)),
             ),
             _finding(
                 "The gap between the two kinds of embeddings can be bridged (our addition)",
@@ -239,6 +321,12 @@ def _comparison(stored: Stored, one: str, other: str, what: str, key: str) -> st
     return f"{text} ({verdict} the spread of seeds)"
 
 
+def _each(stored: Stored, name: str, what: str, key: str) -> str:
+    """A number of each seed of a row, where a mean would hide that one of the trainings failed."""
+    values = _values(stored, name, key)
+    return f"each seed of `{name}`, {what}: {', '.join(map(number, values))}" if len(values) > 1 else ""
+
+
 def is_significant(ours: Sequence[float], theirs: Sequence[float]) -> bool:
     """Whether the means of two sets of seeds differ by more than ``SIGNIFICANT`` standard errors."""
     difference = abs(statistics.mean(ours) - statistics.mean(theirs))
@@ -252,15 +340,50 @@ def spread(values: Sequence[float]) -> str:
     return f"{number(statistics.mean(values))}{deviation}"
 
 
-def _longer(stored: Stored, names: Mapping[int, str], what: str) -> list[str]:
-    """What more epochs change, for rows by their epochs, as far as they are measured; empty for fewer than two."""
+def _series(
+    stored: Stored,
+    names: Mapping[int, str],
+    what: str,
+    keys: Mapping[str, str],
+    preposition: str = "after",
+    unit: str = "epochs",
+) -> list[str]:
+    """How numbers change over rows, for example by their epochs, as far as they are measured; empty for fewer than two.
+
+    Args:
+        stored: all stored metrics.
+        names: the rows, by the number of epochs or the size that they differ in.
+        what: what the rows are.
+        keys: the numbers, by their title.
+        preposition: what stands before the number of a row.
+        unit: what stands after the last one.
+    """
     measured = []
-    for key, called in ((FRECHET, "Fréchet distance of samples"), (RETRIEVAL, "retrieval precision")):
-        found = {epochs: values[0] for epochs, name in names.items() if (values := _values(stored, name, key))}
+    for title, key in keys.items():
+        found = {step: values for step, name in names.items() if (values := _values(stored, name, key))}
         if len(found) > 1:
-            after = ", ".join(f"{number(value)} after {epochs}" for epochs, value in found.items())
-            measured.append(f"{called} {after} epochs")
+            told = ", ".join(f"{spread(values)} {preposition} {step}" for step, values in found.items())
+            measured.append(f"{title} {told} {unit}")
     return [f"{what}: {'; '.join(measured)}"] if measured else []
+
+
+def _accuracy(stored: Stored, name: str) -> str:
+    """How often a judge sees the label of a sample."""
+    values, real = _values(stored, name, ACCURACY), _values(stored, name, "reference.real_test.judge_accuracy")
+    return f"`{name}`: judge accuracy {spread(values)}, {number(real[0])} on test images" if values and real else ""
+
+
+def word_strengths(stored: Stored, name: str, word: str) -> list[float]:
+    """How much a word of the prompt changes samples, relative to real images, for each seed of a row."""
+    shifts = (getter(stored[row])(f"generation.word_sensitivity.words.{word}") for row in seeds_of(stored, name))
+    return [shift["drawn"] / shift["real"] for shift in shifts if shift]
+
+
+def _named(stored: Stored, name: str) -> str:
+    """The effect of the words that paper c names on the samples of a row."""
+    found = {word: values for word in NAMED_WORDS if (values := word_strengths(stored, name, word))}
+    told = ", ".join(f"{word} {spread(values)}" for word, values in found.items())
+    return f"`{name}`, change by a word relative to real images: {told}" if told else ""
 
 
 def _faithfulness(stored: Stored, name: str) -> str:

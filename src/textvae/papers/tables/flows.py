@@ -12,7 +12,7 @@ from textvae.papers.tables.table import KINDS, number, picture, protocol, table
 PAPER_ROWS = tuple(
     f"{name}{ending}" for name in ("label-dense", "label-conv", "caption-prior-arithmetic") for ending in ("", "-long")
 )
-"""The papers' models of grey images, with the same for as long as ours."""
+"""Paper b's models and ours of paper d's sums, with the same for as long as `latent-flow-*`."""
 
 
 def flow(stored: Stored) -> str:
@@ -56,8 +56,9 @@ def flow(stored: Stored) -> str:
         [
             "## Beyond the papers: flow priors",
             "",
-            "`latent-flow-*` are our models. `*-flow` are the papers' models with a flow fitted to their latents as",
-            "prior, and no other change. The last rows are the papers' models with their own priors.",
+            "`latent-flow-*` are our models. `label-*-flow` are paper b's models, `caption-prior-arithmetic-flow` is",
+            "our model of paper d's sums, with a flow fitted to their latents as prior and no other change. The last",
+            "rows are these models with their own priors.",
             "",
             table(titles, rows),
             "",
@@ -88,7 +89,7 @@ def _photographs(stored: Stored) -> str:
         "papers' models on the same photographs, conditioned on frozen sentence embeddings. Their rows for MS-COCO",
         "are in the sections of the papers.",
     )
-    curves = [metrics["curves"] for metrics in stored.values() if "curves" in metrics]
+    curves = [stored[name]["curves"] for name in stored if name.startswith("latent-flow-") and "curves" in stored[name]]
     if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:
         text += f"\nGuidance and steps, {seen[0]['samples']} samples per point, generated in {seen[0]['precision']}:\n"
         for over in ("guidance", "steps"):

@@ -1,7 +1,7 @@
 """The sections of RESULTS.md on papers a, b and c."""
 
 from textvae.papers.findings import published
-from textvae.papers.stored import SEEDED, Stored, getter, seeds_of, trained_for
+from textvae.papers.stored import SEEDED, Stored, getter, trained_for
 from textvae.papers.tables.digits import generation_table
 from textvae.papers.tables.photographs import photographs_table
 from textvae.papers.tables.table import cited, number, pair, picture, protocol, table
@@ -36,6 +36,7 @@ def paper_a(stored: Stored) -> str:
         "on.",
         "",
         generation_table(stored, names),
+        published.paper_a_labels(stored),
         *(picture(name) for name in names),
         protocol(stored, names),
         photographs,
@@ -135,6 +136,7 @@ def paper_b(stored: Stored) -> str:
         "Samples for the captions of the same test images, from latents drawn from N(0, I):",
         "",
         generation_table(stored, names),
+        published.paper_b_labels(stored),
         *(picture(name) for name in names),
         *(picture(f"{name}-reconstructions", f"{name}: reconstructions") for name in names),
         protocol(stored, names),
@@ -205,21 +207,13 @@ def descriptions(stored: Stored) -> str:
     return "\n".join(lines)
 
 
-NAMED_WORDS = ("grass", "sky", "snow", "mountain")
-"""The words that paper c names in its results."""
-
-
 def named_words(stored: Stored) -> str:
     """The effect of each word that paper c names, as a table; empty if none is measured."""
     rows = []
     for name in dict.fromkeys(SEEDED.sub("", name) for name in stored if name.startswith("clip-dual-")):
         cells = []
-        for word in NAMED_WORDS:
-            found = [
-                shift["drawn"] / shift["real"]
-                for row in seeds_of(stored, name)
-                if (shift := getter(stored[row])(f"generation.word_sensitivity.words.{word}"))
-            ]
+        for word in published.NAMED_WORDS:
+            found = published.word_strengths(stored, name, word)
             cells.append(published.spread(found) if found else "-")
         if any(cell != "-" for cell in cells):
             rows.append([f"`{name}`", *cells])
@@ -230,6 +224,6 @@ def named_words(stored: Stored) -> str:
         "the word best: 1 if as much as real images differ, below 0 in the wrong direction; mean ± standard deviation",
         "over seeds where there are several.",
         "",
-        table(["model", *NAMED_WORDS], rows),
+        table(["model", *published.NAMED_WORDS], rows),
     ]
     return "\n".join(lines)

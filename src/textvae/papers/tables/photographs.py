@@ -1,6 +1,7 @@
 """The table of photographs from captions, for papers a, b and c and for our models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textvae.papers.findings.published import INCEPTION, spread
 from textvae.papers.rows import paper_training
@@ -70,14 +71,14 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
             ]
         )
     # One row for each set of images, however its captions are encoded.
-    for images, name in {images_of(stored[name]): name for name in names}.items():
-        get = getter(stored[name])
-        distance = number(get("reference.real_train.frechet.efficientnet-lite0"))
-        retrieved = number(get("generation.retrieval_precision.real"))
-        other = [number(get("reference.real_train.frechet.inception-768"))] if inception else []
+    for images in dict.fromkeys(images_of(stored[name]) for name in names):
+        same = [stored[name] for name in names if images_of(stored[name]) == images]
+        distance = number(_first(same, "reference.real_train.frechet.efficientnet-lite0"))
+        retrieved = number(_first(same, "generation.retrieval_precision.real"))
+        other = [number(_first(same, "reference.real_train.frechet.inception-768"))] if inception else []
         first = ["-"] * (3 if validated else 2)
-        first += ["-", number(get("reference.real_train.frechet.inception")), "-"] if fid else ["-", "-"]
-        score = [number(get(f"generation.{name}.real")) for name in ("clip_score", "clip_score_prefixed")]
+        first += ["-", number(_first(same, "reference.real_train.frechet.inception")), "-"] if fid else ["-", "-"]
+        score = [number(_first(same, f"generation.{name}.real")) for name in ("clip_score", "clip_score_prefixed")]
         after = ["-"] * (6 if timed else 5)
         rows.append(
             [f"*real images of {images}*", *first, distance, *other, retrieved, *(score if scored else []), *after]
@@ -104,6 +105,11 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
             protocol(stored, names),
         ]
     )
+
+
+def _first(rows: Sequence[Mapping[str, Any]], key: str) -> Any:
+    """A number of real images, from the first of these metrics that has it; None if none has it."""
+    return next((value for metrics in rows if (value := getter(metrics)(key)) is not None), None)
 
 
 def _columns(stored: Stored, names: Sequence[str]) -> str:

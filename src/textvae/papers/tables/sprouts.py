@@ -7,6 +7,9 @@ from textvae.text.sprout_grammar import ATTRIBUTES
 
 ROWS = ("latent-flow-sprouts", "sprouts-")
 """Beginnings of the names of rows."""
+PAPERS_MODELS = (
+    "`sprouts-*` are the papers' models, conditioned on the attributes of the caption as one vector of zeros and ones.",
+)
 ACCURACY = "generation.attribute_accuracy"
 
 
@@ -49,8 +52,8 @@ def sprouts_table(stored: Stored) -> str:
             "",
             "Drawings of potted plants whose captions are exact: the fraction of samples in which a judge sees",
             "everything that the caption names. Held-out pairs are a plant and a colour (of its pot, or of the",
-            "background) that training never had together. Short captions leave attributes out. `sprouts-*` are the",
-            "papers' models, conditioned on the attributes of the caption as one vector of zeros and ones.",
+            "background) that training never had together. Short captions leave attributes out.",
+            *(PAPERS_MODELS if any(name.startswith("sprouts-") for name in names) else ()),
             "",
             table([*titles, "samples", "training"], rows),
             "",

@@ -1,7 +1,7 @@
-"""The stages of a training: the model, then optionally a flow prior on its latents, then its faster sampling.
+"""The stages of a training: the model, then optionally a flow prior on its latents, then a stage that makes it faster.
 
-Each stage is a ``Training`` of its own. A later stage reads what it needs of earlier ones from the weights in the run
-folder, which hold everything that has been trained so far.
+That is few-step sampling, or reading the guidance scale. Each stage is a ``Training`` of its own. A later stage reads
+the autoencoder from the weights in the run folder; one after the flow starts from the flow's last state.
 """
 
 import dataclasses

@@ -51,7 +51,7 @@ class SpatialVAE(TextVAE):
         perceptual: Factor = 0.0
         """Weight in nats of the ``perceptual_distance`` of a random half of the images, for photographs; 0: none."""
 
-        def build(self) -> "LatentFlow":
+        def build(self) -> "SpatialVAE":
             """The model with initial weights."""
             return SpatialVAE(self)
 

@@ -98,7 +98,7 @@ _MODEL = SpatialVAE.Config(
     perceptual=3000.0,
 )
 _SMALL_GRID = dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8)
-"""8 x 8 positions of 16 latents, a quarter as many positions, so that a flow sees three times as many pictures."""
+"""8 x 8 positions of 16 latents, a quarter as many positions: a flow sees three times as many pictures in a time."""
 _PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
 
 
@@ -116,7 +116,7 @@ class _Settings:
     spacing: float = 1.0
     """Steps of sampling and where they lie, chosen on training images."""
     sides: tuple[int, ...] = (128,)
-    """In pixels, besides 64; those up to the size of the photographs."""
+    """In pixels, besides 64: sizes that have a preset."""
     model: SpatialVAE.Config = _MODEL
     batch_size: int = 128
     weight_decay: float = 0.0
@@ -124,8 +124,9 @@ class _Settings:
 
 
 _SMALL_BATCHES: dict[str, Any] = {"batch_size": 64, "weight_decay": 0.1}
-"""Better after the same number of images where those are few; Muon's matrices would grow in so many steps without a
-decay. The sets that were trained for longer have the settings with which they were measured."""
+"""Better than batches of 128 after the same number of images, where there are few. So many steps need a weight decay,
+without which Muon's matrices keep growing. Sets that were trained for longer keep the settings they were measured with.
+"""
 
 
 class _Stages(TypedDict):
@@ -172,7 +173,9 @@ _SETTINGS: dict[Photographs, _Settings] = {
 }
 
 
-def _larger(source: str, sides: tuple[int, ...], trainer: TrainerConfig) -> dict[str, dict[str, Any]]:
+def _larger(
+    source: str, sides: tuple[int, ...], trainer: TrainerConfig, perceptual: float
+) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
     return {
         str(side): {
@@ -182,7 +185,7 @@ def _larger(source: str, sides: tuple[int, ...], trainer: TrainerConfig) -> dict
                 image_shape=(3, side, side),
                 channels=channels,
                 # The likelihood is a sum over pixels, the perceptual distance a mean.
-                perceptual=_MODEL.perceptual * (side // 64) ** 2,
+                perceptual=perceptual * (side // 64) ** 2,
             ),
             "trainer": dataclasses.replace(trainer, batch_size=batch_size),
         }
@@ -196,15 +199,16 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
 
     Source: ours. It learns its words from the captions (``CaptionWords``); each word is attended to in every layer of
     the flow. On a set with stored text (``--data flowers102-64-sentence-tokens``) it attends to those vectors instead.
-    Choices: 16 x 16 positions of 8 latents; Muon, by which photographs become sharp; a perceptual loss; guidance 4;
-    mirrored images, unless they show text; for flowers, words left out of half of the captions, so that short prompts
-    work.
+    Choices: 16 x 16 positions of 8 latents (scenes: 8 x 8 of 16); Muon, by which photographs become sharp; a perceptual
+    loss; guidance 4; mirrored images, unless they show text; for flowers and scenes, words left out of half of the
+    captions, so that short prompts work; 4 sampling steps for flowers and products, 8 for coco and scenes.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 71, 19; products 44, 14; coco
-    141, 46 (400 images, on which real training images have 95). scenes, on 8 x 8 positions, draws backgrounds that
-    captions ask for, and things as blobs. The preset "128" has not been measured.
-    Time: 32 to 34 minutes on one core.
+    141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
+    objects are unrecognisable blobs.
+    Time: 32 to 35 minutes on one core.
     Command: ``textvae data prepare flowers102 --text words``, then
-    ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes.
+    ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
+    flowers, coco and scenes need a set prepared with ``--size 128``.
     """
     settings = _SETTINGS[photographs]
     entry = PHOTOGRAPHS[settings.source]
@@ -217,7 +221,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
         text=CaptionWords(length=entry.caption_length, most=1500),
         model=settings.model,
         **stages,
-        presets=_larger(entry.name, settings.sides, stages["trainer"]),
+        presets=_larger(entry.name, settings.sides, stages["trainer"], settings.model.perceptual),
         prompts=entry.prompts,
     )
 
@@ -225,8 +229,8 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
 def latent_flow_photos() -> Recipe:
     """Photographs of any kind from captions: the recipe of ``textvae train FOLDER``.
 
-    Source: ours, ``latent_flow_photographs`` without a choice that suits one set only, and for half an hour of any
-    processor.
+    Source: ours, ``latent_flow_photographs`` without settings tuned to a single set, and meant for half an hour on an
+    ordinary processor.
     Choices: 8 x 8 positions of 16 latents, a quarter as many as for the photograph sets, so that the flow sees three
     times as many pictures in the same time. The epochs are those for 7,000 pictures; ``--minutes`` chooses them for
     other numbers. Batches of 64 for the flow, which is better after few images than 128. Words are left out of half of
@@ -249,7 +253,7 @@ def latent_flow_photos() -> Recipe:
         text=CaptionWords(most=2000),
         model=settings.model,
         **stages,
-        presets=_larger("coco-mini", (128, 256), stages["trainer"]),
+        presets=_larger("coco-mini", (128, 256), stages["trainer"], settings.model.perceptual),
         prompts=PHOTOGRAPHS["coco-mini"].prompts,
     )
 

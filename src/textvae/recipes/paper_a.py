@@ -22,7 +22,7 @@ def onehot_dense_mnist() -> Recipe:
     Choices, where the paper states nothing: hidden width 400 (that of the common example that the description
     follows), batch size 128, the zero row for "Invalid" (the one code that no training image has).
     Result: RESULTS.md; the paper publishes no numbers.
-    Time: about four minutes on two cores.
+    Time: about five minutes on two cores.
     Command: ``textvae train onehot-dense-mnist``.
     """
     return Recipe(
@@ -40,7 +40,7 @@ def onehot_dense_mnist() -> Recipe:
 def onehot_dense_fashion() -> Recipe:
     """Garments from a one-hot label: ``onehot_dense_mnist`` on Fashion-MNIST, which section 5.2 names.
 
-    Time: about four minutes on two cores.
+    Time: about seven minutes on two cores.
     Command: ``textvae train onehot-dense-fashion``.
     """
     return Recipe(

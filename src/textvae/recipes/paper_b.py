@@ -24,7 +24,7 @@ def label_dense() -> Recipe:
     error of table 1, weighted by maximum likelihood. Binary cross-entropy (``--model.likelihood bernoulli``) is too
     weak against the KL for the published SSIM of the convolutional model, but samples better.
     Result: RESULTS.md has both likelihoods.
-    Time: about two minutes on two cores.
+    Time: about five minutes on two cores.
     Command: ``textvae train label-dense``. The paper's search over weight decay:
     ``textvae sweep label-dense trainer.weight-decay 0 1e-5 1e-4 1e-3 1e-2``.
     """
@@ -56,7 +56,7 @@ def label_conv() -> Recipe:
     dimension 32 at the decoder, no weight decay (mentioned for the dense model only), batch size 128, the likelihood
     of ``label_dense``.
     Result: RESULTS.md.
-    Time: about four minutes on two cores.
+    Time: about five minutes on two cores.
     Command: ``textvae train label-conv``.
     """
     return Recipe(
@@ -98,7 +98,7 @@ def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "conca
     CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction 0.2``, then ``--data coco-0.2-64-clip``.
     Result: reconstructions come near the published ones at 64 pixels; samples ignore the caption.
     Time: 10, 25 and 45 minutes on two cores (64, 128, 256 pixels: 240, 46, 13 images/s a thread).
-    Command: ``textvae train clip-latent-64-concat``; ``textvae reproduce b`` trains fewer epochs.
+    Command: ``textvae train clip-latent-64-concat``; ``textvae reproduce b`` trains fewer epochs of 128 and 256.
     """
     mse, ssim, fid = _TABLE_2[size, conditioning]
     how = "added to" if conditioning == "add" else "beside"

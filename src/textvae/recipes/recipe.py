@@ -36,7 +36,7 @@ class FlowStage:
     stride_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that train few-step sampling (the shortcut loss); 0 leaves that out."""
     guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
-    """Further epochs in which the network learns to read the guidance scale; 0 leaves that out."""
+    """Further epochs that teach the network to read the guidance scale (set ``guidance_input`` too); 0: none."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def benchmarks(stored: Stored) -> str:
         [
             "## Benchmarks",
             "",
-            "Measured by `make benchmark`. The metrics files state machine, settings and all repeats.",
+            "Measured by the scripts in `benchmarks/`, most of them by `make benchmark`. The metrics files state the",
+            "machine, settings and all repeats.",
             "",
             table(["what", "textvae", "compared with", "ratio"], rows),
             "",

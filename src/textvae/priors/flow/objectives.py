@@ -1,4 +1,4 @@
-"""What a flow prior is trained on: flow matching, and shortcuts for few-step sampling."""
+"""What a flow prior is trained on: flow matching, guided velocities, and shortcuts for few-step sampling."""
 
 import math
 

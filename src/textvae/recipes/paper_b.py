@@ -98,7 +98,7 @@ def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "conca
     CLIP at hand: ``textvae data prepare coco --size 64 --text clip --fraction 0.2``, then ``--data coco-0.2-64-clip``.
     Result: reconstructions come near the published ones at 64 pixels; samples ignore the caption.
     Time: 10, 25 and 45 minutes on two cores (64, 128, 256 pixels: 240, 46, 13 images/s a thread).
-    Command: ``textvae train clip-latent-64-concat``; ``textvae reproduce b`` trains fewer epochs of 128 and 256.
+    Command: ``textvae train clip-latent-64-concat``.
     """
     mse, ssim, fid = _TABLE_2[size, conditioning]
     how = "added to" if conditioning == "add" else "beside"

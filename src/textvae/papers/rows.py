@@ -239,7 +239,10 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
             Row(f"latent-flow-{source}", f"latent-flow-{source}", precision="auto")
             for source in ("flowers", "products", "coco", "scenes")
         ),
-        Row("latent-flow-flowers-128", "latent-flow-flowers", precision="auto", preset="128"),
+        *(
+            Row(f"latent-flow-{source}-128", f"latent-flow-{source}", precision="auto", preset="128")
+            for source in ("flowers", "scenes")
+        ),
         # For comparison: the papers' models on the same images; first for a few epochs, then for as long as ours.
         *(
             dataclasses.replace(row, name=f"{source}-{row.name}", data=f"{source}-64-sentence")

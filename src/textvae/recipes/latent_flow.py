@@ -117,6 +117,8 @@ class _Settings:
     """Steps of sampling and where they lie, chosen on training images."""
     sides: tuple[int, ...] = (128,)
     """In pixels, besides 64: sizes that have a preset."""
+    larger_epochs: tuple[int, int] = (12, 16)
+    """Of the two stages for these."""
     model: SpatialVAE.Config = _MODEL
     batch_size: int = 128
     weight_decay: float = 0.0
@@ -157,41 +159,43 @@ def _stages(settings: _Settings, flip: bool) -> _Stages:
 Photographs = Literal["flowers", "products", "coco", "scenes"]
 SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: ((16, 32, 64, 64), 16)}
 """Channels and batch size of the first stage for other sides than 64 pixels: all have a grid of 16 x 16 latents."""
+_SHARP = 7500.0
+"""Weight of the perceptual loss at 64 pixels where so few latents would blur the images."""
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5, steps=4, spacing=1.8),
     "products": _Settings("products", "products on white", (4, 12), steps=4, sides=()),
-    "coco": _Settings("coco-mini", "everyday scenes", (60, 72)),
+    "coco": _Settings("coco-mini", "everyday scenes", (60, 72), larger_epochs=(40, 48)),
     "scenes": _Settings(
         "scenes",
         "everyday scenes and people",
         (14, 14),
         word_dropout=0.5,
-        model=dataclasses.replace(_SMALL_GRID, perceptual=7500.0),
+        model=dataclasses.replace(_SMALL_GRID, perceptual=_SHARP),
         **_SMALL_BATCHES,
     ),
 }
 
 
-def _larger(
-    source: str, sides: tuple[int, ...], trainer: TrainerConfig, perceptual: float
-) -> dict[str, dict[str, Any]]:
+def _larger(source: str, settings: _Settings, flip: bool) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
-    return {
-        str(side): {
+    presets = {}
+    for side in settings.sides:
+        channels, batch_size = SIDES[side]
+        stages = _stages(dataclasses.replace(settings, epochs=settings.larger_epochs, **_SMALL_BATCHES), flip)
+        presets[str(side)] = {
             "data": f"{source}-{side}-words",
             "model": dataclasses.replace(
                 _MODEL,
                 image_shape=(3, side, side),
                 channels=channels,
                 # The likelihood is a sum over pixels, the perceptual distance a mean.
-                perceptual=perceptual * (side // 64) ** 2,
+                perceptual=_SHARP * (side // 64) ** 2,
             ),
-            "trainer": dataclasses.replace(trainer, batch_size=batch_size),
+            "trainer": dataclasses.replace(stages["trainer"], batch_size=batch_size),
+            "flow": stages["flow"],
         }
-        for side, (channels, batch_size) in SIDES.items()
-        if side in sides
-    }
+    return presets
 
 
 def latent_flow_photographs(photographs: Photographs) -> Recipe:
@@ -221,7 +225,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
         text=CaptionWords(length=entry.caption_length, most=1500),
         model=settings.model,
         **stages,
-        presets=_larger(entry.name, settings.sides, stages["trainer"], settings.model.perceptual),
+        presets=_larger(entry.name, settings, entry.mirror),
         prompts=entry.prompts,
     )
 
@@ -242,7 +246,13 @@ def latent_flow_photos() -> Recipe:
     """
     # Equal steps: which others suit depends on the photographs (docs/experiment_log.md), and these are bad for none.
     settings = _Settings(
-        "coco-mini", "photographs of any kind", (14, 24), word_dropout=0.5, model=_SMALL_GRID, **_SMALL_BATCHES
+        "coco-mini",
+        "photographs of any kind",
+        (14, 24),
+        word_dropout=0.5,
+        sides=(128, 256),
+        model=_SMALL_GRID,
+        **_SMALL_BATCHES,
     )
     stages = _stages(settings, flip=True)
     return Recipe(
@@ -253,7 +263,7 @@ def latent_flow_photos() -> Recipe:
         text=CaptionWords(most=2000),
         model=settings.model,
         **stages,
-        presets=_larger("coco-mini", (128, 256), stages["trainer"], settings.model.perceptual),
+        presets=_larger("coco-mini", settings, flip=True),
         prompts=PHOTOGRAPHS["coco-mini"].prompts,
     )
 

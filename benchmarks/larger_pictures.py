@@ -10,6 +10,7 @@ Prepare the set and train the model first: ``textvae data prepare flowers102 --s
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from textvae.runs.run import open_run
 from textvae.utils.images import grid, pictures_of, save_image
 
 SMALL = 64
-COLUMNS = 6
-"""Seeds of the picture."""
+PROMPTS, COLUMNS = 3, 6
+"""Prompts and seeds of the picture."""
 
 
 def main() -> None:
@@ -73,14 +74,19 @@ def main() -> None:
     ]
     for line in result["summary"]:
         print(line["what"], line["ours"], line["theirs"], flush=True)
+    write("larger-pictures", result, neighbours, asked.out, timed=False)
+    _beside(small, larger, run.recipe.prompts[:PROMPTS], asked.picture)
+
+
+def _beside(small: TextToImage, larger: TextToImage, prompts: Sequence[str], path: Path) -> None:
+    """A picture with two rows for each prompt: the enlarged pictures, and those of the larger model."""
     rows, names = [], []
-    for prompt in run.recipe.prompts:
-        prompts = [prompt] * COLUMNS
-        for drawn in (_resized(_draw(small, prompts), side), _draw(larger, prompts)):
+    for prompt in prompts:
+        same = [prompt] * COLUMNS
+        for drawn in (_resized(_draw(small, same), larger.model.image_shape[-1]), _draw(larger, same)):
             rows.append(pictures_of(drawn.permute(0, 2, 3, 1).numpy()))
         names += [prompt, ""]
-    save_image(grid(rows, names, scale=1), asked.picture, {})
-    write("larger-pictures", result, neighbours, asked.out, timed=False)
+    save_image(grid(rows, names, scale=1), path, {})
 
 
 def _draw(generator: TextToImage, captions: list[str]) -> UInt8[Tensor, "n c h w"]:

@@ -164,7 +164,16 @@ _SHARP = 7500.0
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5, steps=4, spacing=1.8),
-    "products": _Settings("products", "products on white", (4, 12), steps=4, sides=()),
+    "products": _Settings(
+        "products",
+        "products on white",
+        (4, 12),
+        word_dropout=0.5,
+        steps=4,
+        sides=(),
+        model=dataclasses.replace(_MODEL, perceptual=_SHARP),
+        **_SMALL_BATCHES,
+    ),
     "coco": _Settings("coco-mini", "everyday scenes", (60, 72), larger_epochs=(40, 48)),
     "scenes": _Settings(
         "scenes",
@@ -204,12 +213,13 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     Source: ours. It learns its words from the captions (``CaptionWords``); each word is attended to in every layer of
     the flow. On a set with stored text (``--data flowers102-64-sentence-tokens``) it attends to those vectors instead.
     Choices: 16 x 16 positions of 8 latents (scenes: 8 x 8 of 16); Muon, by which photographs become sharp; a perceptual
-    loss; guidance 4; mirrored images, unless they show text; for flowers and scenes, words left out of half of the
-    captions, so that short prompts work; 4 sampling steps for flowers and products, 8 for coco and scenes.
+    loss; guidance 4; mirrored images, unless they show text; except for coco, words left out of half of the captions,
+    so that short prompts work; 4 sampling steps for flowers and products, 8 for coco and scenes.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 71, 19; products 44, 14; coco
     141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
-    objects are unrecognisable blobs.
-    Time: 32 to 35 minutes on one core.
+    objects are unrecognisable blobs. The preset "128" of flowers is sharper than 64 pixels enlarged
+    (benchmarks/larger_pictures.py).
+    Time: 32 to 35 minutes on one core, products 61; the preset "128" of flowers 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

@@ -100,8 +100,8 @@ def _photographs(stored: Stored) -> str:
         text += "\nGenerated flowers, each beside its edit by another prompt:\n"
         text += f"\n{picture('flowers-edit', 'edits by a prompt')}"
     if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
-        text += "\nSamples for the same captions: on the left a paper's model (of flowers paper b's, of products paper"
-        text += f"\nc's), on the right ours. {' '.join(_lengths(stored))}\n"
+        text += "\nSamples for the same captions: on the left paper b's model, on the right ours."
+        text += f"\n{' '.join(_lengths(stored))}\n"
         text += f"\n{picture('photographs-beside', 'a paper’s model and ours')}"
     return text
 

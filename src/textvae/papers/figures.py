@@ -38,8 +38,11 @@ def draw(paper: str, runs: Mapping[str, Run], folder: Path) -> None:
 
 
 def draw_curves(stored: Stored, folder: Path) -> None:
-    """Draws how guidance, steps and edits affect our models (``evaluation.curves``), from all stored metrics."""
-    found = {name: metrics["curves"] for name, metrics in stored.items() if "curves" in metrics}
+    """Draws how guidance, steps and edits affect our models (``evaluation.curves``), from all stored metrics.
+
+    The papers' models of photographs, whose distances are several times as large, would flatten the other curves.
+    """
+    found = {name: metrics["curves"] for name, metrics in stored.items() if "curves" in metrics and "clip-" not in name}
 
     def points(kind: str, x: str, y: str) -> dict[str, Points]:
         curves = {name: curve[kind] for name, curve in found.items() if kind in curve and y in curve[kind][0]}

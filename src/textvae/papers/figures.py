@@ -102,7 +102,7 @@ def samples(run: Run, prompts: tuple[str, ...], path: Path, columns: int = 8) ->
     save_image(grid(rows, prompts, scale), path, {"model": run.name, "seed": "0", "prompt": " | ".join(prompts)})
 
 
-def side_by_side(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int = 3, columns: int = 4) -> None:
+def side_by_side(pairs: Sequence[tuple[Run, Run]], path: Path, rows: int, columns: int = 4) -> None:
     """Samples of two models for the same prompts: of each pair, the first model left and the second right."""
     drawn: list[list[Image.Image]] = []
     titles: list[str] = []
@@ -267,7 +267,7 @@ def _flow(runs: Mapping[str, Run], folder: Path) -> None:
         edited_samples(runs["latent-flow-flowers"], changes, folder / "flowers-edit.png")
     pairs = [(runs.get(paper), runs.get(f"latent-flow-{name}")) for name, paper in NEAREST.items()]
     if both := [(paper, ours) for paper, ours in pairs if paper and ours]:
-        side_by_side(both, folder / "photographs-beside.png")
+        side_by_side(both, folder / "photographs-beside.png", rows=6 // len(both))
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Run], Path], None]] = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import ROOT, Neighbours, machine, write
+from common import MEASURED, ROOT, Neighbours, machine, write
 
 from textvae import TextToImage, data
 from textvae.data.catalog import PHOTOGRAPHS
@@ -108,20 +108,14 @@ def _measured(generator: TextToImage, part: str, sampling: SamplingOptions, trai
 
 def _line(part: str, found: dict[str, Any]) -> dict[str, str]:
     """The line of RESULTS.md on one set, beside the model of this set alone, if there is one."""
-    alone = next(
-        (
-            name
-            for name, metrics in stored_metrics(ROOT / "src/textvae/papers/measured").items()
-            if name.startswith("latent-flow-") and getter(metrics)("protocol.data") == f"{part}-64-words"
-        ),
-        None,
-    )
+    stored = stored_metrics(MEASURED)
+    same = f"{part}-64-words"
+    names = (name for name in stored if name.startswith("latent-flow-"))
+    alone = next((name for name in names if getter(stored[name])("protocol.data") == same), None)
     kernel, retrieval = found["kernel"]["inception-768"], found.get("retrieval_precision")
     theirs = ratio = "-"
-    if alone:
-        other = getter(stored_metrics(ROOT / "src/textvae/papers/measured")[alone])(KERNEL)
-        if other:
-            theirs, ratio = f"{other:.2g} (`{alone}`)", f"{kernel / other:.2f} (target at most 0.5)"
+    if alone and (other := getter(stored[alone])(KERNEL)):
+        theirs, ratio = f"{other:.2g} (`{alone}`)", f"{kernel / other:.2f} (target at most 0.5)"
     shown = (
         f"; retrieval precision {retrieval['samples']:.3f}, of real images {retrieval['real']:.3f}" if retrieval else ""
     )

@@ -125,5 +125,5 @@ def test_it_takes_about_as_long_as_it_should(tmp_path, textvae, monkeypatch):
     run = tmp_path / "run"
     assert textvae(*words(run, *FLOW[:6], *FLOW[12:], "--minutes", "0.1", "--json"))[0] == 0
     seconds = json.loads((run / "history.jsonl").read_text().splitlines()[-1])["seconds"]
-    assert 2 < seconds < 30  # 6 were asked for; other tests run beside this one, and not at the same speed throughout
+    assert 2 < seconds < 18
     assert open_run(run).recipe.trainer.epochs > 1

@@ -188,10 +188,10 @@ _SETTINGS: dict[Photographs, _Settings] = {
 
 def _larger(source: str, settings: _Settings, flip: bool) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
+    stages = _stages(dataclasses.replace(settings, epochs=settings.larger_epochs, **_SMALL_BATCHES), flip)
     presets = {}
     for side in settings.sides:
         channels, batch_size = SIDES[side]
-        stages = _stages(dataclasses.replace(settings, epochs=settings.larger_epochs, **_SMALL_BATCHES), flip)
         presets[str(side)] = {
             "data": f"{source}-{side}-words",
             "model": dataclasses.replace(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textvae.papers.findings.published import FRECHET, INCEPTION, RETRIEVAL
+from textvae.papers.findings.evidence import FRECHET, INCEPTION, RETRIEVAL
 from textvae.papers.stored import Stored, getter, images_of, trained_for
 from textvae.papers.tables.table import number
 

@@ -1,26 +1,29 @@
-"""Whether the conclusions of papers a to d hold for our models, from the stored metrics.
+"""Whether the conclusions of papers a to d hold for our models, from the stored metrics."""
 
-A difference between two rows is only called one if it exceeds the spread over seeds.
-"""
-
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from textvae.papers.findings.evidence import (
+    ELBO,
+    FRECHET,
+    MSE,
+    RECONSTRUCTED,
+    RETRIEVAL,
+    SSIM,
+    STRENGTH,
+    VALIDATION,
+    accuracy,
+    comparison,
+    each_seed,
+    finding,
+    section,
+    series,
+    spread,
+    training_lengths,
+    values_of,
+)
 from textvae.papers.stored import Stored, getter, seeds_of
 from textvae.papers.tables.table import number
-from textvae.utils.progress import duration
-
-FRECHET = "generation.frechet.efficientnet-lite0"
-INCEPTION = "generation.frechet.inception-768"
-"""The Fréchet distance in features that no model was trained with."""
-RETRIEVAL = "generation.retrieval_precision.samples"
-ACCURACY = "generation.judge_accuracy"
-STRENGTH = "generation.word_sensitivity.strength"
-VALIDATION = "training.best_validation_loss"
-ELBO = "likelihood.elbo_nats"
-MSE, SSIM = "reconstruction.mse_sum", "reconstruction.ssim"
-RECONSTRUCTED = "reconstruction.frechet.efficientnet-lite0"
 
 AUTHORS_D = "reference-paper-d-authors"
 """The stored file on the released weights of paper d, written by ``benchmarks/paper_d_metric.py``."""
@@ -33,19 +36,16 @@ NAMED_WORDS = ("grass", "sky", "snow", "mountain")
 LONGER_SUMS = ("test-within", "test-beyond")
 """Kinds of captions with sums that are longer than those of training."""
 
-SIGNIFICANT = 3.0
-"""Standard errors above which a difference counts; with three seeds a side, about one in fifty is a false alarm."""
-
 
 def paper_a_labels(stored: Stored) -> str:
     """Samples for one-hot labels."""
     names = ("onehot-dense-mnist", "onehot-dense-fashion")
-    return _section(
+    return section(
         [
-            _finding(
+            finding(
                 "Generated images show what their label says (section 5.2; figure 5)",
-                *(_accuracy(stored, name) for name in names),
-                trained=_trained(stored, *names),
+                *(accuracy(stored, name) for name in names),
+                trained=training_lengths(stored, *names),
             )
         ]
     )
@@ -61,53 +61,53 @@ def paper_a(stored: Stored) -> str:
     samples = {"Fréchet distance of samples": FRECHET, "of reconstructions": RECONSTRUCTED}
     samples |= {"retrieval precision": RETRIEVAL}
     sharper = {"MSE of reconstructions": MSE, "SSIM": SSIM, "strength of words": STRENGTH}
-    return _section(
+    return section(
         [
-            _finding(
+            finding(
                 "A latent of 128 dimensions gives better samples than one of 1,024 (table 4: FID 286.1 against 305.4)",
-                _comparison(stored, grid, large, "Fréchet distance of samples", FRECHET),
-                _comparison(stored, grid, large, "ELBO", ELBO),
+                comparison(stored, grid, large, "Fréchet distance of samples", FRECHET),
+                comparison(stored, grid, large, "ELBO", ELBO),
                 *(
-                    _comparison(stored, scenes[128], scenes[1024], f"on 9,231 images, {what}", key)
+                    comparison(stored, scenes[128], scenes[1024], f"on 9,231 images, {what}", key)
                     for what, key in (("Fréchet distance of samples", FRECHET), ("ELBO", ELBO))
                 ),
-                trained=_trained(stored, grid, large, scenes[128], scenes[1024]),
+                trained=training_lengths(stored, grid, large, scenes[128], scenes[1024]),
             ),
-            _finding(
+            finding(
                 "A larger latent makes images sharper, but does not make the model better (section 5.1.2; figure 4)",
-                *_series(stored, latents, "trainings of 10 epochs", sharper, "with", "dimensions"),
-                *_series(stored, scenes, "trainings of 50 epochs on 9,231 images", sharper, "with", "dimensions"),
-                trained=_trained(stored, *latents.values(), *scenes.values()),
+                *series(stored, latents, "trainings of 10 epochs", sharper, "with", "dimensions"),
+                *series(stored, scenes, "trainings of 50 epochs on 9,231 images", sharper, "with", "dimensions"),
+                trained=training_lengths(stored, *latents.values(), *scenes.values()),
             ),
-            _finding(
+            finding(
                 "A deeper encoder and attention bring no significant improvement (section 4.2)",
-                _comparison(stored, deeper, scenes[128], "deeper, Fréchet distance of samples", FRECHET),
-                _comparison(stored, deeper, scenes[128], "ELBO", ELBO),
-                _comparison(stored, attention, scenes[128], "attention, Fréchet distance of samples", FRECHET),
-                _comparison(stored, attention, scenes[128], "ELBO", ELBO),
-                trained=_trained(stored, deeper, attention, scenes[128]),
+                comparison(stored, deeper, scenes[128], "deeper, Fréchet distance of samples", FRECHET),
+                comparison(stored, deeper, scenes[128], "ELBO", ELBO),
+                comparison(stored, attention, scenes[128], "attention, Fréchet distance of samples", FRECHET),
+                comparison(stored, attention, scenes[128], "ELBO", ELBO),
+                trained=training_lengths(stored, deeper, attention, scenes[128]),
             ),
-            _finding(
+            finding(
                 "Longer training helps (table 3: FID 326.7 after 50 epochs, 295.4 after 300)",
-                *_series(stored, SNAPSHOTS, "one training at the paper's epochs", samples),
-                *_series(stored, epochs, "three trainings of a tenth of them", samples),
-                trained=_trained(stored, *SNAPSHOTS.values(), *epochs.values()),
+                *series(stored, SNAPSHOTS, "one training at the paper's epochs", samples),
+                *series(stored, epochs, "three trainings of a tenth of them", samples),
+                trained=training_lengths(stored, *SNAPSHOTS.values(), *epochs.values()),
             ),
-            _finding(
+            finding(
                 "Reconstructions become better until epoch 250 and then worse (section 5.3; figure 6)",
-                *_series(
+                *series(
                     stored,
                     SNAPSHOTS,
                     "one training at the paper's epochs, test images",
                     {"MSE": MSE, "SSIM": SSIM, "ELBO": ELBO, "Fréchet distance": RECONSTRUCTED},
                 ),
-                trained=_trained(stored, *SNAPSHOTS.values()),
+                trained=training_lengths(stored, *SNAPSHOTS.values()),
             ),
-            _finding(
+            finding(
                 "The condition may as well enter after the first convolutions (tables 1 and 2)",
-                _comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
-                _comparison(stored, grid, mid, "ELBO", ELBO),
-                trained=_trained(stored, grid, mid),
+                comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
+                comparison(stored, grid, mid, "ELBO", ELBO),
+                trained=training_lengths(stored, grid, mid),
             ),
             _lengths(stored, f"{grid}-sqrt", grid),
             _faithfulness(stored, grid),
@@ -118,18 +118,18 @@ def paper_a(stored: Stored) -> str:
 def paper_b_labels(stored: Stored) -> str:
     """The convolutional model against the dense one."""
     dense, conv = "label-dense", "label-conv"
-    return _section(
+    return section(
         [
-            _finding(
+            finding(
                 "The convolutional model reconstructs better than the dense one (table 1: MSE 11.1 against 12.2, SSIM "
                 "0.763 against 0.640)",
-                _comparison(stored, conv, dense, "MSE", MSE),
-                _comparison(stored, conv, dense, "SSIM", SSIM),
-                trained=_trained(stored, conv, dense),
+                comparison(stored, conv, dense, "MSE", MSE),
+                comparison(stored, conv, dense, "SSIM", SSIM),
+                trained=training_lengths(stored, conv, dense),
             ),
-            _finding(
+            finding(
                 "Generated images show the garment of the key word (figure 3)",
-                *(_accuracy(stored, name) for name in (dense, conv)),
+                *(accuracy(stored, name) for name in (dense, conv)),
             ),
         ]
     )
@@ -146,25 +146,25 @@ def paper_b(stored: Stored) -> str:
     for side, claim in published.items():
         add, concat = (f"clip-latent-{side}-{how}" for how in ("add", "concat"))
         findings.append(
-            _finding(
+            finding(
                 f"At {side} pixels, concatenation {claim}",
-                _comparison(stored, concat, add, "MSE", MSE),
-                _comparison(stored, concat, add, "SSIM", SSIM),
-                _comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
-                _comparison(stored, concat, add, "strength of words", STRENGTH),
-                trained=_trained(stored, concat, add),
+                comparison(stored, concat, add, "MSE", MSE),
+                comparison(stored, concat, add, "SSIM", SSIM),
+                comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
+                comparison(stored, concat, add, "strength of words", STRENGTH),
+                trained=training_lengths(stored, concat, add),
             )
         )
     sides = {side: f"clip-latent-{side}-concat" for side in published}
     smaller = {"SSIM of reconstructions": SSIM, "MSE of a pixel": "reconstruction.mse"}
     findings.append(
-        _finding(
+        finding(
             "Smaller images give better numbers (section 5)",
-            *_series(stored, sides, "concatenation", smaller, "at", "pixels"),
-            trained=_trained(stored, *sides.values()),
+            *series(stored, sides, "concatenation", smaller, "at", "pixels"),
+            trained=training_lengths(stored, *sides.values()),
         )
     )
-    return _section([*findings, _faithfulness(stored, "clip-latent-64-concat")])
+    return section([*findings, _faithfulness(stored, "clip-latent-64-concat")])
 
 
 def paper_c(stored: Stored) -> str:
@@ -173,49 +173,49 @@ def paper_c(stored: Stored) -> str:
     shifted, noised, unclip = (f"clip-dual-64-image-{bridge}" for bridge in ("shifted", "noised", "unclip"))
     dropout, plain = "clip-dual-128-image-dropout", "clip-dual-128-image"
     image_code, text_code = "clip-dual-64-image-code-nature", "clip-dual-64-text-code-nature"
-    return _section(
+    return section(
         [
-            _finding(
+            finding(
                 "The loss is lower when training on image embeddings than on sentence embeddings (figure 2: 2,376 "
                 "against 2,526)",
-                _comparison(stored, image, text, "validation loss", VALIDATION),
-                _each(stored, text, "validation loss", VALIDATION),
-                trained=_trained(stored, image, text),
+                comparison(stored, image, text, "validation loss", VALIDATION),
+                each_seed(stored, text, "validation loss", VALIDATION),
+                trained=training_lengths(stored, image, text),
             ),
-            _finding(
+            finding(
                 "This advantage carries over to generation from sentences (section IV)",
-                _comparison(stored, image, text, "Fréchet distance of samples", FRECHET),
-                _comparison(stored, image, text, "retrieval precision", RETRIEVAL),
-                _comparison(stored, image, text, "strength of words", STRENGTH),
-                trained=_trained(stored, image, text),
+                comparison(stored, image, text, "Fréchet distance of samples", FRECHET),
+                comparison(stored, image, text, "retrieval precision", RETRIEVAL),
+                comparison(stored, image, text, "strength of words", STRENGTH),
+                trained=training_lengths(stored, image, text),
             ),
-            _finding(
+            finding(
                 "Dropout lowers the loss (figure 2, 128 pixels: 9,227 with, 9,386 without)",
-                _comparison(stored, dropout, plain, "validation loss", VALIDATION),
-                trained=_trained(stored, dropout, plain),
+                comparison(stored, dropout, plain, "validation loss", VALIDATION),
+                trained=training_lengths(stored, dropout, plain),
             ),
-            _finding(
+            finding(
                 "Grass, sky, snow and mountains appear where a prompt names them (results, figure 5)",
                 *(_named(stored, name) for name in (image_code, f"{image_code}-sqrt", image)),
             ),
-            _finding(
+            finding(
                 "The gap between the two kinds of embeddings can be bridged (our addition)",
-                _comparison(stored, shifted, image, "shifted against plain, retrieval precision", RETRIEVAL),
-                _comparison(stored, shifted, image, "strength of words", STRENGTH),
-                _comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
-                _comparison(stored, noised, image, "strength of words", STRENGTH),
-                _comparison(stored, unclip, image, "with a flow to image embeddings, retrieval precision", RETRIEVAL),
-                _comparison(stored, unclip, image, "strength of words", STRENGTH),
-                _comparison(stored, unclip, image, "Fréchet distance of samples", FRECHET),
-                trained=_trained(stored, shifted, noised, unclip, image),
+                comparison(stored, shifted, image, "shifted against plain, retrieval precision", RETRIEVAL),
+                comparison(stored, shifted, image, "strength of words", STRENGTH),
+                comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
+                comparison(stored, noised, image, "strength of words", STRENGTH),
+                comparison(stored, unclip, image, "with a flow to image embeddings, retrieval precision", RETRIEVAL),
+                comparison(stored, unclip, image, "strength of words", STRENGTH),
+                comparison(stored, unclip, image, "Fréchet distance of samples", FRECHET),
+                trained=training_lengths(stored, shifted, noised, unclip, image),
             ),
-            _finding(
+            finding(
                 "Both hold for the authors' program on pictures of nature",
-                _comparison(stored, image_code, text_code, "image against sentence embeddings, loss", VALIDATION),
-                _comparison(stored, image_code, text_code, "Fréchet distance of samples", FRECHET),
-                _comparison(stored, image_code, text_code, "retrieval precision", RETRIEVAL),
-                _comparison(stored, image_code, text_code, "strength of words", STRENGTH),
-                trained=_trained(stored, image_code, text_code),
+                comparison(stored, image_code, text_code, "image against sentence embeddings, loss", VALIDATION),
+                comparison(stored, image_code, text_code, "Fréchet distance of samples", FRECHET),
+                comparison(stored, image_code, text_code, "retrieval precision", RETRIEVAL),
+                comparison(stored, image_code, text_code, "strength of words", STRENGTH),
+                trained=training_lengths(stored, image_code, text_code),
             ),
             _lengths(stored, f"{image_code}-sqrt", image_code),
             _faithfulness(stored, image),
@@ -231,29 +231,29 @@ def paper_d(stored: Stored) -> str:
         "`caption-rnn-arithmetic-code` (after the authors' program)": "caption-rnn-arithmetic-code",
         "`caption-prior-arithmetic` (ours)": "caption-prior-arithmetic",
     }
-    return _section(
+    return section(
         [
-            _finding(
+            finding(
                 'The model generates "correct images on never before seen, more complex combinations of captions" '
                 "(abstract; figure 4)",
                 _longer_sums(stored, models),
-                trained=_trained(stored, *models.values()),
+                trained=training_lengths(stored, *models.values()),
             ),
-            _finding(
+            finding(
                 "Generated images are classified as the right digit in 0.15 of the cases, because they are noisy "
                 "(section 4; figure 3)",
                 _figure_3(stored),
             ),
-            _finding(
+            finding(
                 "More complex arithmetic operations can be drawn as well (a wish of section 5)",
                 _share_right(stored, "caption-tree-numbers", "number_accuracy"),
-                trained=_trained(stored, "caption-tree-numbers"),
+                trained=training_lengths(stored, "caption-tree-numbers"),
             ),
-            _finding(
+            finding(
                 "Attention over captions can build up the image step by step (a wish of section 5)",
                 _share_right(stored, "caption-draw-scenes", "scene_accuracy"),
                 _share_right(stored, "caption-slots-scenes", "scene_accuracy"),
-                trained=_trained(stored, "caption-draw-scenes", "caption-slots-scenes"),
+                trained=training_lengths(stored, "caption-draw-scenes", "caption-slots-scenes"),
             ),
         ]
     )
@@ -278,7 +278,7 @@ def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:
     """Judge accuracy of each model for captions of training and for both kinds of longer sums."""
     accuracies = []
     for title, name in models.items():
-        found = [_values(stored, name, f"generation.caption_accuracy.{part}") for part in ("seen", *LONGER_SUMS)]
+        found = [values_of(stored, name, f"generation.caption_accuracy.{part}") for part in ("seen", *LONGER_SUMS)]
         if all(found):
             accuracies.append(f"{title}: {', '.join(map(spread, found))}")
     what = (
@@ -291,7 +291,7 @@ def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:
 def _figure_3(stored: Stored) -> str:
     """What the measure of figure 3 gives for a generator that is always right, and for the authors' weights."""
     keys = ("perfect_generator.arithmetic.train.mean", "perfect_generator.arithmetic.test.mean", "figure_3.mean")
-    found = [_values(stored, AUTHORS_D, key) for key in (*keys, "authors_classifier.caption_accuracy.seen")]
+    found = [values_of(stored, AUTHORS_D, key) for key in (*keys, "authors_classifier.caption_accuracy.seen")]
     if not all(found):
         return ""
     train, validation, misplaced, right = (number(values[0]) for values in found)
@@ -301,91 +301,6 @@ def _figure_3(stored: Stored) -> str:
         f"released weights score {misplaced} by this measure, and {right} with the labels in place, by the same "
         "classifier"
     )
-
-
-def _section(findings: Sequence[str]) -> str:
-    findings = [finding for finding in findings if finding]
-    return "\n".join(["**Do the paper's conclusions hold?**", "", *findings, ""]) if findings else ""
-
-
-def _finding(claim: str, *evidence: str, trained: str = "") -> str:
-    """A claim, the numbers that speak for or against it, and how long what they compare was trained.
-
-    Empty if nothing is measured.
-    """
-    text = "; ".join(one for one in evidence if one)
-    return f"- *{claim}.* {text[0].upper()}{text[1:]}.{trained}" if text else ""
-
-
-def _trained(stored: Stored, *names: str) -> str:
-    """A sentence on how long each of these rows was trained, as a mean over its seeds; empty if none says it."""
-    seconds = {name: _values(stored, name, "training.seconds") for name in names}
-    times = [f"`{name}` {duration(statistics.mean(found))}" for name, found in seconds.items() if found]
-    return f" Trained for: {', '.join(times)}." if times else ""
-
-
-def _comparison(stored: Stored, one: str, other: str, what: str, key: str) -> str:
-    """A number of two rows; with several seeds on both sides, also whether the difference is significant."""
-    ours, theirs = _values(stored, one, key), _values(stored, other, key)
-    if not ours or not theirs:
-        return ""
-    text = f"{what} {spread(ours)} against {spread(theirs)}"
-    if min(len(ours), len(theirs)) < 2:
-        return f"{text} (one seed)"
-    verdict = "more than" if is_significant(ours, theirs) else "within"
-    return f"{text} ({verdict} the spread of seeds)"
-
-
-def _each(stored: Stored, name: str, what: str, key: str) -> str:
-    """A number of each seed of a row, where a mean would hide that one of the trainings failed."""
-    values = _values(stored, name, key)
-    return f"each seed of `{name}`, {what}: {', '.join(map(number, values))}" if len(values) > 1 else ""
-
-
-def is_significant(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Whether the means of two sets of seeds differ by more than ``SIGNIFICANT`` standard errors."""
-    difference = abs(statistics.mean(ours) - statistics.mean(theirs))
-    error = (statistics.variance(ours) / len(ours) + statistics.variance(theirs) / len(theirs)) ** 0.5
-    return bool(difference > SIGNIFICANT * error)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation; the value alone if there is one."""
-    deviation = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
-    return f"{number(statistics.mean(values))}{deviation}"
-
-
-def _series(
-    stored: Stored,
-    names: Mapping[int, str],
-    what: str,
-    keys: Mapping[str, str],
-    preposition: str = "after",
-    unit: str = "epochs",
-) -> list[str]:
-    """How numbers change over rows, for example by their epochs, as far as they are measured; empty for fewer than two.
-
-    Args:
-        stored: all stored metrics.
-        names: the rows, by the number of epochs or the size that they differ in.
-        what: what the rows are.
-        keys: the numbers, by their title.
-        preposition: what stands before the number of a row.
-        unit: what stands after the last one.
-    """
-    measured = []
-    for title, key in keys.items():
-        found = {step: values for step, name in names.items() if (values := _values(stored, name, key))}
-        if len(found) > 1:
-            told = ", ".join(f"{spread(values)} {preposition} {step}" for step, values in found.items())
-            measured.append(f"{title} {told} {unit}")
-    return [f"{what}: {'; '.join(measured)}"] if measured else []
-
-
-def _accuracy(stored: Stored, name: str) -> str:
-    """How often a judge sees the label of a sample."""
-    values, real = _values(stored, name, ACCURACY), _values(stored, name, "reference.real_test.judge_accuracy")
-    return f"`{name}`: judge accuracy {spread(values)}, {number(real[0])} on test images" if values and real else ""
 
 
 def word_strengths(stored: Stored, name: str, word: str) -> list[float]:
@@ -403,10 +318,10 @@ def _named(stored: Stored, name: str) -> str:
 
 def _faithfulness(stored: Stored, name: str) -> str:
     """Whether generated images are nearer to their own caption than to others."""
-    values, real = _values(stored, name, RETRIEVAL), _values(stored, name, "generation.retrieval_precision.real")
+    values, real = values_of(stored, name, RETRIEVAL), values_of(stored, name, "generation.retrieval_precision.real")
     if not values or not real:
         return ""
-    return _finding(
+    return finding(
         "Generated images show what their caption says",
         f"retrieval precision among 100 captions is {spread(values)} for `{name}`, {number(real[0])} for real images, "
         "0.01 by chance",
@@ -415,15 +330,10 @@ def _faithfulness(stored: Stored, name: str) -> str:
 
 def _lengths(stored: Stored, long: str, unit: str) -> str:
     """Whether embeddings as long as the square root of their dimension are noticed more than those of length one."""
-    return _finding(
+    return finding(
         "Embeddings of length 1 are too short to be noticed (our addition)",
-        _comparison(stored, long, unit, "square root of their dimension against 1, strength of words", STRENGTH),
-        _comparison(stored, long, unit, "retrieval precision", RETRIEVAL),
-        _comparison(stored, long, unit, "Fréchet distance of samples", FRECHET),
-        trained=_trained(stored, long, unit),
+        comparison(stored, long, unit, "square root of their dimension against 1, strength of words", STRENGTH),
+        comparison(stored, long, unit, "retrieval precision", RETRIEVAL),
+        comparison(stored, long, unit, "Fréchet distance of samples", FRECHET),
+        trained=training_lengths(stored, long, unit),
     )
-
-
-def _values(stored: Stored, name: str, key: str) -> list[float]:
-    """A number of a row for each of its seeds, as far as it is measured."""
-    return [float(value) for row in seeds_of(stored, name) if (value := getter(stored[row])(key)) is not None]

@@ -1,6 +1,6 @@
 """The sections of RESULTS.md on papers a, b and c."""
 
-from textvae.papers.findings import published
+from textvae.papers.findings import evidence, published
 from textvae.papers.stored import SEEDED, Stored, getter, trained_for
 from textvae.papers.tables.digits import generation_table
 from textvae.papers.tables.photographs import photographs_table
@@ -67,9 +67,9 @@ def epochs_table(stored: Stored) -> str:
                 str(epochs),
                 pair(fid, get("generation.frechet.inception")),
                 pair(score, get("generation.clip_score.samples")),
-                *(number(get(key)) for key in (published.FRECHET, published.INCEPTION, published.RETRIEVAL)),
+                *(number(get(key)) for key in (evidence.FRECHET, evidence.INCEPTION, evidence.RETRIEVAL)),
                 number(get("reconstruction.mse_sum")),
-                number(get(published.ELBO)),
+                number(get(evidence.ELBO)),
                 trained_for(stored[name]) or "-",
             ]
         )
@@ -214,7 +214,7 @@ def named_words(stored: Stored) -> str:
         cells = []
         for word in published.NAMED_WORDS:
             found = published.word_strengths(stored, name, word)
-            cells.append(published.spread(found) if found else "-")
+            cells.append(evidence.spread(found) if found else "-")
         if any(cell != "-" for cell in cells):
             rows.append([f"`{name}`", *cells])
     if not rows:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textvae.papers.findings.published import INCEPTION, spread
+from textvae.papers.findings.evidence import INCEPTION, spread
 from textvae.papers.rows import paper_training
 from textvae.papers.stored import SEEDED, Stored, getter, images_of, training
 from textvae.papers.tables.table import number, pair, picture, protocol, table

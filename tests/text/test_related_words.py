@@ -12,19 +12,28 @@ from textvae.exported.spec import text_of
 from textvae.runs.run import open_run
 from textvae.text.caption_words import CaptionWords
 from textvae.text.related_words import readings, related_word, table
+from textvae.text.related_words.colours import COLOURS, nearest_colour, oklab
 from textvae.utils.errors import UserError
 
 PAGE = Path(textvae.serve.__file__).parent / "page"
-COLOURS = ("white", "purple", "black", "red", "green", "blue", "yellow")
+KNOWN = ("white", "purple", "black", "red", "green", "blue", "yellow")
 
 
 @pytest.mark.parametrize(
     ("word", "others", "reading"),
     [
-        ("crimson", COLOURS, "red"),
-        ("scarlet", COLOURS, "red"),
-        ("navy", COLOURS, "blue"),
-        ("teal", COLOURS, "green"),
+        ("crimson", KNOWN, "red"),
+        ("scarlet", KNOWN, "red"),
+        ("navy", KNOWN, "blue"),
+        ("teal", KNOWN, "green"),
+        # Colours whose nearest known one the table does not have.
+        ("orange", (*KNOWN, "peach", "color"), "peach"),
+        ("red", ("pink", "coral", "blue", "color"), "coral"),
+        ("maroon", ("red", "burgundy", "brown"), "burgundy"),
+        ("periwinkle", ("lavender", "flower"), "lavender"),
+        # A thing, or its colour where things are not known.
+        ("olive", ("tree", "green", "bronze"), "tree"),
+        ("olive", ("shirt", "bronze"), "bronze"),
         ("tulip", ("oval", "plant", "flower"), "flower"),
         ("daffodils", ("oval", "plant", "flower"), "flower"),
         ("spectacles", ("shirt", "ring", "sunglasses"), "sunglasses"),
@@ -35,11 +44,12 @@ COLOURS = ("white", "purple", "black", "red", "green", "blue", "yellow")
         ("berries", ("berry", "fruit"), "berry"),
         # Opposites, other kinds of the same, homonyms, and what is merely said together.
         ("blue", ("red", "green"), None),
+        ("cyan", ("pink", "yellow", "brown"), None),
         ("sad", ("happy", "big"), None),
         ("phone", ("ring", "bag"), None),
         ("dog", ("tree", "track", "tag"), None),
-        ("parliament", COLOURS, None),
-        ("qwertz", COLOURS, None),
+        ("parliament", KNOWN, None),
+        ("qwertz", KNOWN, None),
     ],
 )
 def test_a_word_is_read_as_a_known_one_of_related_meaning(word: str, others: tuple[str, ...], reading: str) -> None:
@@ -49,6 +59,13 @@ def test_a_word_is_read_as_a_known_one_of_related_meaning(word: str, others: tup
 def test_the_table_relates_each_word_to_other_words() -> None:
     assert len(table()) > 25_000
     assert all(word not in related and len(set(related)) == len(related) for word, related in table().items())
+
+
+def test_colours_are_distances_of_the_oklab_space() -> None:
+    # Ottosson's own example values: white has a lightness of 1 and no colour, and pure red is (0.628, 0.225, 0.126).
+    assert oklab("ffffff") == pytest.approx((1, 0, 0), abs=1e-4)
+    assert oklab("ff0000") == pytest.approx((0.628, 0.225, 0.126), abs=1e-3)
+    assert not set(COLOURS) & {nearest_colour(name, {name}) for name in COLOURS}
 
 
 def test_a_prompt_is_read_with_a_notice(capsys) -> None:
@@ -86,7 +103,7 @@ def test_the_page_reads_them_as_python_does(tmp_path: Path) -> None:
 
 
 def test_an_export_has_the_part_of_the_table_that_a_model_needs() -> None:
-    found = readings(COLOURS)
+    found = readings(KNOWN)
     assert "crimson" in found["red"].split()
-    assert not set(found) - set(COLOURS)
-    assert not {word for others in found.values() for word in others.split()} & set(COLOURS)
+    assert not set(found) - set(KNOWN)
+    assert not {word for others in found.values() for word in others.split()} & set(KNOWN)

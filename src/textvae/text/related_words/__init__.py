@@ -5,14 +5,17 @@ import gzip
 from collections.abc import Collection, Container
 from importlib.resources import files
 
+from textvae.text.related_words.colours import COLOURS, THINGS_AS_WELL, nearest_colour
+
 __all__ = ["readings", "related_word", "table"]
 
 
 def related_word(word: str, known: Container[str]) -> str | None:
-    """The known word that is nearest in meaning; None where the table has none.
+    """The known word that is nearest in meaning; None where there is none.
 
     Another form of the word comes first ("petals", "petal"), then words of related meaning, the nearest first
-    ("crimson" is read as "red", "spectacles" as "sunglasses").
+    ("crimson" is read as "red", "spectacles" as "sunglasses"). The name of a colour is read as the nearest colour,
+    unless the table has another name of it ("navy" is "blue").
 
     Args:
         word: in lower case, not in ``known``.
@@ -34,7 +37,7 @@ def readings(known: Collection[str]) -> dict[str, str]:
     """
     vocabulary = set(known)
     found: dict[str, list[str]] = {word: [] for word in known}
-    for word in table():
+    for word in dict.fromkeys((*table(), *COLOURS)):
         if word not in vocabulary and (other := _nearest(word, vocabulary)):
             found[other].append(word)
     return {word: " ".join(others) for word, others in found.items() if others}
@@ -53,6 +56,14 @@ def table() -> dict[str, tuple[str, ...]]:
 
 
 def _nearest(word: str, known: Container[str]) -> str | None:
+    """The known word nearest to exactly this one, among colours or in the table."""
+    found = _in_table(word, known)
+    if word not in COLOURS or found in COLOURS or (found and word in THINGS_AS_WELL):
+        return found
+    return nearest_colour(word, known) or found
+
+
+def _in_table(word: str, known: Container[str]) -> str | None:
     """The first known one of a word's related words, in either number."""
     for other in table().get(word, ()):
         for form in (other, *_forms(other)):

@@ -1,0 +1,80 @@
+"""Colours by their names, for colour words that a model does not know.
+
+Words for colours are hard for a table of related words: WordNet knows most of them as a kind of colour and no more, and
+a sentence encoder finds "red" and "blue" alike. But how near two colours are can be computed.
+
+Source: the colours of the names are the averages of the xkcd colour survey (Randall Munroe, 2010,
+https://xkcd.com/color/rgb/, CC0), 140,000 persons who named colours on their screens. The space in which they are
+compared: Björn Ottosson, "A perceptual color space for image processing" (OKLab), 2020.
+"""
+
+import functools
+import math
+from collections.abc import Container
+
+__all__ = ["COLOURS", "THINGS_AS_WELL", "nearest_colour", "oklab"]
+
+FARTHEST = 0.17
+"""Largest distance in OKLab of colours that may stand for each other: red is 0.11 from coral and 0.21 from pink."""
+
+
+def _parsed(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())
+
+
+_COLOURS = _parsed(
+    """
+    red=e50000 orange=f97306 yellow=ffff14 green=15b01a blue=0343df purple=7e1e9c pink=ff81c0 brown=653700
+    black=000000 white=ffffff grey=929591 gray=929591 crimson=8c000f scarlet=be0119 maroon=650021 burgundy=610023
+    vermillion=f4320c carmine=9d0216 auburn=9a3001 golden=f5bf03 ochre=bf9005 beige=e6daa6 tan=d1b26f ecru=feffca
+    khaki=aaa662 taupe=b9a281 sepia=985e2b sienna=a9561e chartreuse=c1f80a turquoise=06c2ac teal=029386
+    aquamarine=04d8b2 cyan=00ffff azure=069af3 cerulean=0485d1 navy=01153e ultramarine=2000b1 indigo=380282
+    violet=9a0eea lavender=c79fef lilac=cea2fd mauve=ae7181 magenta=c20078 fuchsia=ed0dd9 periwinkle=8e82fe
+    cerise=de0c62 puce=a57e52 reddish=c44240 orangish=fc824a yellowish=faee66 greenish=40a368
+    bluish=2976bb purplish=94568c pinkish=d46a7e brownish=9c6d57 greyish=a8a495
+    grayish=a8a495
+    """
+)
+_THINGS = _parsed(
+    """
+    claret=680018 russet=a13905 rust=a83c09 salmon=ff796c coral=fc5a50 peach=ffb07c apricot=ffb16d amber=feb308
+    gold=dbb40c mustard=ceb301 saffron=feb209 buff=fef69e bronze=a87900 copper=b66325 silver=c5c9c7 cream=ffffc2
+    ivory=ffffcb olive=6e750e lime=aaff32 emerald=01a049 jade=1fa774 aqua=13eac9 cobalt=1e488f sapphire=2138ab
+    amethyst=9b5fc0 plum=580f41
+    """
+)
+COLOURS = {**_COLOURS, **_THINGS}
+"""The colour of each name, as six hexadecimal digits of sRGB."""
+THINGS_AS_WELL = frozenset(_THINGS)
+"""Names that may mean a thing instead, such as "olive"."""
+
+
+def nearest_colour(name: str, known: Container[str]) -> str | None:
+    """The known colour that is nearest to a named one; None if all are farther than ``FARTHEST``.
+
+    Args:
+        name: one of ``COLOURS``.
+        known: words, which may include ``name`` itself.
+    """
+    place = oklab(COLOURS[name])
+    others = [(math.dist(place, oklab(COLOURS[other])), other) for other in COLOURS if other != name and other in known]
+    distance, nearest = min(others, default=(math.inf, None))
+    return nearest if distance <= FARTHEST else None
+
+
+@functools.cache
+def oklab(colour: str) -> tuple[float, float, float]:
+    """Lightness, green to red, and blue to yellow."""
+    red, green, blue = (_linear(int(colour[place : place + 2], 16) / 255) for place in (0, 2, 4))
+    long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
+    medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
+    short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
+    )
+
+
+def _linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

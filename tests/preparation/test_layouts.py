@@ -317,6 +317,21 @@ def test_subsets_are_drawn_by_seed_and_by_theme(tmp_path) -> None:
     assert Subset(0.1, ("cow", "horse"), 3).suffix == "-cow-horse-0.1-seed3"
 
 
+def test_words_can_be_left_out_of_training_captions(tmp_path) -> None:
+    source = find_photographs(str(photos.coco_folder(tmp_path, 8, 4)))
+    whole, part = splits_of(source, Subset()), splits_of(source, Subset.about("", without="red, picture"))
+    assert [len(record.captions) for record in whole["train"]] == [2] * 8
+    left = [record for record in whole["train"] if "this is red" not in record.captions]
+    assert 0 < len(left) < 8
+    assert [record.key for record in part["train"]] == [record.key for record in left]
+    assert all(len(record.captions) == 1 and "picture" not in record.captions[0] for record in part["train"])
+    assert part["test"] == whole["test"]  # what is measured on stays
+    assert Subset.about("", without="red,spiky petal").suffix == "-without-red-spiky-petal"
+    assert Subset.about("red", 0.5, without="blue").suffix == "-red-0.5-without-blue"
+    with pytest.raises(UserError, match="is left for train"):
+        splits_of(source, Subset.about("", without="block,this"))
+
+
 def test_captions_are_cleaned_of_what_nobody_sees() -> None:
     long = "word " * 2500
     kept, notes = clean(["a\n dog\0 ", "a dog", "", " \t", "A dog", "狗在草地上", long])

@@ -441,7 +441,7 @@ def test_damage_is_refused_with_the_command_that_mends_it(tmp_path) -> None:
         ("coco-mini-64-sentence", "textvae data prepare coco-mini --size 64 --text sentence"),
         ("coco-128-clip", "textvae data prepare coco --size 128 --text clip"),
         ("flowers102-64-sentence-features", "--size 64 --text sentence --image-encoder efficientnet"),
-        ("coco-cow-0.1-64-words", "--fraction or --theme that 'cow-0.1' stands for"),
+        ("coco-cow-0.1-64-words", "--fraction, --theme or --without that 'cow-0.1' stands for"),
         ("coco-mini", "textvae data prepare coco-mini"),
     ],
 )

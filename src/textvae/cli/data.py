@@ -144,6 +144,7 @@ def prepare(
     ] = None,
     fraction: float = 1.0,
     theme: Annotated[str, tyro.conf.arg(help_behavior_hint="(default: all images)")] = "",
+    without: Annotated[str, tyro.conf.arg(help_behavior_hint="(default: none)")] = "",
     seed: int = 0,
     out: Annotated[
         Path | None,
@@ -172,6 +173,8 @@ def prepare(
         fraction: Part of the images to take, chosen at random.
         theme: Take only images with one of these words in a caption, such as cow,sheep,mountain; or a theme by name:
             livestock and pastoral are those of paper c, nature has more words of the kind.
+        without: Leave out training captions with one of these words, such as orange,spiky, and images that have no
+            other caption. Test captions stay, so that it can be measured how a model draws words it never had.
         seed: Random seed of --fraction.
         out: Folder to write.
         clip: CLIP model: a folder, or NAME or NAME@REVISION on the Hugging Face hub.
@@ -197,7 +200,7 @@ def prepare(
         size,
         text,
         image_encoder,
-        Subset.about(theme, fraction, seed),
+        Subset.about(theme, fraction, seed, without),
         out,
         clip,
         pair,

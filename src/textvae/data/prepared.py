@@ -274,5 +274,5 @@ def not_prepared(name: str) -> UserError | None:
     how += f" --embedding-length {named[4]}" if named[4] else ""
     subset = named[1].removeprefix(wanted.source)
     if subset:
-        how += f", with the --fraction or --theme that {subset.lstrip('-')!r} stands for"
+        how += f", with the --fraction, --theme or --without that {subset.lstrip('-')!r} stands for"
     return UserError(f"{name} has not been prepared", f"Prepare it: {how}")

@@ -163,9 +163,12 @@ def _plan(
     picture_encoder: FrozenImages | None,
 ) -> dict[str, Any]:
     """Everything that decides what a set holds."""
+    part = to_dict(subset)
+    if not subset.without:
+        del part["without"]  # as sets that were prepared before there was this option have it
     return {
         "source": photographs.about.name,
-        "subset": to_dict(subset),
+        "subset": part,
         "places": [part.place for part in photographs.parts],
         "records": {split: digest(records) for split, records in splits.items()},
         "files": {split: digest_of_files(records) for split, records in splits.items()},
@@ -183,6 +186,7 @@ def _command(
     words += [f"--image-encoder {images}"] if images else []
     words += [f"--fraction {subset.fraction:g}", f"--seed {subset.seed}"] if subset.fraction < 1 else []
     words += [f"--theme {shlex.quote(','.join(subset.theme))}"] if subset.theme else []
+    words += [f"--without {shlex.quote(','.join(subset.without))}"] if subset.without else []
     words += [f"--out {shlex.quote(str(out))}"] if out else []
     return " ".join(words)
 

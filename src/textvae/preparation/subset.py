@@ -1,4 +1,4 @@
-"""Which part of a photograph set is prepared: a random fraction, a theme, and the division into splits."""
+"""Which part of a photograph set is prepared: a random fraction, a theme, words left out, and the splits."""
 
 import random
 import re
@@ -40,6 +40,8 @@ class Subset:
     """Only images with a caption that has one of these words, singular or plural (paper c)."""
     seed: int = 0
     """Seed of the random fraction."""
+    without: tuple[str, ...] = ()
+    """Training captions with one of these words, singular or plural, are left out; so are images without others."""
 
     def __post_init__(self) -> None:
         """Refuses fractions that select nothing, or more than all.
@@ -51,10 +53,12 @@ class Subset:
             raise UserError(f"the fraction {self.fraction:g} is out of range", "Choose it from (0, 1]")
 
     @classmethod
-    def about(cls, theme: str, fraction: float = 1.0, seed: int = 0) -> "Subset":
-        """The subset of a theme: a name in ``THEMES``, or words with commas between them; empty: all images."""
-        words = tuple(word.strip() for word in theme.split(",") if word.strip())
-        return cls(fraction, THEMES.get(theme, words), seed)
+    def about(cls, theme: str, fraction: float = 1.0, seed: int = 0, without: str = "") -> "Subset":
+        """The subset of a theme: a name in ``THEMES``, or words with commas between them; empty: all images.
+
+        ``without`` is such words as well.
+        """
+        return cls(fraction, THEMES.get(theme, _listed(theme)), seed, _listed(without))
 
     @property
     def suffix(self) -> str:
@@ -64,6 +68,7 @@ class Subset:
         if self.fraction < 1:
             parts.append(f"{self.fraction:g}")
             parts += [f"seed{self.seed}"] if self.seed else []
+        parts += ["without", *map(slug, self.without)] if self.without else []
         return "".join(f"-{part}" for part in parts)
 
     def of(self, records: Iterable[Record]) -> list[Record]:
@@ -75,6 +80,18 @@ class Subset:
         if self.fraction < 1:
             chosen = random.Random(self.seed).sample(range(len(kept)), round(self.fraction * len(kept)))
             kept = [kept[number] for number in sorted(chosen)]
+        return kept
+
+    def trained_on(self, records: Iterable[Record]) -> list[Record]:
+        """Training records without the captions that are left out; in their order."""
+        if not self.without:
+            return list(records)
+        mentions = _mentions(self.without)
+        kept = []
+        for record in records:
+            captions = tuple(caption for caption in record.captions if not mentions(caption))
+            if captions or not record.captions:  # one that has none is reported later
+                kept.append(replace(record, captions=captions))
         return kept
 
 
@@ -128,7 +145,12 @@ def _divided(part: Part, subset: Subset) -> Splits:
         chosen = set(ranked[:count])
         splits["test"] = [record for number, record in enumerate(records) if number in chosen]
         splits["train"] = [record for number, record in enumerate(records) if number not in chosen]
+    splits["train"] = subset.trained_on(splits["train"])
     return splits
+
+
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
 
 
 def _mentions(words: tuple[str, ...]) -> Callable[[str], bool]:

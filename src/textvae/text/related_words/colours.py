@@ -30,15 +30,14 @@ _COLOURS = _parsed(
     khaki=aaa662 taupe=b9a281 sepia=985e2b sienna=a9561e chartreuse=c1f80a turquoise=06c2ac teal=029386
     aquamarine=04d8b2 cyan=00ffff azure=069af3 cerulean=0485d1 navy=01153e ultramarine=2000b1 indigo=380282
     violet=9a0eea lavender=c79fef lilac=cea2fd mauve=ae7181 magenta=c20078 fuchsia=ed0dd9 periwinkle=8e82fe
-    cerise=de0c62 puce=a57e52 reddish=c44240 orangish=fc824a yellowish=faee66 greenish=40a368
-    bluish=2976bb purplish=94568c pinkish=d46a7e brownish=9c6d57 greyish=a8a495
-    grayish=a8a495
+    cerise=de0c62 rust=a83c09 peach=ffb07c gold=dbb40c mustard=ceb301 bronze=a87900 copper=b66325 silver=c5c9c7
+    cream=ffffc2 puce=a57e52 reddish=c44240 orangish=fc824a yellowish=faee66 greenish=40a368 bluish=2976bb
+    purplish=94568c pinkish=d46a7e brownish=9c6d57 greyish=a8a495 grayish=a8a495
     """
 )
 _THINGS = _parsed(
     """
-    claret=680018 russet=a13905 rust=a83c09 salmon=ff796c coral=fc5a50 peach=ffb07c apricot=ffb16d amber=feb308
-    gold=dbb40c mustard=ceb301 saffron=feb209 buff=fef69e bronze=a87900 copper=b66325 silver=c5c9c7 cream=ffffc2
+    claret=680018 russet=a13905 salmon=ff796c coral=fc5a50 apricot=ffb16d amber=feb308 saffron=feb209 buff=fef69e
     ivory=ffffcb olive=6e750e lime=aaff32 emerald=01a049 jade=1fa774 aqua=13eac9 cobalt=1e488f sapphire=2138ab
     amethyst=9b5fc0 plum=580f41
     """

@@ -75,7 +75,7 @@ def main() -> None:
     for line in result["summary"]:
         print(line["what"], line["ours"], line["theirs"], flush=True)
     write("larger-pictures", result, neighbours, asked.out, timed=False)
-    _beside(small, larger, run.recipe.prompts[:PROMPTS], asked.picture)
+    _beside(small, larger, (run.recipe.prompts or captions)[:PROMPTS], asked.picture)
 
 
 def _beside(small: TextToImage, larger: TextToImage, prompts: Sequence[str], path: Path) -> None:

@@ -163,7 +163,16 @@ _SHARP = 7500.0
 """Weight of the perceptual loss at 64 pixels where so few latents would blur the images."""
 
 _SETTINGS: dict[Photographs, _Settings] = {
-    "flowers": _Settings("flowers102", "flowers", (14, 24), word_dropout=0.5, steps=4, spacing=1.8),
+    "flowers": _Settings(
+        "flowers102",
+        "flowers",
+        (14, 36),
+        word_dropout=0.5,
+        steps=4,
+        spacing=1.4,
+        model=dataclasses.replace(_MODEL, perceptual=_SHARP),
+        **_SMALL_BATCHES,
+    ),
     "products": _Settings(
         "products",
         "products on white",

@@ -224,11 +224,11 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     Choices: 16 x 16 positions of 8 latents (scenes: 8 x 8 of 16); Muon, by which photographs become sharp; a perceptual
     loss; guidance 4; mirrored images, unless they show text; except for coco, words left out of half of the captions,
     so that short prompts work; 4 sampling steps for flowers and products, 8 for coco and scenes.
-    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 71, 19; products 40, 10; coco
+    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 57, 16; products 40, 10; coco
     141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
     objects are unrecognisable blobs. The preset "128" of flowers is sharper than 64 pixels enlarged
     (benchmarks/larger_pictures.py).
-    Time: 32 to 35 minutes on one core, products 61; the preset "128" of flowers 80.
+    Time: 32 to 35 minutes on one core, products 61, flowers 102 (beside other work); its preset "128" 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

@@ -226,8 +226,8 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     so that short prompts work; 4 sampling steps for flowers and products, 8 for coco and scenes.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 57, 16; products 40, 10; coco
     141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
-    objects are unrecognisable blobs. The preset "128" of flowers is sharper than 64 pixels enlarged
-    (benchmarks/larger_pictures.py).
+    objects are unrecognisable blobs. The preset "128" of flowers has sharper edges than 64 pixels
+    enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).
     Time: 32 to 35 minutes on one core, products 61, flowers 102 (beside other work); its preset "128" 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of

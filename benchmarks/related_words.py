@@ -16,7 +16,6 @@ that have it.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from common import Neighbours, machine, write
 from torch import Tensor
 
 from textvae import TextToImage, data
-from textvae.data.manifest import MANIFEST
+from textvae.data.manifest import read_manifest
 from textvae.evaluation.features import cached_features, compute_features
 from textvae.evaluation.fitted_judge import fitted_judge
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
@@ -104,8 +103,9 @@ class Generator:
 
 def left_out(name: str) -> list[str]:
     """The words that a prepared set was prepared without."""
-    manifest = json.loads((data.source(name).find() / MANIFEST).read_text(encoding="utf-8"))
-    return list(manifest["made_of"]["subset"]["without"])
+    folder = data.source(name).find()
+    assert folder is not None, f"{name} is not a prepared set"
+    return list(read_manifest(folder)["made_of"]["subset"]["without"])
 
 
 def measure(known: Generator, reading: Generator, words: list[str], net: FeatureNet) -> dict[str, Any]:
@@ -123,10 +123,10 @@ def measure(known: Generator, reading: Generator, words: list[str], net: Feature
     others = {drawer: judge.embed_images(drawer.drawn(captions[:OTHERS])) for drawer in {known, reading}}
     result = {}
     for word in words:
+        if known is reading and len(result) == WORDS:
+            break
         places = [place for place, own in enumerate(having) if word in own][: CAPTIONS[1]]
         other = related_word(word, set(reading.text.words) - {word})
-        if len(result) == WORDS:
-            break
         if known is reading and (len(places) < CAPTIONS[0] or other is None or _same(word, other)):
             continue
         says = judge.embed_captions([word])[0]

@@ -43,18 +43,19 @@ def run_benchmark(tiny_data, monkeypatch, tmp_path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def blocks(run_benchmark, textvae, monkeypatch, tmp_path) -> tuple[Path, Path]:
-    """Two models of the same pictures: one of all captions, one without those of red blocks."""
+def trained(run_benchmark, textvae, monkeypatch, tmp_path) -> Callable[..., Path]:
+    """Trains a model of coloured blocks, of the captions without some words."""
     tiny.pictures_in_this_process(monkeypatch.setitem)
     folder = photos.coco_folder(tmp_path / "blocks", 160, 60)
-    runs = []
-    for subset in (Subset(), Subset(without=("red",))):
-        name = prepare(str(folder), SIDE, "words", subset=subset, workers=1)["name"]
-        out = tmp_path / f"run{len(runs)}"
+
+    def train(*without: str) -> Path:
+        name = prepare(str(folder), SIDE, "words", subset=Subset(without=without), workers=1)["name"]
+        out = tmp_path / f"run-of-{name}"
         code, _, err = textvae("train", "latent-flow-photos", "--data", name, "--out", out, *tiny.HOW)
         assert code == 0, err
-        runs.append(out)
-    return runs[0], runs[1]
+        return out
+
+    return train
 
 
 def measured(out: Path, name: str) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def measured(out: Path, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_words_that_a_training_did_not_have(blocks, run_benchmark, monkeypatch, tmp_path, capsys) -> None:
-    known, unseen = blocks
+def test_words_that_a_training_did_not_have(trained, run_benchmark, tmp_path) -> None:
+    known, unseen = trained(), trained("red")
     run_benchmark("related_words", "--models", known, "--unseen", unseen, "--out", tmp_path)
     found = measured(tmp_path, "unseen-words")
     (model,) = found["models"].values()
@@ -81,8 +82,10 @@ def test_words_that_a_training_did_not_have(blocks, run_benchmark, monkeypatch, 
 
 
 @pytest.mark.slow
-def test_what_a_flow_has_to_learn(blocks, run_benchmark, capsys) -> None:
-    run_benchmark("latents", blocks[0], "--images", 40)
+def test_what_a_flow_has_to_learn(trained, run_benchmark, capsys) -> None:
+    run = trained()
+    capsys.readouterr()
+    run_benchmark("latents", run, "--images", 40)
     out = capsys.readouterr().out
     assert [line.split(": ")[0].split(", ")[1] for line in out.splitlines()] == [
         *("latents", "photographs", "white noise"),
@@ -90,7 +93,7 @@ def test_what_a_flow_has_to_learn(blocks, run_benchmark, capsys) -> None:
     ]
 
 
-def test_frequencies_are_those_of_the_cosine_transform(run_benchmark, monkeypatch) -> None:
+def test_frequencies_are_those_of_the_cosine_transform(run_benchmark) -> None:
     high_frequencies = importlib.import_module("latents").high_frequencies
     flat, checkered = torch.ones(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
     checkered[:, :, ::2, 1::2] = checkered[:, :, 1::2, ::2] = -1
@@ -101,12 +104,11 @@ def test_frequencies_are_those_of_the_cosine_transform(run_benchmark, monkeypatc
 
 
 @pytest.mark.slow
-def test_pictures_are_compared_with_enlarged_ones(blocks, run_benchmark, tmp_path, monkeypatch) -> None:
+def test_pictures_are_compared_with_enlarged_ones(trained, run_benchmark, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.import_module("larger_pictures"), "SMALL", 16)
     picture = tmp_path / "beside.png"
-    run_benchmark(
-        "larger_pictures", "--model", blocks[0], "--against", blocks[1], "--picture", picture, "--out", tmp_path
-    )
+    words = ("--model", trained(), "--against", trained("red"), "--picture", picture, "--out", tmp_path)
+    run_benchmark("larger_pictures", *words)
     found = measured(tmp_path, "larger-pictures")
     assert (found["images"], found["side"]) == (60, SIDE)
     assert picture.stat().st_size > 1000

@@ -11,7 +11,7 @@ from torch import Tensor
 from textvae import data
 from textvae.data.sprouts import SPROUTS
 from textvae.evaluation.evaluate import evaluate_run
-from textvae.evaluation.evaluators import attribute_accuracy
+from textvae.evaluation.evaluators import attribute_accuracy, word_sensitivity
 from textvae.evaluation.evaluators.attribute_accuracy import accuracy, accuracy_by_kind, attributes_of
 from textvae.evaluation.judges import AttributeJudge
 from textvae.experiment.train import train_recipe
@@ -84,6 +84,7 @@ def test_the_judge_is_small() -> None:
 def test_a_model_of_a_paper_on_sprouts(monkeypatch, tmp_path) -> None:
     draw_few(monkeypatch, tmp_path, 8)
     monkeypatch.setattr(attribute_accuracy, "SAMPLES", 4)
+    monkeypatch.setattr(word_sensitivity, "LEAST_IMAGES", 1)  # so that some words are frequent enough to be added
     recipe = resolve(
         "clip-latent-64-add",
         data="sprouts",
@@ -95,5 +96,6 @@ def test_a_model_of_a_paper_on_sprouts(monkeypatch, tmp_path) -> None:
     assert run.recipe.text == SproutVectors()
     found = evaluate_run(run, execution.device, 8, 1, nets=())
     assert 0 <= found.get("generation.attribute_accuracy.held_out.all") <= 1
+    assert found.get("generation.word_sensitivity") is None, "a caption with a word added is none of the grammar"
     assert found.get("generation.attribute_accuracy.real_held_out.all") > 0.7
     assert found.protocol["attribute_judge"].startswith("judge-sprouts ")

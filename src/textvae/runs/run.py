@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ from textvae.runs.find import CONFIG, find_run, hub_root, shipped_models
 from textvae.runs.quantize import dequantized, dequantized_header
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
-from textvae.utils.config import to_dict
+from textvae.utils.config import completed, to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json, sha256_of, write_json, write_text, written_whole
 from textvae.utils.weights import check_finite, check_fits, read_header
@@ -146,14 +146,14 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
     config = read_config(path)
     _check_version(path, config.get("textvae"))
     named = _recipe_of(path, config["recipe"], recipe)
-    settings = {key: config[key] for key in ("model", "trainer") if key in config}
+    settings = {part: _stored(config[part], getattr(named, part)) for part in ("model", "trainer") if part in config}
     if isinstance(named.text, CaptionWords) and "text" in config:
         settings["text"] = config["text"]
     stored = _contents_of(path, config, named)
     prior: Literal["own", "flow"] | None = None
     if "flow" in config:
         prior = "own" if config["flow"] is None else "flow"
-        settings |= {"flow": config["flow"]} if config["flow"] else {}
+        settings |= {"flow": _stored(config["flow"], named.flow)} if config["flow"] else {}
     trained = resolve(named, data=stored, overrides=settings, prior=prior, where=f"{path / CONFIG}: ", clip=clip)
     if (expected := config.get("model_class")) not in (None, trained.model_class):
         raise UserError(
@@ -161,6 +161,11 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
             "add --recipe FILE.py:FUNCTION, the recipe that trained it",
         )
     return Run(path, trained, config)
+
+
+def _stored(values: Any, today: Any) -> Any:
+    """The stored settings of a part of a recipe; ``today`` is that part of the recipe now, None if it has none."""
+    return completed(today, values) if isinstance(values, Mapping) and is_dataclass(today) else values
 
 
 def _check_version(path: Path, written_by: Any) -> None:

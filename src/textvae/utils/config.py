@@ -89,6 +89,26 @@ def updated(settings: T, values: Mapping[str, Any], where: str = "config.json") 
     return dataclasses.replace(settings, **changes)  # type: ignore[type-var]
 
 
+def completed(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values, with the default of its dataclass for each field that they lack.
+
+    A field that was added after the values were stored has a default that means what was done before it existed. The
+    values of ``settings`` may differ: those are what a recipe chooses today.
+
+    Args:
+        settings: a dataclass, possibly nested, with all the fields there are now.
+        values: values by field name, as read from JSON; unknown names are kept.
+    """
+    found = dict(values)
+    for field in dataclasses.fields(settings):
+        current, stored = getattr(settings, field.name), values.get(field.name)
+        if dataclasses.is_dataclass(current) and isinstance(stored, Mapping):
+            found[field.name] = completed(current, stored)
+        elif field.name not in values and field.default is not dataclasses.MISSING:
+            found[field.name] = _plain(field.default)
+    return found
+
+
 def option_of(where: str, name: str, value: Any) -> str:
     """A setting as an option of the command line: ``--model.channels 32 64``, ``--trainer.no-flip``."""
     name = name.replace("_", "-")

@@ -256,6 +256,10 @@ def test_a_model_to_start_from_keeps_its_first_stage_and_learns_new_words(tiny_p
     assert textvae("train", *recipe[:-2], *asked, "--from", "runs/boats")[0] == 0
     prior = open_run("reads").recipe.flow.model.prior
     assert (prior.guidance_input, prior.steps, prior.width) == (5.0, 3, first.recipe.flow.model.prior.width)
+    # Starting from a model that reads the guidance scale: the recipe decides whether the new one learns that too.
+    code, _, err = textvae("train", *recipe[:-2], "--from", "reads", "--out", "two")
+    assert code == 0, err
+    assert open_run("two").recipe.flow.model.prior.guidance_input == 0
     code, _, err = textvae(
         "train", *recipe[:-2], "--flow.model.prior.width", "64", "--from", "runs/boats", "--out", "w"
     )

@@ -58,7 +58,7 @@ def continued(recipe: Recipe, start: Run) -> Recipe:
 
 
 def _asked_of_the_flow(recipe: Recipe, prior: FlowPrior.Config) -> dict[str, Any]:
-    """Settings of the flow that are not those of the model to start from: word dropout, and what the user has set.
+    """Settings of the flow that are set by the recipe or the user, not by the model to start from.
 
     Raises:
         UserError: the user has set a size of its network.
@@ -74,7 +74,8 @@ def _asked_of_the_flow(recipe: Recipe, prior: FlowPrior.Config) -> dict[str, Any
         raise UserError(
             f"a flow that starts from another keeps its {min(sizes)}", f"leave out --flow.model.prior.{min(sizes)}"
         )
-    return {**asked, "word_dropout": prior.word_dropout}
+    # Reading the guidance scale takes epochs of its own, and the recipe decides whether there are any.
+    return {**asked, "word_dropout": prior.word_dropout, "guidance_input": prior.guidance_input}
 
 
 def begin(out: Path, start: Run) -> None:

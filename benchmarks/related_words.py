@@ -31,7 +31,8 @@ from textvae.evaluation.fitted_judge import fitted_judge
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.runs.run import open_run
 from textvae.text.caption_words import CaptionWords, words_of
-from textvae.text.related_words import related_word
+from textvae.text.related_words import related_words
+from textvae.utils.errors import UserError
 from textvae.utils.progress import without_notices
 
 MODELS = ("flowers", "products")
@@ -63,8 +64,11 @@ def main() -> None:
     for model in asked.models:
         known = Generator(model, net)
         words = list(known.text.words) if unseen is None else left_out(unseen.run.recipe.data)
-        found = result["models"][str(model)] = measure(known, unseen or known, words, net)
-        kinds = {kind: statistics.mean(word[kind] for word in found["words"].values()) for kind in KINDS}
+        found = result["models"][Path(model).name] = measure(known, unseen or known, words, net)
+        visible = [word for word in found["words"].values() if word["real"] >= VISIBLE]
+        if not visible:
+            raise UserError(f"{model} has no word that is read as another and that the judge sees", "try another model")
+        kinds = {kind: statistics.mean(word[kind] for word in visible) for kind in KINDS}
         obeyed = (kinds["related"] - 0.5) / (kinds["known"] - 0.5)
         ignored = (kinds["ignored"] - 0.5) / (kinds["known"] - 0.5)
         found |= {"obedience": obeyed, "obedience_ignored": ignored}
@@ -72,7 +76,8 @@ def main() -> None:
         result["summary"].append(
             {
                 "what": f"`{Path(model).name}`: following a word {how} and read as a related one "
-                f"({len(found['words'])} words); against leaving it out of the prompt",
+                f"({len(visible)} of {len(found['words'])} words, which the judge recognises in photographs); against "
+                "leaving it out of the prompt",
                 "ours": f"{kinds['related']:.3f} recognised (the word itself {kinds['known']:.3f})",
                 "theirs": f"{kinds['ignored']:.3f} recognised",
                 "ratio": f"{obeyed:.2f} of the known word's (target {TARGET:g}; left out {ignored:.2f})",
@@ -126,7 +131,8 @@ def measure(known: Generator, reading: Generator, words: list[str], net: Feature
         if known is reading and len(result) == WORDS:
             break
         places = [place for place, own in enumerate(having) if word in own][: CAPTIONS[1]]
-        other = related_word(word, set(reading.text.words) - {word})
+        rest = [one for one in reading.text.words if one != word]
+        other = " ".join(related_words(word, {one: place for place, one in enumerate(rest, start=1)})) or None
         if known is reading and (len(places) < CAPTIONS[0] or other is None or _same(word, other)):
             continue
         says = judge.embed_captions([word])[0]

@@ -11,8 +11,8 @@ import textvae.serve
 from textvae.exported.spec import text_of
 from textvae.runs.run import open_run
 from textvae.text.caption_words import CaptionWords
-from textvae.text.related_words import readings, related_word, table
-from textvae.text.related_words.colours import COLOURS, nearest_colour, oklab
+from textvae.text.related_words import readings, related_words, table
+from textvae.text.related_words.colours import COLOURS, colour_words, oklab
 from textvae.utils.errors import UserError
 
 PAGE = Path(textvae.serve.__file__).parent / "page"
@@ -27,10 +27,17 @@ KNOWN = ("white", "purple", "black", "red", "green", "blue", "yellow")
         ("navy", KNOWN, "blue"),
         ("teal", KNOWN, "green"),
         # Colours whose nearest known one the table does not have.
-        ("orange", (*KNOWN, "peach", "color"), "peach"),
+        ("orange", ("peach", "blue", "color"), "peach"),
         ("red", ("pink", "coral", "blue", "color"), "coral"),
         ("maroon", ("red", "burgundy", "brown"), "burgundy"),
         ("periwinkle", ("lavender", "flower"), "lavender"),
+        # The table relates these as well: "orange" to "white", "yellow" to "black".
+        ("orange", ("white", "black"), None),
+        ("yellow", ("black", "grey"), None),
+        # Two basic colours that mix to it.
+        ("orange", (*KNOWN, "peach", "color"), "red yellow"),
+        ("magenta", KNOWN, "red purple"),
+        ("salmon", (*KNOWN, "pink", "orange"), "orange pink"),
         # A thing, or its colour where things are not known.
         ("olive", ("tree", "green", "bronze"), "tree"),
         ("olive", ("shirt", "bronze"), "bronze"),
@@ -52,8 +59,30 @@ KNOWN = ("white", "purple", "black", "red", "green", "blue", "yellow")
         ("qwertz", KNOWN, None),
     ],
 )
-def test_a_word_is_read_as_a_known_one_of_related_meaning(word: str, others: tuple[str, ...], reading: str) -> None:
-    assert related_word(word, set(others)) == reading
+def test_a_word_is_read_as_known_ones_of_related_meaning(
+    word: str, others: tuple[str, ...], reading: str | None
+) -> None:
+    known = {other: place for place, other in enumerate(others, start=1)}
+    assert " ".join(related_words(word, known)) == (reading or "")
+
+
+@pytest.mark.parametrize(
+    ("word", "common", "rare", "reading"),
+    [
+        ("lavender", ("purple", "flower"), ("lilac",), "lilac purple"),
+        ("lavender", ("lilac", "purple"), (), "lilac"),
+        ("lavender", ("leaf",), ("lilac",), "lilac"),
+        # A rare colour, however near, does not stand for what common ones can say.
+        ("orange", ("red", "yellow"), ("orangish",), "red yellow"),
+        ("orange", ("blue", "green"), ("orangish",), "orangish"),
+        ("petal", ("flower",), ("petals",), "petals"),
+    ],
+)
+def test_rare_words_are_joined_by_common_ones(
+    word: str, common: tuple[str, ...], rare: tuple[str, ...], reading: str
+) -> None:
+    words = (*common, *(f"word{number}" for number in range(200)), *rare)
+    assert " ".join(related_words(word, {one: place for place, one in enumerate(words, start=1)})) == reading
 
 
 def test_the_table_relates_each_word_to_other_words() -> None:
@@ -65,7 +94,12 @@ def test_colours_are_distances_of_the_oklab_space() -> None:
     # Ottosson's own example values: white has a lightness of 1 and no colour, and pure red is (0.628, 0.225, 0.126).
     assert oklab("ffffff") == pytest.approx((1, 0, 0), abs=1e-4)
     assert oklab("ff0000") == pytest.approx((0.628, 0.225, 0.126), abs=1e-3)
-    assert not set(COLOURS) & {nearest_colour(name, {name}) for name in COLOURS}
+    assert not any(colour_words(name, {name}) for name in COLOURS)
+
+
+def test_colours_that_nobody_mixes_stand_for_nothing() -> None:
+    assert colour_words("brown", {"red", "green"}) == (), "their mean is near, but their hues are opposite"
+    assert colour_words("brown", {"orange", "black"}) == ("orange", "black")
 
 
 def test_a_prompt_is_read_with_a_notice(capsys) -> None:
@@ -75,6 +109,9 @@ def test_a_prompt_is_read_with_a_notice(capsys) -> None:
     assert '"crimson" as "red"' in err
     assert '"qwertz"' in err
     assert text.encode(["crimson"]).tolist() == [[1, 0, 0, 0]]
+    both = CaptionWords(("red", "yellow", "flower"), length=3)
+    assert both.encode(["orange flower", "a flower, orange"]).tolist() == [[1, 2, 3], [3, 1, 2]]
+    assert '"orange" as "red yellow"' in capsys.readouterr().err
     with pytest.raises(UserError, match="no known word"):
         text.encode(["qwertz"])
 
@@ -105,5 +142,6 @@ def test_the_page_reads_them_as_python_does(tmp_path: Path) -> None:
 def test_an_export_has_the_part_of_the_table_that_a_model_needs() -> None:
     found = readings(KNOWN)
     assert "crimson" in found["red"].split()
-    assert not set(found) - set(KNOWN)
+    assert not {word for reading in found for word in reading.split()} - set(KNOWN)
+    assert "orange" in found["red yellow"].split()
     assert not {word for others in found.values() for word in others.split()} & set(KNOWN)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from textvae.text.base import NONE, RowEncoder
-from textvae.text.related_words import related_word
+from textvae.text.related_words import related_words
 from textvae.utils.config import Range, Size
 from textvae.utils.errors import UserError
 from textvae.utils.progress import say
@@ -26,8 +26,8 @@ NAMED = 8
 class CaptionWords(RowEncoder):
     """Encodes free-form captions as token ids.
 
-    A word of a prompt that is not in the vocabulary is read as a known word of related meaning, or ignored where there
-    is none; both with a notice.
+    A word of a prompt that is not in the vocabulary is read as one or two known words of related meaning, or ignored
+    where there is none; both with a notice.
 
     The vocabulary is part of a run's config.json, so a run folder or a bundled model can encode prompts without its
     training data.
@@ -85,7 +85,7 @@ class CaptionWords(RowEncoder):
                 f'"{NONE}" draws without a prompt',
             )
         if reading.related:
-            pairs = [f'"{word}" as "{other}"' for word, other in reading.related.items()]
+            pairs = [f'"{word}" as "{" ".join(others)}"' for word, others in reading.related.items()]
             say(f"words read as related ones: {_listed(pairs)}")
         if reading.ignored:
             words = [f'"{word}"' for word, _ in reading.ignored.most_common()]
@@ -109,14 +109,14 @@ class CaptionWords(RowEncoder):
             if words == [NONE]:
                 reading.understood = True
                 continue
-            for place, word in enumerate(words):
-                if word in number or word in reading.ignored:
+            for word in words if related else ():
+                if word in number or word in reading.related or word in reading.ignored:
                     continue
-                if related and word not in reading.related and (other := related_word(word, number)):
-                    reading.related[word] = other
-                words[place] = reading.related.get(word, word)
-            known = [number[word] for word in words if word in number]
-            reading.ignored.update(word for word in words if word not in number)
+                if others := related_words(word, number):
+                    reading.related[word] = others
+            read = [one for word in words for one in reading.related.get(word, (word,))]
+            known = [number[word] for word in read if word in number]
+            reading.ignored.update(word for word in read if word not in number)
             reading.cut += len(known) > self.length
             reading.understood = reading.understood or bool(known)
             known = known[: self.length]
@@ -130,8 +130,8 @@ class _Reading:
 
     rows: Int64[np.ndarray, "n length"]
     """Token ids."""
-    related: dict[str, str] = field(default_factory=dict)
-    """Words that were read as known ones of related meaning."""
+    related: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Words that were read as known ones of related meaning, and as which."""
     ignored: Counter[str] = field(default_factory=Counter)
     cut: int = 0
     """Truncated captions."""

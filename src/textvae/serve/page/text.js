@@ -55,7 +55,7 @@ function labelWords(prompt) {
 }
 
 /**
- * Token ids of the words that the model learned (textvae/text/caption_words.py). Other words are read as known ones of
+ * Token ids of the words that the model learned (textvae/text/caption_words.py). Others are read as one or two known words of
  * related meaning, which are reported, or ignored, which is reported as well.
  */
 function readWords(text, prompt) {
@@ -68,7 +68,7 @@ function readWords(text, prompt) {
     const other = text.index.has(word) ? undefined : relatedWord(text, word);
     if (other) related[word] = other;
   }
-  const readings = words.map((word) => related[word] ?? word);
+  const readings = words.flatMap((word) => (related[word] ?? word).split(" "));
   const known = readings.filter((word) => text.index.has(word)).slice(0, text.length);
   if (!known.length)
     throw new PromptError(`no word of "${prompt}" is known to this model`, `It knows ${text.words.length} words, such as: ${text.words.slice(0, 30).join(" ")}.`);
@@ -76,7 +76,7 @@ function readWords(text, prompt) {
   return { condition, understood: known.join(" "), unknown: [...new Set(readings.filter((word) => !text.index.has(word)))], related };
 }
 
-/** The known word as which another one is read, if any (textvae/text/related_words). */
+/** The known words, joined by spaces, as which another one is read, if any (textvae/text/related_words). */
 function relatedWord(text, word) {
   text.readings ??= new Map(Object.entries(text.related ?? {}).flatMap(([known, others]) => others.split(" ").map((other) => [other, known])));
   const forms = otherForms(word);

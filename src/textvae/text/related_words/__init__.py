@@ -2,45 +2,54 @@
 
 import functools
 import gzip
-from collections.abc import Collection, Container
+from collections.abc import Container, Mapping, Sequence
 from importlib.resources import files
 
-from textvae.text.related_words.colours import COLOURS, THINGS_AS_WELL, nearest_colour
+from textvae.text.related_words.colours import COLOURS, THINGS_AS_WELL, colour_words, may_replace
 
-__all__ = ["readings", "related_word", "table"]
+__all__ = ["readings", "related_words", "table"]
 
 
-def related_word(word: str, known: Container[str]) -> str | None:
-    """The known word that is nearest in meaning; None where there is none.
+COMMON_WORDS, COMMON_SHARE = 100, 1 / 3
+"""How many of the most frequent words of a vocabulary are common, at least, and which share of it."""
+
+
+def related_words(word: str, known: Mapping[str, int]) -> tuple[str, ...]:
+    """One or two known words that are nearest in meaning, to be read in a word's place; () where there is none.
 
     Another form of the word comes first ("petals", "petal"), then words of related meaning, the nearest first
     ("crimson" is read as "red", "spectacles" as "sunglasses"). The name of a colour is read as the nearest colour,
-    unless the table has another name of it ("navy" is "blue").
+    unless the table has another name of it ("navy" is "blue"), or as two that mix to it ("orange" as "red yellow").
+    Rare words were seen with few pictures: a colour is looked for among the common ones first, and a rare related word
+    is joined by a common one, if there is one ("lavender" is "lilac purple").
 
     Args:
         word: in lower case, not in ``known``.
-        known: a model's vocabulary.
+        known: a model's vocabulary: the place of each word, 1 for the most frequent.
     """
     forms = _forms(word)
     for form in forms:
         if form in known:
-            return form
+            return (form,)
     singulars = [form for form in forms if len(form) < len(word)]
-    return next((other for form in (word, *singulars) if (other := _nearest(form, known))), None)
+    return next((others for form in (word, *singulars) if (others := _nearest(form, known))), ())
 
 
-def readings(known: Collection[str]) -> dict[str, str]:
-    """The words of the table that a vocabulary does not have, by the known word as which each is read.
+def readings(words: Sequence[str]) -> dict[str, str]:
+    """The words of the table that a vocabulary does not have, by the known words as which each is read.
 
-    The words of a known word are joined by spaces. It is the part of the table that a model needs, for readers in other
+    Words are joined by spaces, in keys too. It is the part of the table that a model needs, for readers in other
     languages, which look for other forms of a word themselves.
+
+    Args:
+        words: the vocabulary, the most frequent first.
     """
-    vocabulary = set(known)
-    found: dict[str, list[str]] = {word: [] for word in known}
+    known = {word: place for place, word in enumerate(words, start=1)}
+    found: dict[str, list[str]] = {}
     for word in dict.fromkeys((*table(), *COLOURS)):
-        if word not in vocabulary and (other := _nearest(word, vocabulary)):
-            found[other].append(word)
-    return {word: " ".join(others) for word, others in found.items() if others}
+        if word not in known and (others := _nearest(word, known)):
+            found.setdefault(" ".join(others), []).append(word)
+    return {reading: " ".join(others) for reading, others in found.items()}
 
 
 @functools.cache
@@ -55,21 +64,30 @@ def table() -> dict[str, tuple[str, ...]]:
     return {line[0]: tuple(words[int(number)] for number in line[1:]) for line in lines if len(line) > 1}
 
 
-def _nearest(word: str, known: Container[str]) -> str | None:
-    """The known word nearest to exactly this one, among colours or in the table."""
-    found = _in_table(word, known)
-    if word not in COLOURS or found in COLOURS or (found and word in THINGS_AS_WELL):
-        return found
-    return nearest_colour(word, known) or found
+def _nearest(word: str, known: Mapping[str, int]) -> tuple[str, ...]:
+    """The known words nearest to exactly this one, among colours or in the table."""
+    related = _in_table(word, known)
+    first = related[0] if related else None
+    if word in COLOURS and first not in COLOURS and not (first and word in THINGS_AS_WELL):
+        common = [colour for colour in COLOURS if _is_common(colour, known)]
+        if colours := colour_words(word, common) or colour_words(word, known):
+            return colours
+    if first is None or _is_common(first, known):
+        return related[:1]
+    return first, *[other for other in related[1:] if _is_common(other, known)][:1]
 
 
-def _in_table(word: str, known: Container[str]) -> str | None:
-    """The first known one of a word's related words, in either number."""
-    for other in table().get(word, ()):
-        for form in (other, *_forms(other)):
-            if form in known:
-                return form
-    return None
+def _is_common(word: str, known: Mapping[str, int]) -> bool:
+    return word in known and known[word] <= max(COMMON_WORDS, COMMON_SHARE * len(known))
+
+
+def _in_table(word: str, known: Container[str]) -> tuple[str, ...]:
+    """The known ones of a word's related words, in either number, the nearest first; of colours, those like it."""
+    related = (form for other in table().get(word, ()) for form in (other, *_forms(other)) if form in known)
+    colour = word in COLOURS
+    return tuple(
+        dict.fromkeys(one for one in related if not (colour and one in COLOURS and not may_replace(word, one)))
+    )
 
 
 def _forms(word: str) -> tuple[str, ...]:

@@ -9,13 +9,22 @@ compared: Björn Ottosson, "A perceptual color space for image processing" (OKLa
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Container
+from collections.abc import Collection
 
-__all__ = ["COLOURS", "THINGS_AS_WELL", "nearest_colour", "oklab"]
+__all__ = ["COLOURS", "THINGS_AS_WELL", "colour_words", "may_replace", "oklab"]
 
 FARTHEST = 0.17
 """Largest distance in OKLab of colours that may stand for each other: red is 0.11 from coral and 0.21 from pink."""
+MIXED_FARTHEST, CLOSE, CLEARLY_NEARER = 0.12, 0.1, 0.6
+"""Largest distance of the mean of two colours. It has to be nearer than the nearest colour; where that is ``CLOSE``,
+than this share of its distance."""
+SAME_HUE, LEAST_CHROMA = math.radians(45), 0.05
+"""Largest angle between hues that are shades of one colour, and how colourful a colour must be to have a hue."""
+CIRCLE = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
+NEUTRAL = ("white", "black", "grey", "gray", "brown")
+"""Basic colours: those with a hue, in the order of the colour circle, and others."""
 
 
 def _parsed(text: str) -> dict[str, str]:
@@ -48,17 +57,54 @@ THINGS_AS_WELL = frozenset(_THINGS)
 """Names that may mean a thing instead, such as "olive"."""
 
 
-def nearest_colour(name: str, known: Container[str]) -> str | None:
-    """The known colour that is nearest to a named one; None if all are farther than ``FARTHEST``.
+def colour_words(name: str, known: Collection[str]) -> tuple[str, ...]:
+    """The known colour that is nearest to a named one, or two basic colours whose mean is nearer; () if all are far.
+
+    Two colours stand for a third where no name is near: a model that never saw "orange" draws it for "red yellow", and
+    "lavender" for "purple white" (docs/experiment_log.md).
 
     Args:
         name: one of ``COLOURS``.
         known: words, which may include ``name`` itself.
     """
     place = oklab(COLOURS[name])
-    others = [(math.dist(place, oklab(COLOURS[other])), other) for other in COLOURS if other != name and other in known]
-    distance, nearest = min(others, default=(math.inf, None))
-    return nearest if distance <= FARTHEST else None
+    ones = [
+        (math.dist(place, oklab(COLOURS[other])), (other,)) for other in COLOURS if other != name and other in known
+    ]
+    basic = [other for other in (*CIRCLE, *NEUTRAL) if other != name and other in known]
+    pairs = [
+        (math.dist(place, _mean(oklab(COLOURS[first]), oklab(COLOURS[second]))), (first, second))
+        for first, second in itertools.combinations(basic, 2)
+        if _may_mix(first, second)
+    ]
+    alone, one = min(ones, default=(math.inf, ()))
+    mixed, two = min(pairs, default=(math.inf, ()))
+    if mixed <= MIXED_FARTHEST and mixed < (CLEARLY_NEARER if alone <= CLOSE else 1.0) * alone:
+        return two
+    return one if alone <= FARTHEST else ()
+
+
+def may_replace(name: str, other: str) -> bool:
+    """Whether a colour may stand for one that a table of words relates to it: "blue" for "navy", not for "white"."""
+    first, second = oklab(COLOURS[name]), oklab(COLOURS[other])
+    if math.dist(first, second) <= FARTHEST:
+        return True
+    if min(math.hypot(*first[1:]), math.hypot(*second[1:])) < LEAST_CHROMA:
+        return False
+    turn = abs(math.atan2(first[2], first[1]) - math.atan2(second[2], second[1]))
+    return min(turn, 2 * math.pi - turn) <= SAME_HUE
+
+
+def _may_mix(first: str, second: str) -> bool:
+    """Whether people know the mixture of two basic colours as a colour between them: hues must not be far apart."""
+    if first in NEUTRAL or second in NEUTRAL:
+        return True
+    steps = abs(CIRCLE.index(first) - CIRCLE.index(second))
+    return min(steps, len(CIRCLE) - steps) <= 2
+
+
+def _mean(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple((a + b) / 2 for a, b in zip(first, second, strict=True))
 
 
 @functools.cache

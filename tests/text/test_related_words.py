@@ -76,6 +76,8 @@ def test_a_word_is_read_as_known_ones_of_related_meaning(
         ("orange", ("red", "yellow"), ("orangish",), "red yellow"),
         ("orange", ("blue", "green"), ("orangish",), "orangish"),
         ("petal", ("flower",), ("petals",), "petals"),
+        # Two forms of one word say no more than one.
+        ("throttle", ("pedals",), ("pedal",), "pedal"),
     ],
 )
 def test_rare_words_are_joined_by_common_ones(
@@ -100,6 +102,8 @@ def test_colours_are_distances_of_the_oklab_space() -> None:
 def test_colours_that_nobody_mixes_stand_for_nothing() -> None:
     assert colour_words("brown", {"red", "green"}) == (), "their mean is near, but their hues are opposite"
     assert colour_words("brown", {"orange", "black"}) == ("orange", "black")
+    assert colour_words("silver", {"orange", "green", "yellow", "blue"}) == ()
+    assert colour_words("silver", {"white", "grey"}) == ("white", "grey")
 
 
 def test_a_prompt_is_read_with_a_notice(capsys) -> None:

@@ -5,7 +5,7 @@ import gzip
 from collections.abc import Container, Mapping, Sequence
 from importlib.resources import files
 
-from textvae.text.related_words.colours import COLOURS, THINGS_AS_WELL, colour_words, may_replace
+from textvae.text.related_words.colours import COLOURS, THINGS_AS_WELL, alike, colour_words
 
 __all__ = ["readings", "related_words", "table"]
 
@@ -74,7 +74,8 @@ def _nearest(word: str, known: Mapping[str, int]) -> tuple[str, ...]:
             return colours
     if first is None or _is_common(first, known):
         return related[:1]
-    return first, *[other for other in related[1:] if _is_common(other, known)][:1]
+    more = [other for other in related[1:] if _is_common(other, known) and other not in _forms(first)]
+    return first, *more[:1]
 
 
 def _is_common(word: str, known: Mapping[str, int]) -> bool:
@@ -84,10 +85,8 @@ def _is_common(word: str, known: Mapping[str, int]) -> bool:
 def _in_table(word: str, known: Container[str]) -> tuple[str, ...]:
     """The known ones of a word's related words, in either number, the nearest first; of colours, those like it."""
     related = (form for other in table().get(word, ()) for form in (other, *_forms(other)) if form in known)
-    colour = word in COLOURS
-    return tuple(
-        dict.fromkeys(one for one in related if not (colour and one in COLOURS and not may_replace(word, one)))
-    )
+    unlike = {one for one in COLOURS if not alike(word, one)} if word in COLOURS else frozenset()
+    return tuple(dict.fromkeys(one for one in related if one not in unlike))
 
 
 def _forms(word: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Collection
 
-__all__ = ["COLOURS", "THINGS_AS_WELL", "colour_words", "may_replace", "oklab"]
+__all__ = ["COLOURS", "THINGS_AS_WELL", "alike", "colour_words", "oklab"]
 
 FARTHEST = 0.17
 """Largest distance in OKLab of colours that may stand for each other: red is 0.11 from coral and 0.21 from pink."""
@@ -60,8 +60,8 @@ THINGS_AS_WELL = frozenset(_THINGS)
 def colour_words(name: str, known: Collection[str]) -> tuple[str, ...]:
     """The known colour that is nearest to a named one, or two basic colours whose mean is nearer; () if all are far.
 
-    Two colours stand for a third where no name is near: a model that never saw "orange" draws it for "red yellow", and
-    "lavender" for "purple white" (docs/experiment_log.md).
+    Two colours stand for a third where no name is near: a model that did not learn "orange" draws it for "red yellow"
+    (docs/experiment_log.md, "words that no caption had").
 
     Args:
         name: one of ``COLOURS``.
@@ -71,7 +71,9 @@ def colour_words(name: str, known: Collection[str]) -> tuple[str, ...]:
     ones = [
         (math.dist(place, oklab(COLOURS[other])), (other,)) for other in COLOURS if other != name and other in known
     ]
-    basic = [other for other in (*CIRCLE, *NEUTRAL) if other != name and other in known]
+    # Yellow and blue have the mean of grey, but nobody means that.
+    mixed_from = (*CIRCLE, *NEUTRAL) if _chroma(place) >= LEAST_CHROMA else NEUTRAL
+    basic = [other for other in mixed_from if other != name and other in known]
     pairs = [
         (math.dist(place, _mean(oklab(COLOURS[first]), oklab(COLOURS[second]))), (first, second))
         for first, second in itertools.combinations(basic, 2)
@@ -84,14 +86,14 @@ def colour_words(name: str, known: Collection[str]) -> tuple[str, ...]:
     return one if alone <= FARTHEST else ()
 
 
-def may_replace(name: str, other: str) -> bool:
-    """Whether a colour may stand for one that a table of words relates to it: "blue" for "navy", not for "white"."""
-    first, second = oklab(COLOURS[name]), oklab(COLOURS[other])
-    if math.dist(first, second) <= FARTHEST:
+def alike(first: str, second: str) -> bool:
+    """Whether one colour may stand for the other where a table relates them: navy for blue, but not white for blue."""
+    one, other = oklab(COLOURS[first]), oklab(COLOURS[second])
+    if math.dist(one, other) <= FARTHEST:
         return True
-    if min(math.hypot(*first[1:]), math.hypot(*second[1:])) < LEAST_CHROMA:
+    if min(_chroma(one), _chroma(other)) < LEAST_CHROMA:
         return False
-    turn = abs(math.atan2(first[2], first[1]) - math.atan2(second[2], second[1]))
+    turn = abs(math.atan2(one[2], one[1]) - math.atan2(other[2], other[1]))
     return min(turn, 2 * math.pi - turn) <= SAME_HUE
 
 
@@ -101,6 +103,10 @@ def _may_mix(first: str, second: str) -> bool:
         return True
     steps = abs(CIRCLE.index(first) - CIRCLE.index(second))
     return min(steps, len(CIRCLE) - steps) <= 2
+
+
+def _chroma(place: tuple[float, ...]) -> float:
+    return math.hypot(*place[1:])
 
 
 def _mean(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, ...]:

@@ -253,7 +253,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         ),
         *(
             _long(dataclasses.replace(row, name=f"{source}-{row.name}", data=f"{source}-64-sentence"))
-            for source, *epochs in (("flowers102", 300, 800, 25), ("products", 300, 70, 25))
+            for source, *epochs in (("flowers102", 300, 800, 25), ("products", 300, 190, 25))
             for row in _rivals(*epochs)
         ),
         *(_long(row) for row in _rivals(333, 645, 25)),

@@ -186,7 +186,7 @@ _SETTINGS: dict[Photographs, _Settings] = {
     "products": _Settings(
         "products",
         "products on white",
-        (4, 12),
+        (4, 30),
         word_dropout=0.5,
         steps=4,
         sides=(),
@@ -239,7 +239,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
     objects are unrecognisable blobs. The preset "128" of flowers has sharper edges than 64 pixels
     enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).
-    Time: 32 to 35 minutes on one core, products 61, flowers 116 (beside other work); its preset "128" 80.
+    Time: 32 to 35 minutes on one core, flowers 116, products 128 (beside other work); its preset "128" 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

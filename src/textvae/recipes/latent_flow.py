@@ -235,7 +235,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     Choices: 16 x 16 positions of 8 latents (scenes: 8 x 8 of 16); Muon, by which photographs become sharp; a perceptual
     loss; guidance 4; mirrored images, unless they show text; except for coco, words left out of half of the captions,
     so that short prompts work; 4 sampling steps for flowers and products, else 8; flowers read the guidance scale.
-    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 59, 16; products 40, 10; coco
+    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 59, 16; products 34, 10; coco
     141, 46 (400 images, on which real training images have 95). scenes draws the backgrounds that captions name;
     objects are unrecognisable blobs. The preset "128" of flowers has sharper edges than 64 pixels
     enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).

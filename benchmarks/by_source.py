@@ -2,8 +2,8 @@
 
 Prepare the joined set and its parts first (``textvae data prepare scenes --text words``, likewise coco-mini and
 flickr8k). Pictures are drawn for the first caption of each test image, and compared with these images by the Fréchet
-and the kernel distance; and by retrieval precision, if the judge of the set is trained (``textvae train
-pair-judge-coco-mini``, into ``runs/``). The copy check is the median distance of samples to the nearest training image,
+and the kernel distance; and by retrieval precision, if the judge of the joined set is trained (``textvae train
+pair-judge-scenes``, into ``runs/``). The copy check is the median distance of samples to the nearest training image,
 and that of test images beside it.
 """
 
@@ -71,14 +71,18 @@ def main() -> None:
     save_image(captioned(drawn, PROMPTS, columns=8), asked.picture, {})
     result: dict[str, Any] = {"weights": run.weights_id, "sets": {}, "summary": [], "machine": machine()}
     trained = torch.as_tensor(data.load(run.recipe.data, "train").images[:]).flatten(1)
+    folder = Path("runs") / PHOTOGRAPHS[asked.set].retrieval_judge
+    judge = RetrievalJudge(open_run(folder)) if folder.is_dir() else None
     for part in PHOTOGRAPHS[asked.set].parts:
-        found = result["sets"][part] = _measured(generator, part, sampling, trained)
+        found = result["sets"][part] = _measured(generator, part, sampling, trained, judge)
         result["summary"].append(_line(part, found))
         print(part, found, flush=True)
     write("by-source", result, neighbours, asked.out, timed=False)
 
 
-def _measured(generator: TextToImage, part: str, sampling: SamplingOptions, trained: torch.Tensor) -> dict[str, Any]:
+def _measured(
+    generator: TextToImage, part: str, sampling: SamplingOptions, trained: torch.Tensor, judge: RetrievalJudge | None
+) -> dict[str, Any]:
     """Distances, retrieval precision and the copy check on the test images of one set."""
     images = data.load(f"{part}-{generator.model.image_shape[-1]}-words", "test")
     captions = [images.captions[int(first)] for first in images.caption_range[:, 0]]
@@ -92,9 +96,7 @@ def _measured(generator: TextToImage, part: str, sampling: SamplingOptions, trai
         features[name] = net(drawn), net(real)
         found["frechet"][name] = float(frechet_from_features(*features[name]))
         found["kernel"][name] = float(kernel_distance(*features[name]).mean)
-    folder = Path("runs") / PHOTOGRAPHS[part].retrieval_judge
-    if folder.is_dir():
-        judge = RetrievalJudge(open_run(folder))
+    if judge:
         texts = judge.embed_captions(captions)
         scores = [
             retrieval_precision(judge.embed_images(some), texts, captions, 0)

@@ -26,6 +26,7 @@ from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.priors import SamplingOptions
 from textvae.runs.run import open_run
 from textvae.utils.images import captioned, save_image
+from textvae.utils.pixels import to_pil
 
 KERNEL = "generation.kernel.inception-768.mean"
 PROMPTS = (
@@ -67,8 +68,9 @@ def main() -> None:
     neighbours = Neighbours()
     run, generator = open_run(asked.model), TextToImage.load(asked.model)
     sampling = SamplingOptions(guidance=asked.guidance)
-    drawn = generator(list(PROMPTS), guidance_scale=asked.guidance)
-    save_image(captioned(drawn, PROMPTS, columns=8), asked.picture, {})
+    # A seed for each prompt: with the same one, all pictures would share what its noise looks like.
+    drawn = generator.draw(generator.text.encode(PROMPTS), range(len(PROMPTS)), sampling)
+    save_image(captioned(to_pil(drawn), PROMPTS, columns=8), asked.picture, {})
     result: dict[str, Any] = {"weights": run.weights_id, "sets": {}, "summary": [], "machine": machine()}
     trained = torch.as_tensor(data.load(run.recipe.data, "train").images[:]).flatten(1)
     folder = Path("runs") / PHOTOGRAPHS[asked.set].retrieval_judge

@@ -3,8 +3,8 @@
 Prepare the joined set and its parts first (``textvae data prepare scenes --text words``, likewise coco-mini and
 flickr8k). Pictures are drawn for the first caption of each test image, and compared with these images by the Fréchet
 and the kernel distance; and by retrieval precision, if the judge of the joined set is trained (``textvae train
-pair-judge-scenes``, into ``runs/``). The copy check is the median distance of samples to the nearest training image,
-and that of test images beside it.
+pair-judge-scenes``, beside the model or into ``runs/``). The copy check is the median distance of samples to the
+nearest training image, and that of test images beside it.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from common import MEASURED, ROOT, Neighbours, machine, write
 
 from textvae import TextToImage, data
 from textvae.data.catalog import PHOTOGRAPHS
-from textvae.evaluation.judges import RetrievalJudge
+from textvae.evaluation.judges import RetrievalJudge, retrieval_judge
 from textvae.evaluation.metrics.diversity import nearest_neighbours
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.evaluation.metrics.kernel import kernel_distance
 from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.papers.stored import getter, stored_metrics
-from textvae.pretrained.feature_nets import FeatureNet, feature_net
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.priors import SamplingOptions
 from textvae.runs.run import open_run
 from textvae.utils.images import captioned, save_image
@@ -73,8 +73,8 @@ def main() -> None:
     save_image(captioned(to_pil(drawn), PROMPTS, columns=8), asked.picture, {})
     result: dict[str, Any] = {"weights": run.weights_id, "sets": {}, "summary": [], "machine": machine()}
     trained = torch.as_tensor(data.load(run.recipe.data, "train").images[:]).flatten(1)
-    folder = Path("runs") / PHOTOGRAPHS[asked.set].retrieval_judge
-    judge = RetrievalJudge(open_run(folder)) if folder.is_dir() else None
+    judge = retrieval_judge(run)
+    result["judge"] = judge.name if isinstance(judge, RetrievalJudge) else judge.reason
     for part in PHOTOGRAPHS[asked.set].parts:
         found = result["sets"][part] = _measured(generator, part, sampling, trained, judge)
         result["summary"].append(_line(part, found))
@@ -83,7 +83,11 @@ def main() -> None:
 
 
 def _measured(
-    generator: TextToImage, part: str, sampling: SamplingOptions, trained: torch.Tensor, judge: RetrievalJudge | None
+    generator: TextToImage,
+    part: str,
+    sampling: SamplingOptions,
+    trained: torch.Tensor,
+    judge: RetrievalJudge | Unavailable,
 ) -> dict[str, Any]:
     """Distances, retrieval precision and the copy check on the test images of one set."""
     images = data.load(f"{part}-{generator.model.image_shape[-1]}-words", "test")
@@ -98,7 +102,7 @@ def _measured(
         features[name] = net(drawn), net(real)
         found["frechet"][name] = float(frechet_from_features(*features[name]))
         found["kernel"][name] = float(kernel_distance(*features[name]).mean)
-    if judge:
+    if isinstance(judge, RetrievalJudge):
         texts = judge.embed_captions(captions)
         scores = [
             retrieval_precision(judge.embed_images(some), texts, captions, 0)

@@ -11,7 +11,11 @@ from textvae.training.loop import Training
 from textvae.training.rows import CaptionedLatents
 from textvae.utils.random import Draws
 
-CONTRASTIVE = {"caption_slots": {"loss", "reading"}, "dual_encoder": {"loss", "contrastive", "error_rate"}}
+CONTRASTIVE = {
+    "caption_slots": {"loss", "reading"},
+    "dual_encoder": {"loss", "contrastive", "error_rate"},
+    "contrastive_flow": {"loss", "contrastive"},
+}
 """Terms that relate the images of a batch to one another."""
 
 

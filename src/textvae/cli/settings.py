@@ -104,12 +104,12 @@ def options_of(recipe: Any) -> type:
          "own" if recipe.flow is None else "flow"),
         *presets,
         ("minutes", Annotated[float | None, tyro.conf.arg(
-            metavar="M", help="Train this long, in place of a number of epochs.",
+            metavar="M", help="Minutes of training, in place of epochs.",
             help_behavior_hint="(default: the epochs below)")], None),
         *(by_path[path].field for path in FIRST if path in by_path),
         ("device", Device, "auto"),
         ("precision", Annotated[Literal["auto", "fp32", "bf16"], tyro.conf.arg(
-            help="Arithmetic of the network; auto chooses the fastest for this device and says why.")], "auto"),
+            help="Arithmetic of the network; auto: the fastest, with the reason.")], "auto"),
     ]  # fmt: skip
     groups: list[tuple[str, Any, Any]] = []
     for part, doc in GROUPS.items():

@@ -60,9 +60,11 @@ class Stage:
 
     def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights of the whole model, given those of the part that this stage trains."""
-        before = {} if self._vae is None else self._vae.state_dict(prefix=f"{VAE}.")
-        kept = {name: weight for name, weight in trained.items() if not name.startswith("teacher.")}
-        return {**before, **kept}
+        if self._vae is None:
+            return dict(trained)
+        # What else is trained beside a flow, or teaches it, serves the training alone.
+        prior = {name: weight for name, weight in trained.items() if name.startswith("prior.")}
+        return {**self._vae.state_dict(prefix=f"{VAE}."), **prior}
 
     def model(self) -> Trainable:
         """The whole model at the present step, with the weights that are kept (averaged, where there is an average)."""
@@ -226,7 +228,8 @@ def start_stage(
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(name == FEW_STEP_STAGE)
-    matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE)
+    contrastive = recipe.flow.model.contrastive if name == FLOW_STAGE else 0.0
+    matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE, contrastive)
     return Stage(name, recipe, Training(matching, latents, known, trainer, execution, processes=group), vae)
 
 

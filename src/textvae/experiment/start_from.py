@@ -51,7 +51,8 @@ def continued(recipe: Recipe, start: Run) -> Recipe:
     length = max(source.text.length, recipe.text.length)
     text = dataclasses.replace(recipe.text, words=words, length=length, most=max(recipe.text.most, len(words)))
     prior = dataclasses.replace(source.flow.model.prior, **_asked_of_the_flow(recipe, recipe.flow.model.prior))
-    reader = dataclasses.replace(source.flow.model, prior=prior, size=text.num_tokens)
+    contrastive = recipe.flow.model.contrastive
+    reader = dataclasses.replace(source.flow.model, prior=prior, size=text.num_tokens, contrastive=contrastive)
     return dataclasses.replace(
         recipe, model=source.model, text=text, flow=dataclasses.replace(recipe.flow, model=reader)
     )

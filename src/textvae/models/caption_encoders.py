@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from textvae.models.losses import contrastive_loss, without_equal_captions
 from textvae.utils.random import Draws
 
 Reader = Literal["rnn", "gru", "lstm", "dial"]
@@ -269,12 +270,7 @@ class ContrastiveEncoder(nn.Module):
         shown = nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2)
         said = nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2)
         similarity = self.log_scale.exp() * torch.einsum("nsw,msw->nm", said, shown)
-        # An image with the same caption is not a negative example.
-        same = (tokens[:, None] == tokens[None]).all(2)
-        same.fill_diagonal_(False)
-        similarity = similarity.masked_fill(same, -torch.inf)
-        right = torch.arange(len(tokens), device=tokens.device)
-        return (nn.functional.cross_entropy(similarity, right) + nn.functional.cross_entropy(similarity.T, right)) / 2
+        return contrastive_loss(without_equal_captions(similarity, tokens))
 
 
 class WordTransformer(nn.Module):

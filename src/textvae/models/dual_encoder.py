@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from textvae.models.base import Trainable
 from textvae.models.layers import Dropout, SequentialWithDropout
-from textvae.models.losses import LossTerms
+from textvae.models.losses import LossTerms, contrastive_loss
 from textvae.utils.config import Range, Share, Size, updated
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json, sha256_of
@@ -116,9 +116,8 @@ class DualEncoder(Trainable):
         texts = self.embed_text(condition, draws).float()
         pictures = self.embed_image(images.flatten(1), draws).float()
         logits = self.log_factor.clamp(max=torch.tensor(100.0).log().item()).exp() * pictures @ texts.T
-        own = torch.arange(len(logits), device=logits.device)
-        contrastive = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-        errors = (logits.argmax(1) != own).float().mean()
+        contrastive = contrastive_loss(logits)
+        errors = (logits.argmax(1) != torch.arange(len(logits), device=logits.device)).float().mean()
         return LossTerms(contrastive, {"contrastive": contrastive.detach(), "error_rate": errors.detach()})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -55,6 +56,25 @@ def weighted_objective(
             "dissimilarity": dissimilarity.detach(),
         },
     )
+
+
+def contrastive_loss(similarity: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+    """Cross-entropy of each row's own column among all columns, and of each column's own row, in nats.
+
+    Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), figure 3.
+    """
+    own = torch.arange(len(similarity), device=similarity.device)
+    return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+
+
+def without_equal_captions(similarity: Float[Tensor, "n n"], captions: Tensor) -> Float[Tensor, "n n"]:
+    """The similarity of captions and images, minus infinity where another image of the batch has the same caption.
+
+    Such an image is not a negative example.
+    """
+    rows = captions.flatten(1)
+    same = (rows[:, None] == rows[None]).all(2).fill_diagonal_(False)
+    return similarity.masked_fill(same, -torch.inf)
 
 
 def all_finite(loss: LossTerms) -> Bool[Tensor, ""]:

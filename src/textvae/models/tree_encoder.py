@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from textvae.models.losses import contrastive_loss
+
 
 class TreeEncoder(nn.Module):
     """One network for all operations of a caption, from the vectors of both sides to that of the result.
@@ -89,6 +91,4 @@ class MatchedEncoder(nn.Module):
         """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats."""
         said = F.normalize(self.of_words(self.reader(tokens)), dim=1)
         shown = F.normalize(self.of_latent(latents), dim=1)
-        similarity = self.log_scale.exp() * said @ shown.T
-        right = torch.arange(len(tokens), device=tokens.device)
-        return (F.cross_entropy(similarity, right) + F.cross_entropy(similarity.T, right)) / 2
+        return contrastive_loss(self.log_scale.exp() * said @ shown.T)

@@ -5,7 +5,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.caption_encoders import AuxiliaryEncoder, WordTransformer
+from textvae.models.caption_matching import CaptionMatching
 from textvae.models.distributions import DiagonalGaussian, Likelihood, Posterior
 from textvae.models.halves_vae import HalvesVAE
 from textvae.models.losses import LossTerms
@@ -20,7 +21,7 @@ from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
 from textvae.priors import FlowPrior
 from textvae.priors.flow.objectives import guidance_errors, matching_errors, shortcut_errors
 from textvae.text.expression_grammar import OPERATORS
-from textvae.utils.config import Size
+from textvae.utils.config import Range, Size
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
@@ -53,10 +54,13 @@ class FlowConfig:
     prior: FlowPrior.Config = field(default_factory=FlowPrior.Config)
     reader: Literal["none", "vectors", "words", "taught", "tree"] = "none"
     """none: conditions are vectors; vectors: a vector for each word; words: token ids, read by a transformer trained
-    with the flow; taught: token ids, read by the first stage's encoder; tree: calculations in postfix order, read by
-    a recursive network."""
+    with the flow; taught: token ids, read by the first stage's encoder; tree: calculations, read by a
+    recursive network."""
     size: Size = 10
     """Length of a condition, or of the vector of a word; for token ids, the size of the vocabulary."""
+    contrastive: Annotated[float, Range(0, 100)] = 0.0
+    """Weight of a contrastive loss between captions and latents (grids only), by which captions are read earlier; 0:
+    none."""
 
     def build(self, vae: TextVAE) -> FlowPrior:
         """The prior with initial weights, for the latents of a VAE.
@@ -75,6 +79,11 @@ class FlowConfig:
                 "use --flow.model.prior.guidance-input 0",
             )
         latent_shape = vae.prior.latent_shape
+        if self.contrastive and (len(latent_shape) != 3 or self.reader == "tree"):
+            raise UserError(
+                "the contrastive loss needs latent grids, and a reader that has no loss of its own",
+                "use --flow.model.contrastive 0",
+            )
         width = self.prior.width
         untouched = math.prod(latent_shape) - vae.embedding_dim if vae.embedding_dim else 0
         flow = functools.partial(FlowPrior, self.prior, latent_shape, untouched=untouched)
@@ -101,19 +110,24 @@ def reader_of(vae: TextVAE) -> AuxiliaryEncoder | None:
 class FlowMatching(Trainable):
     """The training of a flow prior. Its "images" are posterior moments, from which each step samples latents."""
 
-    def __init__(self, prior: FlowPrior, few_step: bool = False, reads_guidance: bool = False) -> None:
+    def __init__(
+        self, prior: FlowPrior, few_step: bool = False, reads_guidance: bool = False, contrastive: float = 0.0
+    ) -> None:
         """A random half of the images of each step may have another objective.
 
         Args:
             prior: the flow.
             few_step: train few-step sampling too.
             reads_guidance: train the reading of the guidance scale too, with the prior as it is now as the teacher.
+            contrastive: weight of a contrastive loss between captions and latents, besides the first objective.
         """
         super().__init__()
         self.prior = prior
         self.few_step = few_step
         self.teacher = copy.deepcopy(prior).requires_grad_(False) if reads_guidance else None
-        self.contrastive = isinstance(prior.features, MatchedEncoder)
+        self.caption_matching = CaptionMatching(prior.latent_shape[0], prior.config.width) if contrastive else None
+        self.contrastive_weight = contrastive
+        self.contrastive = bool(contrastive) or isinstance(prior.features, MatchedEncoder)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
         """Mean squared errors of velocities, over dimensions of standardised latents."""
@@ -128,6 +142,11 @@ class FlowMatching(Trainable):
             return self._with(errors, "guidance", latent, condition, draws)
         velocity = matching_errors(self.prior, latent, condition, draws).mean()
         terms = {"velocity": velocity.detach()}
+        if self.caption_matching is not None:
+            contrastive = self.caption_matching(self.prior, latent, condition)
+            return LossTerms(
+                velocity + self.contrastive_weight * contrastive, {**terms, "contrastive": contrastive.detach()}
+            )
         reader = self.prior.features
         if not isinstance(reader, MatchedEncoder):
             return LossTerms(velocity, terms)

@@ -125,6 +125,8 @@ class _Settings:
     batch_size: int = 128
     weight_decay: float = 0.0
     """Of the flow."""
+    contrastive: float = 0.0
+    """Weight of the contrastive loss between captions and latents in the training of the flow."""
     guidance_epochs: int = 0
     """After the flow, in which the network learns to read the guidance scale; 0: it does not."""
 
@@ -160,7 +162,11 @@ def _stages(settings: _Settings, flip: bool) -> _Stages:
     )
     return {
         "trainer": dataclasses.replace(trainer, epochs=first, batch_size=64, ema_decay=0.995),
-        "flow": FlowStage(FlowConfig(prior, "words", size=1), flow, guidance_epochs=settings.guidance_epochs),
+        "flow": FlowStage(
+            FlowConfig(prior, "words", size=1, contrastive=settings.contrastive),
+            flow,
+            guidance_epochs=settings.guidance_epochs,
+        ),
     }
 
 

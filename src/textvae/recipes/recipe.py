@@ -34,7 +34,7 @@ class FlowStage:
         )
     )
     stride_epochs: Annotated[int, Range(0, 10**6)] = 0
-    """Further epochs that train few-step sampling (the shortcut loss); 0 leaves that out."""
+    """Further epochs of few-step training (shortcut loss)."""
     guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that teach the network to read the guidance scale (set ``guidance_input`` too); 0: none."""
 

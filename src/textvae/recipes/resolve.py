@@ -216,8 +216,9 @@ def _read_by_the_flow(recipe: Recipe, contents: SetContents) -> Recipe:
         return replace(recipe, text=encoder_of(contents))
     # Only a reader of words can leave words out.
     prior = replace(recipe.flow.model.prior, word_dropout=0.0)
-    reader = FlowConfig(prior, "vectors" if text.kind == "tokens" else "none", text.width)
-    return replace(recipe, text=encoder_of(contents), flow=replace(recipe.flow, model=reader))
+    reader: Literal["vectors", "none"] = "vectors" if text.kind == "tokens" else "none"
+    read = replace(recipe.flow.model, prior=prior, reader=reader, size=text.width)
+    return replace(recipe, text=encoder_of(contents), flow=replace(recipe.flow, model=read))
 
 
 def _dual_encoder_on(recipe: Recipe, contents: SetContents) -> Recipe:

@@ -19,7 +19,7 @@ class TrainerConfig:
     optimizer: OptimizerName = "adam"
     """adam; or muon, which is Muon for the matrices inside the network and Adam for the rest (``MuonAndAdam``)."""
     learning_rate: Annotated[float, Range(1e-12, 100)] = 1e-3
-    """Learning rate of Adam; that of Muon is ten times as high."""
+    """Learning rate of Adam; Muon's is ten times as high."""
     weight_decay: Factor = 0.0
     """L2 penalty that Adam adds to the gradient; with Muon, decoupled decay of its matrices alone."""
     schedule: Literal["constant", "cosine"] = "constant"

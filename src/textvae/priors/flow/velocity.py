@@ -43,17 +43,25 @@ class Velocity(nn.Module):
 
         Words whose features are all zeros are padding. ``guidance`` is the guidance scale; 1, or None, is no guidance.
         """
-        words, mask = None, None
-        condition = self.condition(features)
-        if features.dim() == 3:
-            mask = (features != 0).any(2)
-            words = condition
-            condition = condition.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+        condition, words, mask = self.read(features)
         embedding = self.time(torch.cat([_waves(time), _waves(length)], dim=1)) + condition
         if self.guidance is not None and guidance is not None:
             share = (guidance - 1) / (self.guidance_input - 1)
             embedding = embedding + F.linear(_waves(share) - _waves(torch.zeros_like(share)), self.guidance)
         return self._velocity(latent, F.silu(embedding), words, mask)
+
+    def read(
+        self, features: Float[Tensor, "n f"] | Float[Tensor, "n l f"]
+    ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "n l width"] | None, Bool[Tensor, "n l"] | None]:
+        """The embedding of a whole condition, which is the mean of its words; its words; which of them are no padding.
+
+        The last two are None where a condition is one vector.
+        """
+        embedded = self.condition(features)
+        if features.dim() == 2:
+            return embedded, None, None
+        mask = (features != 0).any(2)
+        return embedded.sum(1) / mask.sum(1, keepdim=True).clamp_min(1), embedded, mask
 
     def _velocity(
         self,

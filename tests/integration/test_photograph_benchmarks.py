@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -115,3 +116,31 @@ def test_pictures_are_compared_with_enlarged_ones(trained, run_benchmark, tmp_pa
     assert picture.stat().st_size > 1000
     for kinds in found["frechet"].values():
         assert kinds["test images reduced and enlarged"] < kinds["larger"]
+
+
+@pytest.mark.slow
+def test_a_model_of_a_joined_set_is_measured_on_each_of_its_parts(
+    run_benchmark, textvae, tmp_path, monkeypatch
+) -> None:
+    tiny.pictures_in_this_process(monkeypatch.setitem)
+    folders = [str(photos.coco_folder(tmp_path / name, train, 60)) for name, train in (("here", 160), ("there", 80))]
+    for folder in folders:
+        prepare(folder, SIDE, "words", workers=1)
+    name = prepare(folders, SIDE, "words", workers=1)["name"]
+    out = tmp_path / "run"
+    code, _, err = textvae("train", "latent-flow-photos", "--data", name, "--out", out, *tiny.HOW)
+    assert code == 0, err
+    by_source, picture = importlib.import_module("by_source"), tmp_path / "prompts.png"
+    monkeypatch.setattr(by_source, "PHOTOGRAPHS", {"both": Mock(parts=("here", "there"))})
+    run_benchmark("by_source", "--model", out, "--set", "both", "--picture", picture, "--out", tmp_path)
+    found = measured(tmp_path, "by-source")
+    assert "no dual encoder" in found["judge"]
+    assert found["sets"].keys() == {"here", "there"}
+    for part in found["sets"].values():
+        assert part["images"] == 60
+        assert part["frechet"].keys() == part["kernel"].keys() == {"efficientnet-lite0", "inception-768"}
+        # The blocks of both splits are alike, pictures of a model that saw a few steps are not.
+        nearest = part["nearest_training_image"]
+        assert nearest["test_images"] < nearest["samples"]
+    assert [line["what"].split(" of ")[1].split(":")[0] for line in found["summary"]] == ["here", "there"]
+    assert picture.stat().st_size > 1000

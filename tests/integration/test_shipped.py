@@ -69,10 +69,16 @@ def test_every_shipped_model_is_narrow_and_has_a_card(name):
     path = shipped_models()[name]
     weights = safetensors.torch.load_file(path / MODEL)
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float16}
-    assert (torch.int8 in {w.dtype for w in weights.values()}) == (name in DRAWING)
+    assert torch.int8 in {w.dtype for w in weights.values()}
     card = (path / CARD).read_text(encoding="utf-8")
-    assert ("- Weight format: 8-bit" in card) == (name in DRAWING)
-    for part in (f"# {name}\n", "- Training data: ", "- Terms of the data: ", "| metric | value |", "Protocol: data "):
+    for part in (
+        f"# {name}\n",
+        "- Weight format: 8-bit",
+        "- Training data: ",
+        "- Terms of the data: ",
+        "| metric | value |",
+        "Protocol: data ",
+    ):
         assert part in card, part
     assert (path / METRICS).is_file()
 

@@ -15,14 +15,13 @@ from textvae.data.catalog import photograph_set
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
 from textvae.models.attribute_classifier import AttributeClassifier
-from textvae.models.base import TextVAE
 from textvae.models.captioner import Captioner
 from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
 from textvae.runs.metrics import SHOWN, Metrics, numbers
-from textvae.runs.quantize import SCALE, half_precision, quantized
+from textvae.runs.quantize import SCALE, quantized
 from textvae.runs.run import (
     CARD,
     COMMAND,
@@ -288,14 +287,11 @@ def _weight_format(run: Run) -> str:
 def ship(run: str, folder: Path) -> Run:
     """Copies a finished run into a folder of the package, its weights quantized; the copy must then be evaluated.
 
-    The weights of classifiers and dual encoders, which score other models, are stored in half precision instead.
-
     Raises:
         UserError: there is no such run, or its weights do not fit into half precision.
     """
     shipped = open_run(run)
     config, model = read_config(shipped.path), shipped.load_model()
-    narrowed = quantized if isinstance(model, TextVAE) else half_precision
-    write_weights(folder, narrowed(model.state_dict()))
+    write_weights(folder, quantized(model.state_dict()))
     write_config(folder, shipped.recipe, config["data"]["fingerprint"], config["execution"])
     return open_run(folder)

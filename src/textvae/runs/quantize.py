@@ -35,16 +35,8 @@ def quantized(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         steps = torch.where(scale > 0, scale.float(), torch.inf)[:, None]
         stored[name] = (rows / steps).round().clamp(-127, 127).to(torch.int8).view(weight.shape)
         stored[name + SCALE] = scale
-    return stored | half_precision({name: weight for name, weight in weights.items() if name not in matrices})
-
-
-def half_precision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Converts all floating-point weights to fp16: for judges, which need more accuracy than 8 bits.
-
-    Raises:
-        UserError: a weight is not finite in half precision.
-    """
-    return {name: _half(name, weight) if weight.is_floating_point() else weight for name, weight in weights.items()}
+    others = {name: weight for name, weight in weights.items() if name not in matrices}
+    return stored | {n: _half(n, weight) if weight.is_floating_point() else weight for n, weight in others.items()}
 
 
 def dequantized(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ def judges(stored: Stored) -> str:
         [
             "## The judges",
             "",
-            "Accuracy of the shipped weights (half precision) on all real test images; of sprouts, of all attributes.",
+            "Accuracy of the shipped weights (8 bits) on all real test images; of sprouts, of all attributes.",
             "",
             table(["judge", "data", "accuracy"], rows),
             "",

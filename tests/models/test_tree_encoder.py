@@ -47,7 +47,6 @@ def test_matching_trains_the_reader_and_the_flow_does_not():
     matched = prior.features
     assert isinstance(matched, MatchedEncoder)
     matching = FlowMatching(prior, few_step=False)
-    assert matching.contrastive
     tokens = TEXT.encode(["7", "3 + 4", "2 * (3 + 4)"])
     loss = matching.loss(torch.randn(3, 80), tokens, Draws(0, 0, torch.arange(3)))
     assert set(loss.terms) == {"velocity", "reading"}

@@ -16,16 +16,13 @@ from textvae.utils.random import Draws
 class Trainable(nn.Module, ABC):
     """A model that the training loop can train."""
 
-    contrastive: bool = False
-    """Whether the loss relates the images of a batch to one another, so that it is not the mean of those of its
-    parts. Batch normalisation does not count: its statistics can be computed from those of the parts."""
-
     @abstractmethod
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor, draws: Draws) -> LossTerms:
         """The loss terms of a batch of images in [0, 1] and their conditions.
 
         All random numbers come from ``draws``, and each term is a mean over images. So the loss of a batch is that of
-        its parts, weighted by their sizes, but for batch normalisation and ``contrastive`` losses.
+        its parts, weighted by their sizes, but for what relates the images of a batch to one another: batch
+        normalisation, and what goes through a ``WholeBatch``.
         """
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from textvae.models.layers import WholeBatch
 from textvae.models.losses import contrastive_loss, without_equal_captions
 from textvae.utils.random import Draws
 
@@ -249,6 +250,7 @@ class ContrastiveEncoder(nn.Module):
         self.of_glimpse = nn.Sequential(nn.Linear(128 + 2, 128), nn.SiLU(), nn.Linear(128, width))
         self.of_words = nn.Linear(reader.num_features, width)
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.whole_batch = WholeBatch()
 
     @torch.no_grad()
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n slots features"]:
@@ -267,10 +269,10 @@ class ContrastiveEncoder(nn.Module):
         The similarity of image and caption is the sum over slots of the similarity of glimpse and words.
         """
         seen = self.eyes(glimpses.flatten(0, 1).unsqueeze(1)).unflatten(0, glimpses.shape[:2])
-        shown = nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2)
-        said = nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2)
+        shown = self.whole_batch(nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2))
+        said = self.whole_batch(nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2))
         similarity = self.log_scale.exp() * torch.einsum("nsw,msw->nm", said, shown)
-        return contrastive_loss(without_equal_captions(similarity, tokens))
+        return contrastive_loss(without_equal_captions(similarity, self.whole_batch(tokens)))
 
 
 class WordTransformer(nn.Module):

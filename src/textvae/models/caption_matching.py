@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from textvae.models.layers import WholeBatch
 from textvae.models.losses import contrastive_loss, without_equal_captions
 from textvae.priors import FlowPrior
 
@@ -31,6 +32,7 @@ class CaptionMatching(nn.Module):
             *convolutions, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, width)
         )
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.whole_batch = WholeBatch()
 
     def forward(self, prior: FlowPrior, latent: Float[Tensor, "n c h w"], condition: Tensor) -> Float[Tensor, ""]:
         """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats.
@@ -40,8 +42,8 @@ class CaptionMatching(nn.Module):
             latent: latents, not standardised.
             condition: the condition of each.
         """
-        said, _, _ = prior.velocity.read(prior.features(condition))
-        shown = self.of_latent(prior.standardise(latent))
-        factor = self.log_scale.exp().clamp(max=MOST)
-        similarity = factor * F.normalize(said.float(), dim=1) @ F.normalize(shown.float(), dim=1).T
-        return contrastive_loss(without_equal_captions(similarity, condition))
+        whole, (embedding, _, _) = self.whole_batch, prior.velocity.read(prior.features(condition))
+        said = whole(F.normalize(embedding.float(), dim=1))
+        shown = whole(F.normalize(self.of_latent(prior.standardise(latent)).float(), dim=1))
+        similarity = self.log_scale.exp().clamp(max=MOST) * said @ shown.T
+        return contrastive_loss(without_equal_captions(similarity, whole(condition)))

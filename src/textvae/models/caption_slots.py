@@ -58,7 +58,6 @@ class CaptionSlots(TextVAE):
             """The model with initial weights."""
             return CaptionSlots(self)
 
-    contrastive = True
     prior: LearnedGaussian
 
     def __init__(self, config: Config) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import Trainable
-from textvae.models.layers import Dropout, SequentialWithDropout
+from textvae.models.layers import Dropout, SequentialWithDropout, WholeBatch
 from textvae.models.losses import LossTerms, contrastive_loss
 from textvae.utils.config import Range, Share, Size, updated
 from textvae.utils.errors import UserError
@@ -28,7 +28,6 @@ class DualEncoder(Trainable):
     figure 3. The networks below the projections stay frozen: here there are thousands of pairs, not millions.
     """
 
-    contrastive = True
     version: str = ""
     """The first eight digits of the weights' SHA-256, where they were read from a file."""
 
@@ -56,6 +55,7 @@ class DualEncoder(Trainable):
         self.config = config
         self.text = _projection(config.text_features, config)
         self.image = _projection(config.image_features, config)
+        self.whole_batch = WholeBatch()
         # CLIP's initial temperature, 0.07, and its bound of 100 on the factor.
         self.log_factor = nn.Parameter(torch.tensor(1 / 0.07).log())
 
@@ -113,8 +113,8 @@ class DualEncoder(Trainable):
             condition: sentence vectors of their captions.
             draws: random numbers of the dropout.
         """
-        texts = self.embed_text(condition, draws).float()
-        pictures = self.embed_image(images.flatten(1), draws).float()
+        texts = self.whole_batch(self.embed_text(condition, draws).float())
+        pictures = self.whole_batch(self.embed_image(images.flatten(1), draws).float())
         logits = self.log_factor.clamp(max=torch.tensor(100.0).log().item()).exp() * pictures @ texts.T
         contrastive = contrastive_loss(logits)
         errors = (logits.argmax(1) != torch.arange(len(logits), device=logits.device)).float().mean()

@@ -130,6 +130,18 @@ class SequentialWithDropout(nn.Sequential):
         return x
 
 
+class WholeBatch(nn.Module):
+    """The rows of the whole batch, for losses that relate its images to one another.
+
+    They are the rows that it is given, unless several processes share the step: then each has the rows of a part, and
+    ``training.distributed`` puts an exchange in the place of this module.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """The rows as they are."""
+        return rows
+
+
 class RowBatchNorm(nn.BatchNorm1d):
     """Batch normalisation that uses the running statistics for a batch of one row, such as the last of an epoch."""
 

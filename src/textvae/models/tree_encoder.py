@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from textvae.models.layers import WholeBatch
 from textvae.models.losses import contrastive_loss
 
 
@@ -78,6 +79,7 @@ class MatchedEncoder(nn.Module):
             nn.Flatten(),
         )
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.whole_batch = WholeBatch()
 
     @torch.no_grad()
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
@@ -89,6 +91,6 @@ class MatchedEncoder(nn.Module):
         self, tokens: Int64[Tensor, "n length"], latents: Float[Tensor, "n latent"]
     ) -> Float[Tensor, ""]:
         """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats."""
-        said = F.normalize(self.of_words(self.reader(tokens)), dim=1)
-        shown = F.normalize(self.of_latent(latents), dim=1)
+        said = self.whole_batch(F.normalize(self.of_words(self.reader(tokens)), dim=1))
+        shown = self.whole_batch(F.normalize(self.of_latent(latents), dim=1))
         return contrastive_loss(self.log_scale.exp() * said @ shown.T)

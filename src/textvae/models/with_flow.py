@@ -127,7 +127,6 @@ class FlowMatching(Trainable):
         self.teacher = copy.deepcopy(prior).requires_grad_(False) if reads_guidance else None
         self.caption_matching = CaptionMatching(prior.latent_shape[0], prior.config.width) if contrastive else None
         self.contrastive_weight = contrastive
-        self.contrastive = bool(contrastive) or isinstance(prior.features, MatchedEncoder)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
         """Mean squared errors of velocities, over dimensions of standardised latents."""

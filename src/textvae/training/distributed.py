@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from textvae.models.base import Trainable
+from textvae.models.layers import WholeBatch
 from textvae.models.losses import LossTerms
 from textvae.utils.errors import UserError
 from textvae.utils.processes import Processes
@@ -27,13 +28,16 @@ class SharedStep:
     def __init__(self, model: Trainable, processes: Processes) -> None:
         """Prepares a model, which must be on its device, in the memory layout in which it is trained.
 
-        Batch normalisation in it is replaced by that of the whole batch.
+        Modules in it that relate the images of a batch to one another are replaced by those of the whole batch.
         """
         self.processes = processes
         self.split = False
         """Whether the processes have different parts of the present batch; else each computes all of it."""
-        self._contrastive = model.contrastive
-        normalise_over_processes(model, self)
+        self.part_of_batch = slice(0)
+        """The rows of the present batch that this process has, where it is split."""
+        self.rows = 0
+        """The number of rows of the present batch."""
+        relate_over_processes(model, self)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._numbers = sum(parameter.numel() for parameter in self._parameters)
         self._buffer = torch.zeros(0)
@@ -42,19 +46,25 @@ class SharedStep:
     def part(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
         """The images of a batch that are this process's.
 
-        They are all images, in every process, where the loss relates the images of a batch to one another, and where
-        there are fewer images than processes.
+        They are all images, in every process, where there are fewer images than processes.
         """
-        return batch.tensor_split(self.processes.size)[self.processes.rank] if self._is_split(batch) else batch
+        return batch[self._part_of(len(batch))] if self._is_split(batch) else batch
 
     def start(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
         """Begins the step of a batch; returns the images of this process."""
         self.split = self._is_split(batch)
+        self.rows, self.part_of_batch = len(batch), self._part_of(len(batch))
         self._images = len(batch) if self.split else len(batch) * self.processes.size
         return self.part(batch)
 
     def _is_split(self, batch: Int64[Tensor, "b"]) -> bool:
-        return not self._contrastive and len(batch) >= self.processes.size
+        return len(batch) >= self.processes.size
+
+    def _part_of(self, rows: int) -> slice:
+        first, last = (
+            rows * number // self.processes.size for number in (self.processes.rank, self.processes.rank + 1)
+        )
+        return slice(first, last)
 
     def backward(self, loss: LossTerms, images: int, wish: bool) -> tuple[LossTerms, Float[Tensor, ""]]:
         """Computes the gradients of the loss of the whole batch, from the losses of the parts.
@@ -107,13 +117,50 @@ class SharedStep:
             start += parameter.numel()
 
 
-def normalise_over_processes(model: nn.Module, step: SharedStep) -> None:
-    """Replaces each batch normalisation in a model; parameters, buffers and their names stay the same."""
+def relate_over_processes(model: nn.Module, step: SharedStep) -> None:
+    """Replaces each module that relates the images of a batch to one another; parameters, buffers and their names stay
+    the same.
+    """
     for name, module in list(model.named_children()):
         if isinstance(module, _BatchNorm):
             setattr(model, name, GlobalBatchNorm(module, step))
+        elif isinstance(module, WholeBatch):
+            setattr(model, name, GatheredBatch(step))
         else:
-            normalise_over_processes(module, step)
+            relate_over_processes(module, step)
+
+
+class GatheredBatch(WholeBatch):
+    """The rows of all processes. Each then computes the same loss of them, and the gradient of its own rows."""
+
+    def __init__(self, step: SharedStep) -> None:
+        super().__init__()
+        self._step = step
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """The rows of the whole batch in training, in their order."""
+        if not (self.training and self._step.split):
+            return rows
+        gathered: Tensor = _Gather.apply(rows, self._step)  # type: ignore[no-untyped-call]
+        return gathered
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, step: SharedStep) -> Tensor:
+        whole = rows.new_zeros(step.rows, *rows.shape[1:])
+        whole[step.part_of_batch] = rows
+        step.processes.add(whole)
+        ctx.part, ctx.processes = step.part_of_batch, step.processes
+        return whole
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # Every process weighs the loss by its share of the batch, and the shares add up to one.
+        whole = gradient.contiguous().clone()
+        ctx.processes.add(whole)
+        return whole[ctx.part], None
 
 
 class GlobalBatchNorm(nn.Module):

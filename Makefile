@@ -66,7 +66,7 @@ results: $(VENV)/.installed-dev
 		$(BIN)/textvae reproduce $$paper --repository . || exit; \
 	done
 
-# Speed against others, taking turns on this machine (ten minutes; leave it alone meanwhile).
+# Speed against others, taking turns on this machine (half an hour; leave it alone meanwhile).
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/textvae data fetch fashion-mnist
 	$(BIN)/python benchmarks/training_speed.py

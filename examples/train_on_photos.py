@@ -22,7 +22,7 @@ def main(folder: Path, prompt: str, epochs: int = 20, width: int = 128, out: Pat
     print(f"{prepared['name']}: {prepared['splits']['train']['images'][0]} images; skipped: {prepared['skipped']}")
 
     run = textvae.train(
-        "latent-flow-flowers",  # an autoencoder with spatial latents, then a flow prior that reads the captions
+        "latent-flow-photos",  # an autoencoder with spatial latents, then a flow prior that reads the captions
         data=prepared["name"],
         out=out,
         trainer={"epochs": epochs},

@@ -165,7 +165,7 @@ def describe(
 ) -> Output:  # fmt: skip
     """Write captions of pictures by a trained captioner.
 
-    textvae train captioner-flowers102 trains one in minutes; textvae recipes shows the others.
+    textvae train captioner-flowers102 trains one in half an hour; textvae recipes shows the others.
 
     Args:
         images: Image files, cropped to squares and scaled to the size of the captioner's training pictures.

@@ -11,7 +11,7 @@ from textvae.training.config import TrainerConfig
 def judge_fashion() -> Recipe:
     """Classifies garments, to judge generated ones.
 
-    Source: ours. Result: test accuracy 0.937; at least 0.93 is expected.
+    Source: ours. Result: test accuracy 0.938; at least 0.93 is expected.
     Time: about eight minutes on two cores.
     Command: ``textvae train judge-fashion``.
     """

@@ -247,7 +247,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     141, 46 (400 images, on which real training images have 95), for which scenes has 133. scenes draws the backgrounds
     and colours that captions name, animals and people as rough shapes. The preset "128" of flowers has sharper edges
     than 64 pixels enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).
-    Time: coco 33 minutes on one core, scenes 74, flowers 116, products 128 (beside other work); its preset "128" 80.
+    Time: coco 33 minutes on one core, scenes 74, flowers 116, products 128 (beside other work), flowers at 128 px 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

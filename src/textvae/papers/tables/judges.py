@@ -17,7 +17,9 @@ def judges(stored: Stored) -> str:
         [
             "## The judges",
             "",
-            "Accuracy of the shipped weights (8 bits) on all real test images; of sprouts, of all attributes.",
+            "Accuracy of the shipped weights (8 bits) on all real test images; of sprouts, of all attributes. Rows",
+            "above that name `judge-fashion 7313c3e8`, `judge-digits bf034270` or `judge-sprouts d742d7e5` were judged",
+            "by the same weights in half precision ([experiment log](docs/experiment_log.md), 2026-11-30).",
             "",
             table(["judge", "data", "accuracy"], rows),
             "",

@@ -45,7 +45,8 @@ def protocol(stored: Stored, names: Sequence[str]) -> str:
     tested = f"{one['num_samples']:,} {one['split']} images"
     if len(set(counts.values())) > 1:
         tested = f"{one['split']} images ({', '.join(f'{count:,} of {data}' for data, count in counts.items())})"
-    nets = "; ".join(f"{name}: {resize}" for name, resize in one["feature_nets"].items())
+    nets = dict.fromkeys(f"{name}: {resize}" for p in protocols for name, resize in p["feature_nets"].items())
+    judges = dict.fromkeys(p[key] for p in protocols for key in ("judge", "attribute_judge") if key in p)
     weights = ", ".join(f"{name} {p['weights']}" for name, p in zip(names, protocols, strict=True))
     bounded = [p for p in protocols if "likelihood_of" in p]
     draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in bounded}))
@@ -57,7 +58,7 @@ def protocol(stored: Stored, names: Sequence[str]) -> str:
     noise = f" Noise: {_noise(keyed, stored)}." if keyed else ""
     return (
         f"Protocol: {tested}, and as many images generated for their captions, all rounded to 8 bits; seed "
-        f"{one['seed']}. Features: {nets}. Judge: {one.get('judge', 'none')}.{bounds}{noise} "
+        f"{one['seed']}. Features: {'; '.join(nets) or 'none'}. Judge: {', '.join(judges) or 'none'}.{bounds}{noise} "
         f"Weights: {weights}.\n"
     )
 

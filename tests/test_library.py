@@ -127,6 +127,8 @@ def test_settings_are_those_of_the_command_line(tiny_data, tmp_path):
     assert run.recipe == textvae.open_run(run.path).recipe
     with pytest.raises(textvae.UserError, match="epoch"):
         textvae.train("label-conv", tmp_path / "other", trainer={"epoch": 1})
+    with pytest.raises(textvae.UserError, match="limit of -1 images"):
+        textvae.train("label-conv", tmp_path / "other", limit=-1)
     assert not (tmp_path / "other").exists()
 
 

@@ -17,10 +17,12 @@ from textvae.evaluation import fitted_judge as fitted
 from textvae.evaluation.evaluators import colour, word_sensitivity
 from textvae.evaluation.metrics.retrieval import retrieval_precision
 from textvae.experiment import minutes as measuring
+from textvae.export.model import export
 from textvae.models.with_flow import WithFlow
 from textvae.own_pictures import is_pictures, look_at, recipe_for, run_folder
 from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
+from textvae.runs.card import card_of
 from textvae.runs.find import CONFIG
 from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
 from textvae.utils.errors import UserError
@@ -139,6 +141,12 @@ def test_several_folders_become_one_model(tiny_photos, textvae, tmp_path, monkey
     assert "80 images (72 train, 8 test)" in err
     assert f"textvae train {' '.join(places)} --minutes 0.01" in (run.path / CARD).read_text()
     assert {"kite", "red"} <= set(run.recipe.text.words)
+    # Its prompts are captions of these pictures; an export and a card for the hub need some.
+    captions = data.load(run.recipe.data, "train").captions
+    assert len(run.recipe.prompts) > 1
+    assert set(run.recipe.prompts) <= set(captions)
+    assert export(run, tmp_path / "exported")["prompts"] == list(run.recipe.prompts)
+    assert f"textvae generate hf://me/boats {shlex.quote(run.recipe.prompts[0])}" in card_of(run, "hf://me/boats")
     # In Python it is the same run, which is found complete.
     again = library.train(list(places), minutes=0.01, precision="fp32", threads=1)
     assert again.path == run.path

@@ -154,6 +154,7 @@ for request in (
     lambda: model("a dress", guidance_scale="high"),
     lambda: model("a dress", steps=2.5),
     lambda: model("a dress", negative_prompt=3),
+    lambda: model(["a dress", "a coat"], negative_prompt=["a bag", "a bag"]),
     lambda: model("a dress", generator=7),
     lambda: model.reconstruct(None),
     lambda: model.reconstruct("dress.png"),

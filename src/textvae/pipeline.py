@@ -189,6 +189,8 @@ class TextToImage:
         """
         prompts = prompts_of(prompt)
         negatives = None if negative_prompt is None else prompts_of(negative_prompt)
+        if negatives is not None and len(negatives) != 1:
+            raise UserError(f"there are {len(negatives)} negative prompts", "give one, for all prompts")
         seeds = seeds_of(seed, num_images)
         scale, count = number("guidance_scale", guidance_scale), None if steps is None else integer("steps", steps)
         if generator is None:

@@ -1,6 +1,8 @@
 """The command line as a whole: help, errors, exit codes, JSON."""
 
+import errno
 import json
+import os
 import resource
 import shlex
 import subprocess
@@ -125,6 +127,13 @@ def test_nothing_to_do_is_help_and_version_is_a_line(textvae):
         ("evaluate nope", "nope"),
         ("evaluate RUN --num-samples 65", "64"),
         ("evaluate RUN --num-samples 1", "--num-samples"),
+        ("evaluate RUN --num-samples -5", "--num-samples"),
+        (f"generate {'x' * 300} y", "too long"),
+        (f"generate RUN dress --out {'x' * 300}.png", "too long"),
+        (f"train label-conv --out {'x' * 300}", "too long"),
+        (f"models --runs {'x' * 300}", "too long"),
+        ("export RUN --out /dev/null", "/dev/null"),
+        ("page RUN --out /dev/null", "/dev/null"),
         ("evaluate RUN --importance-samples 0", "--importance-samples"),
         ("info missing.png", "missing.png"),
         ("reproduce z", "z"),
@@ -185,6 +194,24 @@ def test_only_short_memory_is_reported_as_such(textvae, monkeypatch, said, code)
             textvae("doctor")
     else:
         assert textvae("doctor")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EACCES, "cannot be opened"), (errno.ENOSPC, "cannot be written"), (errno.ENAMETOOLONG, "too long")],
+)
+def test_what_the_system_refuses_is_an_error_of_the_user_in_json_too(textvae, monkeypatch, number, said):
+    def failing() -> Output:
+        raise OSError(number, os.strerror(number), "runs/mine/config.json")
+
+    monkeypatch.setitem(cli.VERBS, "doctor", failing)
+    code, out, err = textvae("doctor")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "runs/mine/config.json" in err
+    code, out, err = textvae("doctor", "--json")
+    assert (code, err) == (2, "")
+    assert said in json.loads(out)["error"]["cause"]
 
 
 def test_an_interruption_is_130(textvae, monkeypatch):

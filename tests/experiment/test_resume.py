@@ -17,7 +17,7 @@ from helpers import tiny
 
 from textvae import data
 from textvae.experiment import train as experiment
-from textvae.experiment.stages import start_stage
+from textvae.experiment.stages import start_stage, trainer_of
 from textvae.models.with_flow import WithFlow
 from textvae.recipes.conditions import training_conditions
 from textvae.recipes.resolve import resolve
@@ -470,6 +470,10 @@ def test_config_json_says_how_it_was_carried_out(tiny_run):
         ("model", {"likelihood": "poisson"}, "likelihood"),
         ("model", [], "model"),
         ("trainer", {"epochs": 0}, "epochs 0 is out of range"),
+        ("minutes", "ten", "its minutes is no number"),
+        ("start", {}, "its start names no model"),
+        ("prompts", [1], "its prompts are no list of texts"),
+        ("prompts", "a dress", "its prompts are no list of texts"),
     ],
 )
 def test_a_config_json_that_makes_no_sense_is_refused(copied_run, part, value, said):
@@ -477,6 +481,14 @@ def test_a_config_json_that_makes_no_sense_is_refused(copied_run, part, value, s
     (copied_run / CONFIG).write_text(json.dumps(config | {part: value}))
     with pytest.raises(UserError, match=said):
         open_run(copied_run)
+
+
+@pytest.mark.parametrize("wrong", [{"validation": [1]}, {"epoch": "x"}, {"stage": [1]}, {"loss": {"kl": None}}])
+def test_a_history_that_makes_no_sense_is_refused(copied_run, wrong):
+    rows = read_history(copied_run)
+    (copied_run / HISTORY).write_text(json.dumps(rows[0] | wrong) + "\n")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_history(copied_run)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
@@ -639,6 +651,22 @@ def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_pat
     found, wanted = read_state(cut)["training"]["model"], read_state(flow)["training"]
     for name, weight in wanted["averaged" if "averaged" in wanted else "model"].items():
         assert weight.equal(found[name.replace("prior.", "teacher.", 1)])
+
+
+def test_a_wrong_monitor_is_refused_in_the_first_step(tmp_path, textvae):
+    stopping = ("--trainer.patience", "2", "--trainer.validation-images", "64", "--trainer.monitor", "klo")
+    code, _, err = textvae(*words(tmp_path / "run", *stopping, "--trainer.epochs", "2"))
+    assert code == 2
+    assert "choose one of: loss, reconstruction, kl" in err
+    assert not (tmp_path / "run" / MODEL).exists()
+
+
+def test_the_last_stages_monitor_what_their_loss_has():
+    flow = ("flow", {"trainer": {"monitor": "contrastive", "patience": 2, "validation_images": 9}})
+    recipe = resolve("latent-flow-flowers", overrides={flow[0]: flow[1]})
+    assert [trainer_of(recipe, stage).monitor for stage in ("flow", "guidance")] == ["contrastive", "loss"]
+    flow[1]["trainer"]["monitor"] = "velocity"
+    assert trainer_of(resolve("latent-flow-flowers", overrides=dict([flow])), "guidance").monitor == "velocity"
 
 
 @pytest.mark.slow

@@ -237,6 +237,13 @@ def test_damage_is_refused(exported: Path, tmp_path: Path) -> None:
         TextToImage.load(folder)
 
 
+def test_a_model_json_of_something_else_is_left_alone(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"my": "work"}')
+    with pytest.raises(UserError, match="is no file of an export"):
+        export(tiny_run, tmp_path)
+    assert (tmp_path / "model.json").read_text() == '{"my": "work"}'
+
+
 def test_a_judge_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="draws nothing"):
         export("judge-fashion", tmp_path)

@@ -7,6 +7,7 @@ import torch
 
 from textvae.experiment.stages import Stage
 from textvae.models.caption_matching import CaptionMatching
+from textvae.models.losses import cosine_similarities
 from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
@@ -77,6 +78,13 @@ def test_an_image_with_the_same_caption_is_no_negative_example():
     with torch.no_grad():
         assert float(matching(prior, latents, TOKENS[[0, 0]])) == 0
         assert float(matching(prior, latents, TOKENS[:2])) > 0
+
+
+def test_similarities_are_not_rounded_to_bf16() -> None:
+    one, other = torch.nn.functional.normalize(torch.randn(2, 64, 128), dim=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cosine_similarities(one, other)
+    assert found.equal(one @ other.T)
 
 
 @pytest.mark.parametrize(("reader", "condition"), [("none", torch.eye(6)), ("vectors", torch.randn(6, 3, 6))])

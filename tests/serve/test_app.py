@@ -88,9 +88,9 @@ def difference(image: Image.Image, other: Image.Image) -> int:
     return int(np.abs(np.asarray(image).astype(int) - np.asarray(other)).max())
 
 
-def png(image: Image.Image) -> bytes:
+def png(image: Image.Image, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, "PNG", **options)
     return file.getvalue()
 
 
@@ -252,6 +252,10 @@ def test_refuses_wrong_uploads(http) -> None:
     assert post(small) == (400, "mask")
     assert post(b"no image", **{"from": "a flower"}) == (400, "image")
     assert post(small[:-40], **{"from": "a flower"}) == (400, "image")
+    # Orientation 6, and a width that is a text: Pillow fails with a struct.error when it turns such a picture upright.
+    width, orientation = "0100 0002 00000006 00000026", "0112 0003 00000001 00060000"
+    broken = bytes.fromhex(f"4D4D 002A 00000008 0002 {width} {orientation} 00000000") + b"hello\0"
+    assert post(png(Image.new("RGB", (64, 64)), exif=broken), **{"from": "a flower"}) == (400, "image")
     assert post(png(Image.new("1", (600, 600))), **{"from": "a flower"}) == (413, "image")
     assert post(small, png(Image.new("L", (32, 64)))) == (400, "mask")
     assert post(small, black) == (400, None)

@@ -14,3 +14,13 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two models are called run"):
         write_page(models, tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("mine")
+    (site / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"holds notes.txt, which is no part of a page"):
+        write_page([str(OLD)], site)
+    assert (site / "index.html").read_text() == "mine"

@@ -65,6 +65,27 @@ def test_other_formats_are_refused_and_other_images_carry_nothing(tmp_path):
         read_metadata(tmp_path / "missing.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "prompt", "said"),
+    [
+        ("a.webp", (16_384, 1), "x", "WEBP holds 16,383 pixels a side at most, not 16,384"),
+        ("a.jpg", (1, 65_501), "x", "JPEG holds 65,500 pixels a side"),
+        ("a.jpg", (8, 8), "x" * 70_000, "too long for the metadata of a JPEG"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused(tmp_path, name, size, prompt, said):
+    with pytest.raises(UserError, match=said):
+        save_image(Image.new("L", size), tmp_path / name, {"prompt": prompt})
+    assert not list(tmp_path.iterdir())
+    save_image(Image.new("L", size), tmp_path / "a.png", {"prompt": prompt})
+    assert read_metadata(tmp_path / "a.png") == {"prompt": prompt}
+
+
+def test_a_label_of_a_grid_is_cut():
+    picture = Image.new("L", (28, 28))
+    assert grid([[picture]], ["a dress " * 10_000]).width < 12_000
+
+
 def test_pictures_are_read_as_the_model_sees_them(tmp_path):
     path = tmp_path / "wide.png"
     wide = Image.new("RGB", (84, 56), (255, 0, 0))

@@ -65,8 +65,10 @@ GROUPS = {"data": "List, fetch, prepare, describe or publish data sets."}
 SHARED = ("train", "generate", "evaluate", "data prepare")
 """The verbs whose work several processes share, under torchrun."""
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors of a disk that is full or read-only, wherever they happen."""
+FORBIDDEN = (errno.EACCES, errno.EPERM)
+"""Errors of a file that this user may not read or write."""
 
 T = TypeVar("T")
 
@@ -86,37 +88,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps(output.data, indent=2) if as_json else printable_lines(output.text))
         sys.stdout.flush()
         sys.exit(output.exit_code)
-    except UserError as error:
-        if not speaks():
-            pass
-        elif as_json:
-            print(json.dumps({"error": {"cause": error.cause, "cure": error.cure}}, indent=2))
-        else:
-            cure = printable_lines(error.cure).replace("\n", "\n  ")
-            print(f"textvae: {printable(error.cause)}\n  {cure}", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         if is_first():
             print("textvae: interrupted", file=sys.stderr)
         sys.exit(130)
-    except (MemoryError, RuntimeError) as error:
-        # torch's errors where memory is short: of the CPU, of a GPU.
-        short = "not enough memory" in str(error) or "out of memory" in str(error)
-        if isinstance(error, RuntimeError) and not short:
-            raise
-        print("textvae: there is not enough memory\n  ask for fewer images or a smaller model", file=sys.stderr)
-        sys.exit(2)
     except BrokenPipeError:
         # The reader of stdout has left, as `head` does: this is no error, and there is nobody left to write to.
         sys.stderr.close()
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
+    except Exception as error:
+        known = _of_the_user(error)
+        if known is None:
             raise
-        file = printable(str(error.filename or "a file"))
-        print(f"textvae: {file} cannot be written: {error.strerror}", file=sys.stderr)
-        print("  make room, or choose another place; the same command then resumes", file=sys.stderr)
+        if not speaks():
+            pass
+        elif as_json:
+            print(json.dumps({"error": {"cause": known.cause, "cure": known.cure}}, indent=2))
+        else:
+            cure = printable_lines(known.cure).replace("\n", "\n  ")
+            print(f"textvae: {printable(known.cause)}\n  {cure}", file=sys.stderr)
         sys.exit(2)
+
+
+def _of_the_user(error: Exception) -> UserError | None:
+    """The error as one that the user can correct; None for a bug."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MemoryError | RuntimeError):
+        # torch's errors where memory is short: of the CPU, of a GPU.
+        short = "not enough memory" in str(error) or "out of memory" in str(error)
+        if isinstance(error, MemoryError) or short:
+            return UserError("there is not enough memory", "ask for fewer images or a smaller model")
+    if isinstance(error, OSError):
+        file = str(error.filename or "a file")
+        if error.errno in NO_ROOM:
+            cure = "make room, or choose another place; the same command then resumes"
+            return UserError(f"{file} cannot be written: {error.strerror}", cure)
+        if error.errno in FORBIDDEN:
+            return UserError(
+                f"{file} cannot be opened: {error.strerror}", "check its permissions, or choose another place"
+            )
+        if error.errno == errno.ENAMETOOLONG:
+            cure = "give a shorter one; a prompt comes after the name of the model"
+            return UserError(f"the name {file[:60]!r}... is too long for a file", cure)
+    return None
 
 
 def _check_unicode(words: Sequence[str]) -> None:

@@ -61,6 +61,8 @@ def evaluate(
         textvae evaluate fashion --num-samples 1000 --json
     """
     in_range("--importance-samples", importance_samples, 1, 100_000)
+    if num_samples is not None:
+        in_range("--num-samples", num_samples, 2, 10_000_000)
     check_seed(seed)
     target = None if out is None else output_file(out, "metrics.json", suffixes=(".json",))
     from textvae.library import evaluate

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from textvae.cli.output import check_folder
 from textvae.cli.shared import Model, Output, Recipe
 
 
@@ -31,6 +32,7 @@ def export(
 
     run = open_run(model, recipe)
     folder = out or Path("exports") / run.name
+    check_folder(folder)
     spec = export(run, folder)
     size = sum(graph["bytes"] for graph in spec["graphs"].values())
     found = {"out": str(folder), "graphs": spec["graphs"], "bytes": size}
@@ -60,6 +62,7 @@ def page(
         textvae page
         textvae page fashion runs/mine --out site
     """
+    check_folder(out)
     from textvae.serve.static_page import write_page
 
     found = write_page(models, out, webgpu)

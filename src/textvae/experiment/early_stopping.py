@@ -1,6 +1,6 @@
 """Early stopping: the best validation loss so far, and when to give up waiting for a better one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,28 +21,32 @@ class EarlyStopping:
     weights: dict[str, Tensor] | None = None
     """The weights that had that loss; None while no loss was measured, or where early stopping is off."""
 
-    def update(self, training: Training, validation: Mapping[str, float]) -> bool:
-        """Records the validation loss of an epoch; returns whether training should stop.
+    @staticmethod
+    def check(config: TrainerConfig, terms: Collection[str]) -> None:
+        """Checks after the first step that the loss has the monitored term.
+
+        Args:
+            config: settings of the training.
+            terms: names of the terms of its loss.
 
         Raises:
-            UserError: the monitored term is not among the validation losses.
+            UserError: it has no such term.
         """
+        if config.patience and config.monitor not in (known := ("loss", *terms)):
+            raise UserError(
+                f"early stopping cannot monitor {config.monitor!r}: the validation loss has no such term",
+                f"choose one of: {', '.join(known)}",
+            )
+
+    def update(self, training: Training, validation: Mapping[str, float]) -> bool:
+        """Records the validation loss of an epoch; returns whether training should stop."""
         config = training.config
         if config.patience == 0:
             return False
-        loss = _monitored(config, validation)
+        loss = validation[config.monitor]
         if loss < self.loss:
             self.loss, self.epochs_since = loss, 0
             self.weights = {name: weight.clone() for name, weight in training.averaged.state_dict().items()}
         else:
             self.epochs_since += 1
         return self.epochs_since >= config.patience
-
-
-def _monitored(config: TrainerConfig, validation: Mapping[str, float]) -> float:
-    if config.monitor not in validation:
-        raise UserError(
-            f"early stopping cannot monitor {config.monitor!r}: the validation loss has no such term",
-            f"choose one of: {', '.join(validation)}",
-        )
-    return validation[config.monitor]

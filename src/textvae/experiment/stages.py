@@ -117,7 +117,9 @@ def trainer_of(recipe: Recipe, stage: str) -> TrainerConfig:
     if stage == FLOW_STAGE:
         return trainer
     epochs = recipe.flow.stride_epochs if stage == FEW_STEP_STAGE else recipe.flow.guidance_epochs
-    return dataclasses.replace(trainer, epochs=epochs, learning_rate=LAST_RATE * trainer.learning_rate)
+    # Of the terms of the flow's loss, these stages have that of the velocity alone.
+    monitor = trainer.monitor if trainer.monitor == "velocity" else "loss"
+    return dataclasses.replace(trainer, epochs=epochs, learning_rate=LAST_RATE * trainer.learning_rate, monitor=monitor)
 
 
 def epochs_of(recipe: Recipe) -> dict[str, int]:

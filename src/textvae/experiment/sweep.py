@@ -54,7 +54,10 @@ def sweep_setting(
 def _with_setting(recipe: Recipe, setting: str, value: str) -> Recipe:
     part, _, key = setting.replace("-", "_").partition(".")
     if part not in ("model", "trainer") or not key:
-        raise UserError(f"{setting!r} is no setting of a recipe", "name one as train does: trainer.weight-decay")
+        raise UserError(
+            f"{setting!r} is no setting of the model or of its training, which are what a sweep compares",
+            "name one as train does: trainer.weight-decay",
+        )
     if key not in (known := to_dict(getattr(recipe, part))):
         raise UserError(f"{part} has no setting {key!r}", f"it has: {', '.join(known)}")
     current = known[key]

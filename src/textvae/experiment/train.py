@@ -106,6 +106,8 @@ def train_recipe(
     name = recipe.data
     images = group.in_turn(lambda: data.training_images(name))
     if limit is not None:
+        if limit < 1:
+            raise UserError(f"a limit of {limit} images leaves nothing to train on", "give a positive limit")
         images = images.first(limit)
     if (held_out := recipe.trainer.validation_images) and isinstance(images, CaptionedImages):
         # Validation images come from the validation split where there is one, else from the end of the training set.
@@ -247,6 +249,8 @@ def _train_stage(
     title = recipe.name if len(stages) == 1 else f"{number}: {stage.name}"
     with _stop_requested() as stop, ProgressLine(title, total_images, "images", seen) as progress:
         for step in training.steps(stop.is_set):
+            if step.number == 1:
+                EarlyStopping.check(config, step.loss.terms)
             means.add(step)
             seconds = time.perf_counter() - started
             if step.number % HISTORY_EVERY_STEPS == 0 or step.ends_epoch:
@@ -267,7 +271,7 @@ def _train_stage(
                     say(f"epoch {step.epoch} is kept: {snapshot_folder(out, step.epoch)}")
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
-                if group.first and (complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES) == 0):
+                if group.first and (complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES, 1) == 0):
                     draw_samples(stage, out)
             paused = time.perf_counter()
             for callback in callbacks:

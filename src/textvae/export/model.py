@@ -12,11 +12,12 @@ import safetensors.torch
 from textvae.data import source
 from textvae.export.graphs import graphs_of
 from textvae.export.onnx import write_graph
-from textvae.exported.spec import FORMAT, SPEC, read_spec, text_of
+from textvae.exported.spec import FORMAT, SPEC, is_spec, read_spec, text_of
 from textvae.models.base import TextVAE
 from textvae.priors import FlowPrior
 from textvae.recipes.recipe import Recipe
 from textvae.runs.run import MODEL, Run, open_run
+from textvae.text.base import NONE
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of, write_json
 from textvae.utils.philox import NOISE
@@ -29,8 +30,8 @@ def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
     A model that was exported before, with the same weights and settings, is found and not exported again.
 
     Raises:
-        UserError: there is no such model, it draws nothing, its text encoder is a frozen network, or the extra
-            ``export`` is not installed.
+        UserError: there is no such model, it draws nothing, its text encoder is a frozen network, the folder has a
+            model.json of something else, or the extra ``export`` is not installed.
     """
     run = model if isinstance(model, Run) else open_run(model)
     network = run.load_model()
@@ -54,9 +55,11 @@ def export(model: str | Path | Run, out: Path) -> dict[str, Any]:
         graphs = found.pop("graphs")
         if found == spec and all(_is_intact(out, graph) for graph in graphs.values()):
             return {**spec, "graphs": graphs}
+    elif (out / SPEC).exists() and not is_spec(out / SPEC):
+        raise UserError(f"{out / SPEC} is no file of an export, and would be replaced", "choose another folder")
     # Without it the folder holds no export, so that an interruption cannot leave graphs of two models.
     (out / SPEC).unlink(missing_ok=True)
-    condition = run.recipe.text.encode((prompts * 3)[:3])
+    condition = run.recipe.text.encode(((prompts or [NONE]) * 3)[:3])
     stored = safetensors.torch.load_file(run.path / MODEL)
     graphs = {}
     for name, graph in graphs_of(network, condition).items():

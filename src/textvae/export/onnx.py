@@ -67,7 +67,7 @@ def _with_int8(model: "onnx.ModelProto", stored: Mapping[str, Tensor]) -> "onnx.
     graph = model.graph
     kept, nodes = [], []
     for initializer in graph.initializer:
-        name = next((name for name in _names(initializer.name, stored) if name + SCALE in stored), None)
+        name = next((name for name in _names(initializer.name) if name + SCALE in stored), None)
         if name is None or list(initializer.dims) != list(stored[name].shape):
             kept.append(initializer)
             continue
@@ -90,7 +90,7 @@ def _with_int8(model: "onnx.ModelProto", stored: Mapping[str, Tensor]) -> "onnx.
     return model
 
 
-def _names(initializer: str, stored: Mapping[str, Tensor]) -> Iterator[str]:
+def _names(initializer: str) -> Iterator[str]:
     """Names under which a graph's weight may be stored: the graph's own modules stand in front, or not."""
     for prefix in ("", "model."):
         if initializer.startswith(prefix):

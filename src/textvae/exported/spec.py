@@ -32,6 +32,15 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
     return spec if whole and (spec["sampling"].get("kind") != "flow" or _has(spec["sampling"], _FLOW_KEYS)) else None
 
 
+def is_spec(file: Path) -> bool:
+    """Whether a file is the model.json of an export, of any version, perhaps damaged in its values."""
+    try:
+        spec = read_json(file, 1 << 24)
+    except (OSError, ValueError):
+        return False
+    return isinstance(spec, dict) and str(spec.get("format")).startswith(FORMAT.partition("/")[0])
+
+
 _KEYS: dict[str, type | UnionType] = {
     "name": str,
     "weights": str,

@@ -58,6 +58,15 @@ def weighted_objective(
     )
 
 
+def cosine_similarities(one: Float[Tensor, "n *features"], other: Float[Tensor, "m *features"]) -> Float[Tensor, "n m"]:
+    """Scalar products of rows that are of length one, in fp32 whatever the precision of the training.
+
+    In bf16, similarities that a temperature multiplies by up to 100 would be rounded to a quarter.
+    """
+    with torch.autocast(one.device.type, enabled=False):
+        return one.float().flatten(1) @ other.float().flatten(1).T
+
+
 def contrastive_loss(similarity: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
     """Cross-entropy of each row's own column among all columns, and of each column's own row, in nats.
 
@@ -72,8 +81,8 @@ def without_equal_captions(similarity: Float[Tensor, "n n"], captions: Tensor) -
 
     Such an image is not a negative example.
     """
-    rows = captions.flatten(1)
-    same = (rows[:, None] == rows[None]).all(2).fill_diagonal_(False)
+    label = torch.unique(captions.flatten(1), dim=0, return_inverse=True)[1]
+    same = (label[:, None] == label[None]).fill_diagonal_(False)
     return similarity.masked_fill(same, -torch.inf)
 
 

@@ -24,8 +24,6 @@ from textvae.recipes.resolve import resolve
 from textvae.utils.errors import UserError
 from textvae.utils.progress import duration, say
 
-COCO_TRAIN = 118_287
-"""Training images of MS-COCO 2017."""
 CAPTIONS_AN_IMAGE = 5
 CLIP_DIMENSION = 512
 CLIP_CAPTIONS_A_SECOND, CLIP_IMAGES_A_SECOND = 9, 6

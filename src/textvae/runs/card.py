@@ -36,6 +36,7 @@ from textvae.runs.run import (
     write_config,
     write_weights,
 )
+from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
 from textvae.utils.config import option_of, to_dict
@@ -122,7 +123,7 @@ def card_of(run: Run, address: str = "") -> str:
         "",
     ]
     if address and draws:
-        prompt = shlex.quote(recipe.prompts[0])
+        prompt = shlex.quote(recipe.prompts[0] if recipe.prompts else NONE)
         lines += ["```bash", "pip install 'textvae[hub]'", f"textvae generate {address} {prompt}", "```", ""]
     if (run.path / SAMPLES).exists():
         lines += [f"![Samples, one row per prompt]({SAMPLES})", ""]

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from textvae.data import contents
+from textvae.data.catalog import photograph_set
 from textvae.data.manifest import SetContents
 from textvae.data.prepared import conventional_contents
 from textvae.data.remote import is_url
@@ -59,6 +60,8 @@ START = "start"
 """Key of config.json: the model that the training started from, with the checksum of its weights."""
 EPOCHS = "epochs"
 """The folder of a run that holds its snapshots."""
+PROMPTS = "prompts"
+"""Key of config.json: prompts that came from the training captions, as those of pictures of one's own do."""
 SNAPSHOT = "snapshot"
 """Key of config.json, in a snapshot: the epoch after which the training had these weights."""
 
@@ -160,6 +163,8 @@ def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | No
             f"{path} holds a {expected}, the recipe {named.name} builds a {trained.model_class}",
             "add --recipe FILE.py:FUNCTION, the recipe that trained it",
         )
+    if not trained.prompts:
+        trained = replace(trained, prompts=tuple(config.get(PROMPTS, ())))
     return Run(path, trained, config)
 
 
@@ -246,6 +251,13 @@ def read_config(path: Path) -> dict[str, Any]:
             raise ValueError("its model_class or its data's name is no text")
         if type(config.get(SNAPSHOT, 1)) is not int:
             raise ValueError(f"its {SNAPSHOT} is no epoch")
+        if not isinstance(config.get(MINUTES), int | float | None):
+            raise ValueError(f"its {MINUTES} is no number")
+        if (start := config.get(START)) is not None and not isinstance(start.get("model"), str):
+            raise ValueError(f"its {START} names no model")
+        prompts = config.get(PROMPTS, [])
+        if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+            raise ValueError(f"its {PROMPTS} are no list of texts")
         if not isinstance(config.get("flow"), dict | None):
             raise ValueError("its flow is no object")
     except (OSError, ValueError, KeyError) as error:
@@ -278,6 +290,7 @@ def write_config(
             "trainer": to_dict(recipe.trainer),
             "flow": None if recipe.flow is None else to_dict(recipe.flow),
             **(asked or {}),
+            **({PROMPTS: list(recipe.prompts)} if held and photograph_set(held.source) is None else {}),
             "data": data | ({"contents": held.to_dict()} if held else {}),
             "execution": dict(execution),
         },
@@ -350,7 +363,10 @@ def check_history(rows: Any) -> None:
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("loss"), dict):
             raise TypeError("a row has no loss")
+        if not isinstance(row.get("validation", {}), dict) or not isinstance(row.get("stage", ""), str):
+            raise TypeError("a row has no stage or no validation losses")
         numbers = [row.get("step"), row.get("seconds"), *row["loss"].values(), *row.get("validation", {}).values()]
+        numbers.append(row.get("epoch", 1))
         if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
             raise TypeError("a row holds something else than numbers")
     json.dumps(rows, allow_nan=False)

@@ -53,28 +53,35 @@ WEBGPU = Download(
 """The build with WebGPU, which is larger and not stable in every browser: an option of the page."""
 
 
+INDEX = "models/index.json"
+"""The list of the page's models."""
+
+
 def write_page(models: Sequence[str], out: Path, webgpu: bool = False) -> dict[str, Any]:
     """Writes the page with some models to a folder.
 
     Args:
         models: run folders, or names of shipped models; of none, all shipped models that draw.
-        out: a new or an existing folder; files of an earlier page are replaced.
+        out: a new or an empty folder, or that of an earlier page, whose files are replaced.
         webgpu: whether visitors may choose WebGPU, for 7 MB more on the server.
 
     Returns:
         The models, and the bytes that a first visit loads at most.
 
     Raises:
-        UserError: a model cannot be exported, or ONNX Runtime for browsers cannot be fetched.
+        UserError: a model cannot be exported, the folder holds something else, or ONNX Runtime for browsers cannot be
+            fetched.
     """
     chosen = list(models) or [name for name in sorted(shipped_models()) if not name.startswith("judge-")]
     runs = [open_run(model) for model in chosen]
     names = [run.name for run in runs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two models are called {twice[0]}", "rename one of the folders")
+    page = resources.files("textvae.serve") / "page"
+    own = {"models", "ort", *(entry.name for entry in page.iterdir())}
     out.mkdir(parents=True, exist_ok=True)
-    if not out.is_dir():
-        raise UserError(f"{out} is not a folder", "choose another --out")
+    if not (out / INDEX).exists() and (others := {entry.name for entry in out.iterdir()} - own):
+        raise UserError(f"{out} holds {min(others)}, which is no part of a page", "choose a new or an empty folder")
     entries, sizes = [], []
     for run in runs:
         kept = data_root().parent / "exports" / run.name
@@ -85,8 +92,7 @@ def write_page(models: Sequence[str], out: Path, webgpu: bool = False) -> dict[s
             shutil.copyfile(kept / file, folder / file)
         entries.append({"name": run.name, "summary": spec["summary"], "terms": spec.get("terms", "")})
         sizes.append(sum(graph["bytes"] for graph in spec["graphs"].values()))
-    write_json(out / "models" / "index.json", {"models": entries, "webgpu": webgpu})
-    page = resources.files("textvae.serve") / "page"
+    write_json(out / INDEX, {"models": entries, "webgpu": webgpu})
     for entry in page.iterdir():
         with resources.as_file(entry) as file:
             shutil.copyfile(file, out / entry.name)

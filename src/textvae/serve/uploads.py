@@ -2,9 +2,10 @@
 
 import io
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from textvae.serve.limits import APIError, Limits
+from textvae.utils.pictures import Unreadable, open_picture
 
 
 def decoded(data: bytes, name: str, limits: Limits) -> Image.Image:
@@ -19,17 +20,16 @@ def decoded(data: bytes, name: str, limits: Limits) -> Image.Image:
         APIError: it is too large, of another format, or damaged.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        with open_picture(io.BytesIO(data), ("PNG", "JPEG", "WEBP")) as image:
             width, height = image.size
-            if width * height > limits.pixels:
-                raise APIError(
-                    413, f"{name} has {width} x {height} pixels, more than {limits.pixels:,}", name, "image_too_large"
-                )
-            return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # The text of some errors of Pillow names an object in memory, which tells a caller nothing.
-        reason = "it is no PNG, JPEG or WebP file" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise APIError(400, f"{name} cannot be read as an image: {reason}", name, "invalid_image") from None
+            upright = None if width * height > limits.pixels else ImageOps.exif_transpose(image)
+    except Unreadable as error:
+        said = f"{name} cannot be read as a PNG, JPEG or WebP image: {error}"
+        raise APIError(400, said, name, "invalid_image") from None
+    if upright is None:
+        said = f"{name} has {width} x {height} pixels, more than {limits.pixels:,}"
+        raise APIError(413, said, name, "image_too_large")
+    return upright
 
 
 def hole_of(mask: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -22,6 +22,12 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _DESCRIPTION = 0x010E
 """EXIF's ImageDescription, which holds the metadata of JPEG and WebP files as JSON."""
 _LABEL_WIDTH = 220
+MOST_LABEL = 1000
+"""Characters of a label or a caption that are shown."""
+MOST_PIXELS = {"JPEG": 65_500, "WEBP": 16_383}
+"""The longest side that a format can hold; PNG holds any."""
+MOST_EXIF = 65_500
+"""Bytes of metadata that a JPEG file can hold."""
 CAPTION_LINES = 4
 """Lines of a caption below a picture."""
 
@@ -42,7 +48,7 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
     gap = 2 * scale
     width, height = (side * scale for side in rows[0][0].size)
     font = ImageFont.load_default(size=max(11, min(height // 3, 18)))
-    labels = [] if names is None else [_wrapped(name, font, height) for name in names]
+    labels = [] if names is None else [_wrapped(name[:MOST_LABEL], font, height) for name in names]
     margin = 0
     if labels:
         margin = int(max(font.getlength(line) for label in labels for line in label.split("\n"))) + 4 * gap
@@ -82,7 +88,7 @@ def captioned(pictures: Sequence[Image.Image], captions: Sequence[str], columns:
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left, top = gap + number % columns * cell_width, gap + number // columns * cell_height
         canvas.paste(picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST), (left, top))
-        lines = textwrap.wrap(caption[:1000], characters, max_lines=CAPTION_LINES, placeholder=" ...")
+        lines = textwrap.wrap(caption[:MOST_LABEL], characters, max_lines=CAPTION_LINES, placeholder=" ...")
         pen.text((left, top + height + gap // 2), "\n".join(lines), INK, font=font)
     return canvas
 
@@ -106,7 +112,8 @@ def save_image(picture: Image.Image, path: Path, metadata: Mapping[str, str]) ->
     else into the EXIF description, as JSON.
 
     Raises:
-        UserError: the suffix is none of ``FORMATS``, or the file cannot be written.
+        UserError: the suffix is none of ``FORMATS``, the format cannot hold the image or its metadata, or the file
+            cannot be written.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -118,7 +125,16 @@ def save_image(picture: Image.Image, path: Path, metadata: Mapping[str, str]) ->
 
 
 def encode_image(picture: Image.Image, kind: str, metadata: Mapping[str, str]) -> bytes:
-    """The bytes of an image file with metadata, as ``save_image`` writes them; ``kind`` is PNG, JPEG or WEBP."""
+    """The bytes of an image file with metadata, as ``save_image`` writes them; ``kind`` is PNG, JPEG or WEBP.
+
+    Raises:
+        UserError: the format cannot hold so large an image or so much metadata.
+    """
+    if max(picture.size) > MOST_PIXELS.get(kind, max(picture.size)):
+        raise UserError(
+            f"{kind} holds {MOST_PIXELS[kind]:,} pixels a side at most, not {max(picture.size):,}",
+            "write a .png, a smaller scale or fewer images",
+        )
     options: dict[str, object] = {"optimize": True}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -127,7 +143,10 @@ def encode_image(picture: Image.Image, kind: str, metadata: Mapping[str, str]) -
         options["pnginfo"] = chunks
     else:
         exif = Image.Exif()
-        exif[_DESCRIPTION] = json.dumps({f"textvae:{key}": value for key, value in metadata.items()})
+        description = json.dumps({f"textvae:{key}": value for key, value in metadata.items()})
+        if kind == "JPEG" and len(description) > MOST_EXIF:
+            raise UserError("the prompts are too long for the metadata of a JPEG file", "write a .png")
+        exif[_DESCRIPTION] = description
         options |= {"exif": exif, "quality": 95}
     file = io.BytesIO()
     picture.save(file, format=kind, **options)

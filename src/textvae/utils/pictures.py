@@ -1,7 +1,7 @@
 """Image files of others: which formats are read, and a picture as plain RGB. Imports no torch."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -21,11 +21,15 @@ class Unreadable(Exception):
 
 
 @contextmanager
-def open_picture(file: Path | BytesIO) -> Iterator[ImageFile.ImageFile]:
+def open_picture(file: Path | BytesIO, formats: Sequence[str] = FORMATS) -> Iterator[ImageFile.ImageFile]:
     """Opens an image file; what goes wrong while it is read and decoded, within the ``with``, is ``Unreadable``.
 
+    Args:
+        file: a path, or the content of a file.
+        formats: the formats that are read, as Pillow names them.
+
     Raises:
-        Unreadable: the file is no image of the ``FORMATS``, is broken or truncated, or the picture has more than 89
+        Unreadable: the file is in none of these formats, is broken or truncated, or the picture has more than 89
             million pixels (Pillow's limit).
     """
     Image.init()
@@ -34,7 +38,7 @@ def open_picture(file: Path | BytesIO) -> Iterator[ImageFile.ImageFile]:
             warnings.simplefilter("ignore")
             # Pillow warns from its limit on, and refuses from twice that; both are refused here.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
+            with Image.open(file, formats=[name for name in formats if name in Image.OPEN]) as opened:
                 yield opened
     except Unreadable:
         raise

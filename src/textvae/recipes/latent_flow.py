@@ -177,6 +177,9 @@ _SHARP = 7500.0
 """Weight of the perceptual loss at 64 pixels, for sharper images; coco and photos keep that of their measurements."""
 _SHARP_MODEL = dataclasses.replace(_MODEL, perceptual=_SHARP)
 
+_CONTRASTIVE = 0.1
+"""Weight of the contrastive loss by which captions are read earlier; sets that were trained without it keep that."""
+
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings(
         "flowers102",
@@ -203,11 +206,12 @@ _SETTINGS: dict[Photographs, _Settings] = {
     "scenes": _Settings(
         "scenes",
         "everyday scenes and people",
-        (14, 24),
+        (14, 30),
         word_dropout=0.5,
         steps=4,
         spacing=1.4,
         model=_SHARP_MODEL,
+        contrastive=_CONTRASTIVE,
         **_SMALL_BATCHES,
     ),
 }
@@ -290,6 +294,7 @@ def latent_flow_photos() -> Recipe:
         word_dropout=0.5,
         sides=(128, 256),
         model=_SMALL_GRID,
+        contrastive=_CONTRASTIVE,
         **_SMALL_BATCHES,
     )
     stages = _stages(settings, flip=True)

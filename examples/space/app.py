@@ -5,7 +5,7 @@ import gradio as gr
 from textvae import TextToImage
 from textvae.utils.errors import UserError
 
-MODELS = {name: TextToImage.load(name) for name in ("flowers", "products", "sprouts", "fashion")}
+MODELS = {name: TextToImage.load(name) for name in ("flowers", "products", "scenes", "sprouts", "fashion")}
 
 
 def draw(name: str, prompt: str, seed: float, guidance: float) -> list:

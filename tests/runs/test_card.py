@@ -117,3 +117,10 @@ def test_a_card_without_numbers_claims_none(tiny_run, tiny_data):
     assert "model-index" not in front_matter(card)
     assert "numbers above" not in card
     assert "numbers above" in read("flowers")
+
+
+@pytest.mark.parametrize(
+    ("name", "only"), [("flowers", True), ("scenes", True), ("products", True), ("sprouts", False)]
+)
+def test_what_was_trained_on_photographs_of_others_is_for_research_only(name, only):
+    assert ("- Intended use: research only" in read(name)) == only

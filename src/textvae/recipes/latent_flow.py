@@ -246,12 +246,12 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     the flow. On a set with stored text (``--data flowers102-64-sentence-tokens``) it attends to those vectors instead.
     Choices: 16 x 16 positions of 8 latents; Muon, by which photographs become sharp; a perceptual loss; guidance 4;
     mirrored images, unless they show text; except for coco, words left out of half of the captions, so that short
-    prompts work; 4 sampling steps, coco 8; flowers read the guidance scale.
+    prompts work; 4 sampling steps, coco 8; flowers read the guidance scale; scenes have a contrastive loss.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 59, 16; products 34, 10; coco
-    141, 46 (400 images, on which real training images have 95), for which scenes has 133. scenes draws the backgrounds
+    141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes draws the backgrounds
     and colours that captions name, animals and people as rough shapes. The preset "128" of flowers has sharper edges
     than 64 pixels enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).
-    Time: coco 33 minutes on one core, scenes 74, flowers 116, products 128 (beside other work), flowers at 128 px 80.
+    Time: coco 33 minutes on one core, scenes and flowers 116, products 128 (beside other work), flowers at 128 px 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

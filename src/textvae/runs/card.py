@@ -134,7 +134,7 @@ def card_of(run: Run, address: str = "") -> str:
         *([f"- Started from: `{start['model']}`, whose data's terms apply as well"] if start else []),
         *([f"- Weight format: {form}"] if (form := _weight_format(run)) else []),
         "- Licence of the weights: MIT",
-        f"- Intended use: {RESEARCH if data.terms.endswith('for research') else USE}",
+        f"- Intended use: {RESEARCH if 'research' in data.terms else USE}",
         "",
     ]
     if isinstance(recipe.text, CaptionWords):

@@ -27,7 +27,7 @@ def digits_and_garments(stored: Stored) -> list[str]:
 
 def photographs(stored: Stored) -> list[str]:
     """Lines on our models of each set of photographs; none if they are not measured."""
-    found = (_photographs(stored, source) for source in ("flowers", "products", "coco"))
+    found = (_photographs(stored, source) for source in ("flowers", "products", "coco", "scenes"))
     return _section([finding for findings in found for finding in findings])
 
 

@@ -279,8 +279,9 @@ def latent_flow_photos() -> Recipe:
     ordinary processor.
     Choices: 8 x 8 positions of 16 latents, a quarter as many as for the photograph sets, so that the flow sees three
     times as many pictures in the same time. The epochs are those for 7,000 pictures; ``--minutes`` chooses them for
-    other numbers. Batches of 64 for the flow, which is better after few images than 128. Words are left out of half of
-    the captions, so that short prompts work. The presets "128" and "256" have 16 x 16 positions of 8 latents.
+    other numbers. Batches of 64 for the flow, which is better after few images than 128, and a contrastive loss, by
+    which captions are followed earlier. Words are left out of half of the captions, so that short prompts work. The
+    presets "128" and "256" have 16 x 16 positions of 8 latents.
     Result: docs/own_pictures.md.
     Time: as asked for.
     Command: ``textvae train my_pictures --minutes 30``, or

@@ -65,7 +65,8 @@ def _images(files: Iterable[str]) -> list[str]:
 
 def _side_car(image: str, files: set[str]) -> str | None:
     stem = image.rpartition(".")[0]
-    names = [f"{base}.{kind}" for kind in SIDE_CARS for base in (stem, image)]
+    # Some cameras and programs write endings in capitals.
+    names = [f"{base}.{end}" for kind in SIDE_CARS for end in (kind, kind.upper()) for base in (stem, image)]
     return next((name for name in names if name in files), None)
 
 

@@ -17,6 +17,7 @@ from helpers import tiny
 
 from textvae import data
 from textvae.experiment import train as experiment
+from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import start_stage, trainer_of
 from textvae.models.with_flow import WithFlow
 from textvae.recipes.conditions import training_conditions
@@ -26,6 +27,7 @@ from textvae.runs import run as runs
 from textvae.runs.checkpoint import STATE, read_state
 from textvae.runs.find import CONFIG
 from textvae.runs.run import CARD, HISTORY, MODEL, open_run, read_history
+from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError
 from textvae.utils.images import read_metadata
@@ -659,6 +661,14 @@ def test_a_wrong_monitor_is_refused_in_the_first_step(tmp_path, textvae):
     assert code == 2
     assert "choose one of: loss, reconstruction, kl" in err
     assert not (tmp_path / "run" / MODEL).exists()
+
+
+def test_a_term_of_the_training_alone_is_no_term_to_monitor():
+    training = Mock(Training, config=TrainerConfig(patience=2, validation_images=9, monitor="perceptual"))
+    EarlyStopping.check(training.config, ("kl", "perceptual"))
+    with pytest.raises(UserError, match="cannot monitor 'perceptual'") as refused:
+        EarlyStopping().update(training, {"loss": 2.0, "kl": 1.0})
+    assert refused.value.cure == "choose one of: loss, kl"
 
 
 def test_the_last_stages_monitor_what_their_loss_has():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from textvae.models.halves_vae import HalvesVAE
+from textvae.models.layers import WholeBatch
 from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
@@ -47,6 +48,7 @@ def test_matching_trains_the_reader_and_the_flow_does_not():
     matched = prior.features
     assert isinstance(matched, MatchedEncoder)
     matching = FlowMatching(prior, few_step=False)
+    assert any(isinstance(module, WholeBatch) for module in matching.modules())
     tokens = TEXT.encode(["7", "3 + 4", "2 * (3 + 4)"])
     loss = matching.loss(torch.randn(3, 80), tokens, Draws(0, 0, torch.arange(3)))
     assert set(loss.terms) == {"velocity", "reading"}

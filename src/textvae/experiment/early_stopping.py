@@ -23,24 +23,29 @@ class EarlyStopping:
 
     @staticmethod
     def check(config: TrainerConfig, terms: Collection[str]) -> None:
-        """Checks after the first step that the loss has the monitored term.
+        """Checks that a loss has the monitored term.
 
         Args:
             config: settings of the training.
-            terms: names of the terms of its loss.
+            terms: names of the terms of its loss, in training or, where some are absent, in validation.
 
         Raises:
             UserError: it has no such term.
         """
-        if config.patience and config.monitor not in (known := ("loss", *terms)):
+        if config.patience and config.monitor not in (known := dict.fromkeys(("loss", *terms))):
             raise UserError(
                 f"early stopping cannot monitor {config.monitor!r}: the validation loss has no such term",
                 f"choose one of: {', '.join(known)}",
             )
 
     def update(self, training: Training, validation: Mapping[str, float]) -> bool:
-        """Records the validation loss of an epoch; returns whether training should stop."""
+        """Records the validation loss of an epoch; returns whether training should stop.
+
+        Raises:
+            UserError: the monitored term is not among the validation losses.
+        """
         config = training.config
+        self.check(config, validation)
         if config.patience == 0:
             return False
         loss = validation[config.monitor]

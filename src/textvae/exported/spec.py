@@ -22,11 +22,8 @@ SPEC = "model.json"
 
 def read_spec(folder: Path) -> dict[str, Any] | None:
     """model.json of an export; None where the folder holds none, or one that is damaged."""
-    try:
-        spec = read_json(folder / SPEC, 1 << 24)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(spec, dict) or spec.get("format") != FORMAT:
+    spec = _object(folder / SPEC)
+    if spec.get("format") != FORMAT:
         return None
     whole = _has(spec, _KEYS) and all(_is_graph(graph) for graph in spec["graphs"].values())
     return spec if whole and (spec["sampling"].get("kind") != "flow" or _has(spec["sampling"], _FLOW_KEYS)) else None
@@ -34,11 +31,16 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
 
 def is_spec(file: Path) -> bool:
     """Whether a file is the model.json of an export, of any version, perhaps damaged in its values."""
+    return str(_object(file).get("format")).startswith(FORMAT.partition("/")[0])
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; empty if it holds none or cannot be read."""
     try:
-        spec = read_json(file, 1 << 24)
+        found = read_json(file, 1 << 24)
     except (OSError, ValueError):
-        return False
-    return isinstance(spec, dict) and str(spec.get("format")).startswith(FORMAT.partition("/")[0])
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 _KEYS: dict[str, type | UnionType] = {

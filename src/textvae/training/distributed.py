@@ -31,40 +31,35 @@ class SharedStep:
         Modules in it that relate the images of a batch to one another are replaced by those of the whole batch.
         """
         self.processes = processes
-        self.split = False
-        """Whether the processes have different parts of the present batch; else each computes all of it."""
-        self.part_of_batch = slice(0)
-        """The rows of the present batch that this process has, where it is split."""
-        self.rows = 0
-        """The number of rows of the present batch."""
+        self.images = 0
+        """The number of images of the present batch."""
         relate_over_processes(model, self)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._numbers = sum(parameter.numel() for parameter in self._parameters)
         self._buffer = torch.zeros(0)
-        self._images = 1
+
+    @property
+    def split(self) -> bool:
+        """Whether the processes have different parts of the present batch; else each computes all of it."""
+        return self.images >= self.processes.size
+
+    def part_of(self, images: int) -> slice:
+        """The places of this process's part in a batch of so many images; all, where they are fewer than processes."""
+        if images < self.processes.size:
+            return slice(None)
+        first, last = (
+            images * number // self.processes.size for number in (self.processes.rank, self.processes.rank + 1)
+        )
+        return slice(first, last)
 
     def part(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
-        """The images of a batch that are this process's.
-
-        They are all images, in every process, where there are fewer images than processes.
-        """
-        return batch[self._part_of(len(batch))] if self._is_split(batch) else batch
+        """The images of a batch that are this process's."""
+        return batch[self.part_of(len(batch))]
 
     def start(self, batch: Int64[Tensor, "b"]) -> Int64[Tensor, "part"]:
         """Begins the step of a batch; returns the images of this process."""
-        self.split = self._is_split(batch)
-        self.rows, self.part_of_batch = len(batch), self._part_of(len(batch))
-        self._images = len(batch) if self.split else len(batch) * self.processes.size
+        self.images = len(batch)
         return self.part(batch)
-
-    def _is_split(self, batch: Int64[Tensor, "b"]) -> bool:
-        return len(batch) >= self.processes.size
-
-    def _part_of(self, rows: int) -> slice:
-        first, last = (
-            rows * number // self.processes.size for number in (self.processes.rank, self.processes.rank + 1)
-        )
-        return slice(first, last)
 
     def backward(self, loss: LossTerms, images: int, wish: bool) -> tuple[LossTerms, Float[Tensor, ""]]:
         """Computes the gradients of the loss of the whole batch, from the losses of the parts.
@@ -77,7 +72,7 @@ class SharedStep:
         Returns:
             The loss of the whole batch, and the number of processes with the wish, on the device.
         """
-        share = images / self._images
+        share = images / self.images if self.split else 1 / self.processes.size
         self._clear(loss.total.device, len(loss.terms))
         (share * loss.total).backward()  # type: ignore[no-untyped-call]
         rest = self._buffer[self._numbers :]
@@ -148,10 +143,10 @@ class GatheredBatch(WholeBatch):
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, step: SharedStep) -> Tensor:
-        whole = rows.new_zeros(step.rows, *rows.shape[1:])
-        whole[step.part_of_batch] = rows
+        ctx.part, ctx.processes = step.part_of(step.images), step.processes
+        whole = rows.new_zeros(step.images, *rows.shape[1:])
+        whole[ctx.part] = rows
         step.processes.add(whole)
-        ctx.part, ctx.processes = step.part_of_batch, step.processes
         return whole
 
     @staticmethod

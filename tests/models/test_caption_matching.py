@@ -7,7 +7,7 @@ import torch
 
 from textvae.experiment.stages import Stage
 from textvae.models.caption_matching import CaptionMatching
-from textvae.models.losses import cosine_similarities
+from textvae.models.losses import scaled_similarities
 from textvae.models.spatial_vae import SpatialVAE
 from textvae.models.with_flow import FlowConfig, FlowMatching
 from textvae.priors import FlowPrior
@@ -83,8 +83,13 @@ def test_an_image_with_the_same_caption_is_no_negative_example():
 def test_similarities_are_not_rounded_to_bf16() -> None:
     one, other = torch.nn.functional.normalize(torch.randn(2, 64, 128), dim=2)
     with torch.autocast("cpu", torch.bfloat16):
-        found = cosine_similarities(one, other)
-    assert found.equal(one @ other.T)
+        found = scaled_similarities(one, other, torch.tensor(3.0))
+    assert found.equal(torch.tensor(3.0).exp() * (one @ other.T))
+
+
+def test_similarities_are_scaled_by_at_most_a_hundred() -> None:
+    one = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    assert float(scaled_similarities(one, one, torch.tensor(9.0)).max()) == pytest.approx(100)
 
 
 @pytest.mark.parametrize(("reader", "condition"), [("none", torch.eye(6)), ("vectors", torch.randn(6, 3, 6))])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from textvae.models.layers import WholeBatch
-from textvae.models.losses import contrastive_loss, cosine_similarities, without_equal_captions
+from textvae.models.losses import contrastive_loss, scaled_similarities, without_equal_captions
 from textvae.utils.random import Draws
 
 Reader = Literal["rnn", "gru", "lstm", "dial"]
@@ -271,7 +271,7 @@ class ContrastiveEncoder(nn.Module):
         seen = self.eyes(glimpses.flatten(0, 1).unsqueeze(1)).unflatten(0, glimpses.shape[:2])
         shown = self.whole_batch(nn.functional.normalize(self.of_glimpse(torch.cat([seen, places], dim=2)), dim=2))
         said = self.whole_batch(nn.functional.normalize(self.of_words(self.reader(tokens)), dim=2))
-        similarity = self.log_scale.exp() * cosine_similarities(said, shown)
+        similarity = scaled_similarities(said, shown, self.log_scale)
         return contrastive_loss(without_equal_captions(similarity, self.whole_batch(tokens)))
 
 

@@ -6,11 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.layers import WholeBatch
-from textvae.models.losses import contrastive_loss, cosine_similarities, without_equal_captions
+from textvae.models.losses import contrastive_loss, scaled_similarities, without_equal_captions
 from textvae.priors import FlowPrior
-
-MOST = 100.0
-"""Largest factor of the similarities, that of CLIP."""
 
 
 class CaptionMatching(nn.Module):
@@ -45,5 +42,5 @@ class CaptionMatching(nn.Module):
         whole, (embedding, _, _) = self.whole_batch, prior.velocity.read(prior.features(condition))
         said = whole(F.normalize(embedding.float(), dim=1))
         shown = whole(F.normalize(self.of_latent(prior.standardise(latent)).float(), dim=1))
-        similarity = self.log_scale.exp().clamp(max=MOST) * cosine_similarities(said, shown)
+        similarity = scaled_similarities(said, shown, self.log_scale)
         return contrastive_loss(without_equal_captions(similarity, whole(condition)))

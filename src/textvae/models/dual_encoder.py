@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from textvae.models.base import Trainable
 from textvae.models.layers import Dropout, SequentialWithDropout, WholeBatch
-from textvae.models.losses import LossTerms, contrastive_loss, cosine_similarities
+from textvae.models.losses import LossTerms, contrastive_loss, scaled_similarities
 from textvae.utils.config import Range, Share, Size, updated
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json, sha256_of
@@ -115,9 +115,7 @@ class DualEncoder(Trainable):
         """
         texts = self.whole_batch(self.embed_text(condition, draws))
         pictures = self.whole_batch(self.embed_image(images.flatten(1), draws))
-        logits = self.log_factor.clamp(max=torch.tensor(100.0).log().item()).exp() * cosine_similarities(
-            pictures, texts
-        )
+        logits = scaled_similarities(pictures, texts, self.log_factor)
         contrastive = contrastive_loss(logits)
         errors = (logits.argmax(1) != torch.arange(len(logits), device=logits.device)).float().mean()
         return LossTerms(contrastive, {"contrastive": contrastive.detach(), "error_rate": errors.detach()})

@@ -58,13 +58,17 @@ def weighted_objective(
     )
 
 
-def cosine_similarities(one: Float[Tensor, "n *features"], other: Float[Tensor, "m *features"]) -> Float[Tensor, "n m"]:
-    """Scalar products of rows that are of length one, in fp32 whatever the precision of the training.
+def scaled_similarities(
+    one: Float[Tensor, "n *features"], other: Float[Tensor, "m *features"], log_scale: Float[Tensor, ""]
+) -> Float[Tensor, "n m"]:
+    """Cosine similarities times exp(``log_scale``), at most 100, as in CLIP (Radford et al. 2021, section 2.5).
 
-    In bf16, similarities that a temperature multiplies by up to 100 would be rounded to a quarter.
+    The rows, or each of several vectors in a row, are of length one. Computed in fp32 whatever the precision of the
+    training: bf16 would round similarities of up to 100 to a quarter.
     """
+    scale = log_scale.exp().clamp(max=100)
     with torch.autocast(one.device.type, enabled=False):
-        return one.float().flatten(1) @ other.float().flatten(1).T
+        return scale * (one.float().flatten(1) @ other.float().flatten(1).T)
 
 
 def contrastive_loss(similarity: Float[Tensor, "n n"]) -> Float[Tensor, ""]:

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.layers import WholeBatch
-from textvae.models.losses import contrastive_loss, cosine_similarities
+from textvae.models.losses import contrastive_loss, scaled_similarities
 
 
 class TreeEncoder(nn.Module):
@@ -93,4 +93,4 @@ class MatchedEncoder(nn.Module):
         """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats."""
         said = self.whole_batch(F.normalize(self.of_words(self.reader(tokens)), dim=1))
         shown = self.whole_batch(F.normalize(self.of_latent(latents), dim=1))
-        return contrastive_loss(self.log_scale.exp() * cosine_similarities(said, shown))
+        return contrastive_loss(scaled_similarities(said, shown, self.log_scale))

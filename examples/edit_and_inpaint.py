@@ -1,7 +1,7 @@
-"""Edit pictures with a model that ships: another prompt, a filled hole, the way between two prompts.
+"""Edit pictures with a bundled model: change the prompt, fill a hole, interpolate between two prompts.
 
-Ten seconds on one core, nothing to fetch. Prints how much an edit kept; writes edited.png, inpainted.png and
-interpolated.gif.
+Takes ten seconds on one core and downloads nothing. Prints how much of the picture an edit kept; writes edited.png,
+inpainted.png and interpolated.gif.
 
     python examples/edit_and_inpaint.py --out pictures
     python examples/edit_and_inpaint.py --picture my-dress.png
@@ -17,25 +17,25 @@ from textvae.utils.images import grid
 
 
 def main(picture: Path | None = None, frames: int = 16, out: Path = Path("pictures")) -> None:
-    """Edits a picture of a dress on black; by default one that the model draws."""
+    """Edits a picture of a dress on black; by default, one that the model generates."""
     out.mkdir(parents=True, exist_ok=True)
 
     model = textvae.TextToImage.load("fashion")
     print(model)
     given = Image.open(picture) if picture else model("a dress", seed=4)[0]
 
-    # The flow is solved back to the picture's noise under the old prompt, and forwards under the new one.
+    # The flow is integrated back to the picture's noise with the old prompt, and forwards with the new one.
     changed = textvae.edit(model, given, before="a dress", after="a coat", guidance_scale=2.0)
     print(f"kept {changed.kept:.0%} of the picture")
     grid([[changed.before, changed.after]], scale=4).save(out / "edited.png")
 
-    # White is filled in, black is kept: here the lower half.
+    # White is filled in, black is kept: here, the lower half is filled in.
     mask = Image.new("L", given.size, 0)
     mask.paste(255, (0, given.height // 2, given.width, given.height))
     filled = textvae.inpaint(model, given, mask, "a dress", num_images=6)
     grid([filled], scale=4).save(out / "inpainted.png")
 
-    # Neighbouring pictures differ equally, whatever the model makes of the prompts in between.
+    # Frames are spaced so that neighbouring ones differ about equally.
     way = textvae.interpolate(model, "a dress", "an ankle boot", frames=frames)
     textvae.save_gif(way, out / "interpolated.gif", scale=4)
 

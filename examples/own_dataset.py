@@ -1,6 +1,6 @@
 """A data set made in Python, and a recipe for it: coloured shapes from captions.
 
-Three minutes on one core. Prints the model; writes the run folder and shapes.png. The command line trains it, too:
+Takes three minutes on one core. Prints the model; writes the run folder and shapes.png. From the command line:
 
     textvae train examples/own_dataset.py:shapes --out runs/shapes
 """
@@ -30,12 +30,12 @@ def drawn(count: int, seed: int) -> textvae.CaptionedImages:
         pen = ImageDraw.Draw(pictures[-1])
         draw = pen.ellipse if shape == "circle" else pen.rectangle
         draw((x - radius, y - radius, x + radius, y + radius), colour)
-        captions.append([f"a {colour} {shape}", f"{colour} {shape} on white"])  # training draws one a step
+        captions.append([f"a {colour} {shape}", f"{colour} {shape} on white"])  # training picks one per step
     return textvae.captioned_images(pictures, captions)
 
 
 def shapes(images: int = 3000, epochs: int = 10) -> textvae.Recipe:
-    """The recipe. It makes its data set known by name, so that the command line finds it, too."""
+    """The recipe. It registers its data set by name, so that the command line finds it, too."""
     textvae.add_data("shapes", train=drawn(images, 0), test=drawn(images // 4, 1))
     about = ("shapes", "coloured shapes from captions", "an example", "shapes")  # name, summary, source, data
     text = textvae.CaptionWords(length=8)  # learns the words of the training captions

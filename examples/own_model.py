@@ -1,6 +1,6 @@
 """A model of your own: a VAE is ``posterior``, ``decode`` and a prior; textvae does the rest.
 
-One minute on one core. First a look at the training loop, which is a generator; then a run with checkpoints. Prints
+Takes one minute on one core: first the training loop, which is a generator, then a run with checkpoints. Prints
 losses; writes the run folder and dress.png. From the command line: textvae train examples/own_model.py:tiny_vae
 """
 
@@ -17,7 +17,7 @@ from textvae.text.labels import FASHION
 
 
 class TinyVAE(textvae.TextVAE):
-    """One hidden layer each way; the condition (a one-hot label) is concatenated to the image and to z."""
+    """One hidden layer each in encoder and decoder; the one-hot label is concatenated to the image and to z."""
 
     @dataclass(frozen=True)
     class Config:

@@ -1,7 +1,7 @@
 """Train a model that draws garments from a word, then draw with it and measure it.
 
-Fetches Fashion-MNIST (30 MB) at the first run. Five epochs take about one minute on two cores. Prints the loss of each
-epoch and two metrics; writes the run folder and garments.png. Interrupted at any time, the same command resumes.
+Downloads Fashion-MNIST (30 MB) on the first run. Five epochs take about one minute on two cores. Prints the loss of
+each epoch and two metrics; writes the run folder and garments.png. If it is interrupted, the same command resumes.
 
     python examples/train_garments.py --epochs 5 --out runs/garments
 """
@@ -22,7 +22,7 @@ class PrintLoss(textvae.Callback):
 
 
 def main(epochs: int = 5, samples: int = 1000, out: Path = Path("runs/garments")) -> None:
-    """Trains, draws, and measures on so many test images."""
+    """Trains, generates images, and measures on this number of test images (``samples``)."""
     run = textvae.train(
         "label-conv",  # paper b's convolutional model; textvae.list_recipes() has the others
         out=out,

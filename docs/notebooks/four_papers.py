@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Four papers in ten pictures
 #
-# Text to image with variational autoencoders, from one-hot labels to sentences, by the models of four papers and by
-# what comes after them. The papers, by the letters that this project calls them:
+# Text-to-image generation with variational autoencoders, from one-hot labels to sentences: the models of four papers,
+# and what came after them. This project refers to the papers by letters:
 
 # %%
 import os
@@ -28,8 +28,8 @@ def trained(recipe: str) -> TextToImage:
 # %% [markdown]
 # ## Paper a: a label is a condition
 #
-# A one-hot label enters the encoder and the decoder. **Picture 1**: a row for each of three garments, from equal noise.
-# **Picture 2**: without a label, the model draws a garment of any class, which no latent was trained for.
+# Encoder and decoder receive a one-hot label. **Picture 1**: one row for each of three garments, from the same noise.
+# **Picture 2**: without a label, which the model was not trained for, it draws garments of any class.
 
 # %%
 onehot = trained("onehot-dense-fashion")
@@ -41,7 +41,8 @@ onehot("none", num_images=8)
 # %% [markdown]
 # ## Paper b: dense or convolutional, and a phrase in place of a label
 #
-# **Pictures 3 and 4**: three linear layers, three convolutions. Both read the keyword of a phrase.
+# **Pictures 3 and 4**: a model with three linear layers, and one with three convolutions. Both read the keyword of a
+# phrase.
 
 # %%
 dense = trained("label-dense")
@@ -52,7 +53,7 @@ conv = trained("label-conv")
 conv(["Make a shirt!", "sandals"], num_images=8)
 
 # %% [markdown]
-# **Picture 5**: what the encoder keeps of garments that the model has drawn itself, decoded again.
+# **Picture 5**: garments that the model has drawn, and their reconstructions, which show what the encoder keeps.
 
 # %%
 from textvae.utils.notebook import Pictures
@@ -63,7 +64,7 @@ Pictures([*drawn, *conv.reconstruct(drawn, "a coat")])
 # %% [markdown]
 # ## Paper d: the latent is inferred from the caption
 #
-# Its encoder reads words and never sees the image. **Picture 6**: digits from their names. **Picture 7**: from sums.
+# The encoder reads words and never sees the image. **Picture 6**: digits from their names. **Picture 7**: from sums.
 
 # %%
 trained("caption-rnn-label")(["three", "eight"], num_images=8)
@@ -74,14 +75,14 @@ trained("caption-rnn-arithmetic")(["one plus two", "nine minus four"], num_image
 # %% [markdown]
 # ## Paper c, and photographs
 #
-# Paper c trains on CLIP's embedding of the image and draws from that of a caption, which needs photographs and CLIP:
-# `textvae reproduce c`. What all four have in common is blur, and a Gaussian prior, which leaves holes between what the
-# encoder uses.
+# The model of paper c is trained on CLIP's embedding of the image and draws from that of a caption, which needs
+# photographs and CLIP: `textvae reproduce c`. The models of all four papers draw blurred images and have a Gaussian
+# prior, which also covers holes: regions of the latent space that the encoder does not use.
 #
 # ## After the papers
 #
-# A flow prior fills the holes. **Picture 8**: the bundled model of garments. **Picture 9**: results of calculations.
-# **Picture 10**: photographs of flowers from sentences.
+# A flow prior learns to avoid these holes. **Picture 8**: the bundled model of garments. **Picture 9**: results of
+# calculations. **Picture 10**: photographs of flowers from sentences.
 
 # %%
 TextToImage.load("fashion")(["a dress", "an ankle boot", "a bag"], num_images=8)

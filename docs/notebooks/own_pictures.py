@@ -2,7 +2,7 @@
 # # From a folder of captioned pictures to a model
 #
 # A folder with pictures and their captions is all that is needed: here `my_pictures/`, each picture beside a text file
-# of the same name (`boat.jpg`, `boat.txt`). To try it without one, the next cell draws 120 pictures of blocks.
+# of the same name (`boat.jpg`, `boat.txt`). If you have none, the next cell draws 120 pictures to try it with.
 # Open this script as a notebook: `jupytext --to ipynb own_pictures.py`.
 
 # %%
@@ -31,7 +31,7 @@ if not folder.exists():
 # ## Train
 #
 # One call prepares the pictures, chooses the epochs that fit into the time, trains, measures and writes a model card.
-# Interrupted, the same call resumes.
+# If it is interrupted, the same call resumes.
 
 # %%
 model = textvae.train(folder, minutes=MINUTES, out="runs/mine")
@@ -39,7 +39,7 @@ model = textvae.train(folder, minutes=MINUTES, out="runs/mine")
 # %% [markdown]
 # ## Draw
 #
-# A list of images shows itself as the value of a cell. Equal seeds share their noise.
+# A list of images is displayed as the value of a cell. Equal seeds use the same noise for every prompt.
 
 # %%
 pictures = model("a red block on white", num_images=8, seed=0)
@@ -63,7 +63,7 @@ for name in (
 # %% [markdown]
 # ## Keep it
 #
-# Each file says how it was made: `textvae info red.png`. `textvae.push("runs/mine", "OWNER/NAME")` shares the model.
+# Each file records how it was made: `textvae info red.png`. `textvae.push("runs/mine", "OWNER/NAME")` shares the model.
 
 # %%
 pictures.grid().save("red.png")

@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_model_by_one_command(tiny_photos, textvae, tmp_path,
     assert err.count("54 train") == 1
     assert err.count("unknown words ignored") == 1, "each held-out picture's number, once for all measures"
     assert "what to expect" in err
-    assert "more --minutes are needed" in err
+    assert "increase --minutes" in err
     metrics = json.loads((run / METRICS).read_text())
     assert metrics["protocol"]["num_samples"] == 6
     assert {"mse_sum", "ssim"} <= metrics["reconstruction"].keys()
@@ -155,7 +155,7 @@ def test_several_folders_become_one_model(tiny_photos, textvae, tmp_path, monkey
 def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
     folder = folder_of_pictures(tmp_path / "few", 12)
     (tmp_path / "unseen").mkdir()
-    with pytest.raises(UserError, match="12 pictures"):
+    with pytest.raises(UserError, match="12 usable pictures"):
         look_at(folder)
     with pytest.raises(UserError, match="96 pixels"):
         look_at(folder, 96)
@@ -277,7 +277,7 @@ def test_a_model_to_start_from_keeps_its_first_stage_and_learns_new_words(tiny_p
     assert textvae("train", "others", *how, "--from", "runs/boats", "--out", "sails")[0] == 0
     code, _, err = textvae("train", "others", *how, "--out", "sails")
     assert code == 2
-    assert "begun from" in err
+    assert "started from" in err
     code, _, err = textvae("train", "others", *how, "--from", "fashion", "--out", "more")
     assert code == 2
     assert "learned words" in err

@@ -220,14 +220,14 @@ def test_a_judge_draws_nothing(tmp_path):
 
     write_config(tmp_path, judge, "0", {})
     write_weights(tmp_path, judge.model.build().state_dict())
-    with pytest.raises(UserError, match="draws nothing"):
+    with pytest.raises(UserError, match="draws no pictures"):
         TextToImage.load(tmp_path)
 
 
 def test_there_is_no_such_model(tmp_path):
     with pytest.raises(UserError, match="there is no run folder and no shipped model"):
         TextToImage.load(tmp_path / "nope")
-    with pytest.raises(UserError, match="is a folder, but no run"):
+    with pytest.raises(UserError, match="is not a run folder"):
         TextToImage.load(tmp_path)
 
 

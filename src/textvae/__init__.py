@@ -2,7 +2,7 @@
 
 Examples:
     >>> import textvae
-    >>> model = textvae.TextToImage.load("fashion")             # a model that ships, or a run folder
+    >>> model = textvae.TextToImage.load("fashion")             # a bundled model, or a run folder
     >>> model("a dress", num_images=4, seed=0)[0].save("dress.png")
     >>> run = textvae.train("label-conv", out="runs/garments")  # a recipe, your own or one of list_recipes()
     >>> textvae.evaluate(run)                                  # metrics, with the protocol
@@ -13,7 +13,7 @@ Using models: TextToImage, interpolate, edit, inpaint, rank_captions, describe.
 Training: train, TrainedRun, evaluate, sweep, reproduce, push, Recipe, resolve, Run, open_run, Callback, Training,
     Draws, choose_execution.
 Data: load_data, prepare, describe_data, CaptionedImages, captioned_images, add_data.
-Everything a user can put right is raised as a UserError, with its cause and its cure.
+Errors that the user can correct are raised as UserError, with a cause and a cure.
 """
 
 from importlib import import_module

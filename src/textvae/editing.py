@@ -23,9 +23,9 @@ from textvae.utils.pixels import fit_image, to_pil, to_uint8, unit_interval
 from textvae.utils.random import normals
 
 NUM_FRESH = 8
-"""Unrelated pictures of the new prompt that an edit is compared with."""
+"""Number of unrelated pictures of the new prompt with which an edit is compared."""
 COARSE = 9
-"""Blending weights at which the way between two prompts is first measured."""
+"""Number of blending weights at which the change between two prompts is measured first."""
 FINEST = 2.0**-14
 """Smallest gap between two blending weights."""
 
@@ -41,15 +41,15 @@ def interpolate(
     seed: int = 0,
     guidance_scale: float | None = None,
 ) -> list[Image.Image]:
-    """Draws a sequence of pictures that leads from one prompt to another, all from the noise of one seed.
+    """Draws a sequence of pictures from one prompt to another, all from the same noise.
 
     Examples:
         >>> pictures = textvae.interpolate(model, "a dress", "a coat", frames=12)
 
-    Conditions that are vectors are blended; for conditions that are token ids, the velocities of the flow prior are.
-    At evenly spaced weights, most neighbouring pictures are alike and some change abruptly. So the change of the
-    picture is measured first, and weights are chosen such that neighbouring pictures differ about equally. This draws
-    two to three times as many pictures in addition.
+    If conditions are vectors, they are blended; if they are token ids, the velocities of the flow prior are. At evenly
+    spaced weights, most neighbouring pictures would be alike and some would change abruptly. The change is therefore
+    measured first, on two to three times as many additional pictures, and weights are chosen such that neighbouring
+    pictures differ about equally.
 
     Args:
         model: a trained model.
@@ -63,7 +63,7 @@ def interpolate(
         UserError: fewer than two frames, a prompt cannot be read, or the model takes token ids and has no flow prior.
     """
     if frames < 2:
-        raise UserError(f"{frames} frames cannot hold both ends", "ask for two or more")
+        raise UserError(f"{frames} frames are too few for both ends", "choose two or more")
     draw = _blended(model, first, second, seed, guidance_scale)
     return to_pil(draw(even_weights(draw, frames)))
 
@@ -71,7 +71,7 @@ def interpolate(
 def _blended(
     model: TextToImage, first: str, second: str, seed: int, guidance_scale: float | None
 ) -> Callable[[Sequence[float]], UInt8[Tensor, "n c h w"]]:
-    """What draws the pictures between two prompts at given weights of the second."""
+    """A function that draws pictures between two prompts, given the weights of the second prompt."""
     conditions = model.text.encode([first, second])
     start, end = conditions[:1], conditions[1:]
 
@@ -92,8 +92,8 @@ def _blended(
 def even_weights(draw: Callable[[Sequence[float]], UInt8[Tensor, "n c h w"]], frames: int) -> list[float]:
     """Blending weights from 0 to 1 at which neighbouring pictures are about equally far apart in pixels.
 
-    Intervals over which the picture changes by more than the mean change of a frame are halved, until there are none or
-    ``2 * frames`` weights were added.
+    Intervals over which the picture changes by more than the mean change per frame are halved, until none is left or
+    ``2 * frames`` weights have been added.
     """
     weights = np.linspace(0, 1, COARSE).tolist()
     pictures = draw(weights)
@@ -124,7 +124,7 @@ class Edit:
     """A picture before and after an edit by prompt."""
 
     before: Image.Image
-    """The given picture as the model reconstructs it."""
+    """The reconstruction of the given picture by the model."""
     after: Image.Image
     change: float
     """Root mean squared difference of the two, pixels in [0, 1]."""
@@ -151,8 +151,8 @@ def edit(model: TextToImage, image: Picture, before: str, after: str, guidance_s
         model: a trained model with a flow prior.
         image: the picture; a PIL image is cropped and scaled to the model's size.
         before: a prompt for what it shows.
-        after: a prompt for what it shall show.
-        guidance_scale: of the new prompt; see ``TextToImage``.
+        after: a prompt for what it should show.
+        guidance_scale: for the new prompt; see ``TextToImage``.
 
     Raises:
         UserError: the model has no flow prior, a prompt cannot be read, or the picture has the wrong type or size.
@@ -213,7 +213,7 @@ def inpaint(
             size. The rest of the picture is kept.
         prompt: what the whole picture shows. Default: the empty condition.
         num_images: number of fillings.
-        seed: seed of the first filling; those of the others count up from it.
+        seed: seed of the first filling; the others use ``seed + 1``, ``seed + 2``, ...
         guidance_scale: see ``TextToImage``.
 
     Raises:
@@ -248,10 +248,10 @@ def inpaint(
 def hole_of(
     mask: Image.Image | Bool[Tensor, "rows columns"], image: Picture, shape: tuple[int, int, int]
 ) -> Bool[Tensor, "h w"]:
-    """Where the mask asks for filling in, in the size of the model.
+    """The mask in the model's size, True where pixels are to be filled in.
 
     Raises:
-        UserError: the mask is of another type than these, or not of the image's shape.
+        UserError: the mask has another type, or not the shape of the image.
     """
     if isinstance(mask, Image.Image):
         # A mask of other proportions would be cropped in another way than the image.
@@ -281,13 +281,13 @@ def flow_of(model: TextToImage) -> FlowPrior:
     if not prior.supports_guidance:
         raise UserError(
             f"{type(model.model).__name__} has no flow prior, which this needs",
-            "fit one to it: the command that trained it, with --prior flow",
+            "train one: repeat the command that trained the model, with --prior flow",
         )
     return cast(FlowPrior, prior)
 
 
 def save_gif(pictures: list[Image.Image], path: Path, scale: int, seconds: float = 0.1) -> None:
-    """Writes an animation that runs forwards and back, whole or not at all, with each pixel enlarged."""
+    """Writes an animated GIF that runs forwards and back, atomically, with each pixel enlarged ``scale`` times."""
     frames = [p.resize((p.width * scale, p.height * scale), Image.Resampling.NEAREST) for p in pictures]
     frames += frames[-2:0:-1]
     with written_whole(path) as temporary:

@@ -1,4 +1,4 @@
-"""The functions that ``import textvae`` offers: what each verb of the command line does, as one call."""
+"""The functions of ``import textvae``: one for each verb of the command line."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
@@ -34,7 +34,7 @@ from textvae.utils.progress import say
 
 
 class TrainedRun(Run):
-    """A run that was trained just now: an open ``Run`` that draws when it is called.
+    """The result of ``train``: an open ``Run`` that draws pictures when it is called.
 
     Examples:
         >>> model = textvae.train("my_pictures/", minutes=30)
@@ -77,11 +77,11 @@ def train(
     clip: str | None = None,
     log: Literal["tensorboard", "trackio", "wandb"] | None = None,
 ) -> TrainedRun:
-    """Trains a recipe, or on folders of captioned pictures, into a run folder. The same call again resumes, or finds it
-    complete.
+    """Trains a recipe, or a model for folders of captioned pictures. Repeating the call resumes an interrupted training
+    or returns the finished one.
 
-    A call with more epochs goes on from there as if they had been asked for from the start, where the learning rate is
-    constant and no early stopping ended the training.
+    A call with more epochs continues a finished training. The result is the same as with that number from the start,
+    which requires a constant learning rate and a training that early stopping did not end.
 
     Examples:
         >>> run = textvae.train("label-conv", out="runs/garments", trainer={"epochs": 5})
@@ -92,32 +92,32 @@ def train(
     Args:
         recipe: a folder of captioned pictures, or a list of folders (docs/own_pictures.md); or the name of a recipe
             (``textvae.list_recipes()``), a ``Recipe``, a function that returns one, or ``FILE.py:FUNCTION``.
-        out: the run folder; default: runs/NAME, of the recipe or the folder; of several folders, runs/NAME+NAME, and
-            runs/NAME-2 where that is a model of other pictures.
-        data: another data set than the recipe's, by name.
+        out: the run folder. Default: runs/NAME, after the recipe or the folder; runs/NAME+NAME for several folders;
+            runs/NAME-2 if that folder holds a model of other pictures.
+        data: name of the data set; default: the recipe's.
         preset: one of the recipe's presets, such as "tiny".
         prior: "flow" adds a flow prior to a recipe without one, "own" leaves out a recipe's flow prior.
-        model: settings of the model in place of the recipe's, by name.
-        trainer: settings of the training (``TrainerConfig``) in place of the recipe's, by name.
-        flow: settings of the flow prior in place of the recipe's, nested as in ``FlowStage``:
+        model: settings of the model by name, which override the recipe's.
+        trainer: settings of the training (``TrainerConfig``) by name, which override the recipe's.
+        flow: settings of the flow prior, which override the recipe's, nested as in ``FlowStage``:
             {"trainer": {"epochs": 3}}.
         limit: train on this many images only, from the start of the training set.
         sample_every: epochs between two updates of samples.png.
         callbacks: called after each step, epoch and checkpoint; see ``Callback``.
-        keep_epochs: epochs whose weights are kept, in RUN/epochs/N, which opens like any run; of a recipe with a flow
-            prior, epochs of the flow.
-        minutes: in place of a number of epochs: as many in each stage as fit into this time, by the speed measured
-            beforehand. They are recorded in the run, so that an interruption does not change the result. Of folders of
-            pictures: 30 by default.
-        start: a model to start from, such as "flowers" or a run folder, whose pictures have the same size: its first
-            stage is kept, its flow prior is trained further, and its vocabulary gets the new captions' words.
-        size: of folders of pictures: 64, 128 or 256 pixels a side; default: 64.
+        keep_epochs: epochs after which the weights are kept in RUN/epochs/N, which opens like any run. For recipes with
+            a flow prior, these are epochs of the flow.
+        minutes: training time, instead of a number of epochs. Each stage gets the epochs that fit, by a measurement of
+            the speed beforehand; they are recorded, so that an interruption does not change the result. Default for
+            folders of pictures: 30.
+        start: a model to start from, such as "flowers" or a run folder, for pictures of the same size. Its first stage
+            is kept, its flow prior is trained further, and words of the new captions are added to its vocabulary.
+        size: for folders of pictures, the side length in pixels: 64, 128 or 256; default: 64.
         device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
         precision: arithmetic of the training: "fp32", "bf16", or "auto", the faster of the two.
         threads: CPU threads; 0 takes all cores that this process may use.
         clip: where the weights of CLIP are, for a data set that was prepared with it; default: where they were then.
-        log: show losses, rates and samples live: in event files of TensorBoard in the run folder, or by trackio or
-            Weights & Biases, where they are installed.
+        log: logger for losses, learning rates and samples: "tensorboard" (event files in the run folder), "trackio" or
+            "wandb" (Weights & Biases), if it is installed.
 
     Returns:
         The run, complete.
@@ -150,7 +150,7 @@ def train(
     if isinstance(recipe, Path):
         raise UserError(f"there is no folder {recipe}", "give a folder of captioned pictures, or a recipe")
     if size is not None:
-        raise UserError("size is for a folder of pictures", "a recipe or its data set has its own")
+        raise UserError("size can only be set for folders of pictures", "leave it out: a recipe has its own")
     assert isinstance(recipe, str) or not isinstance(recipe, Sequence)
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
     folder = Path("runs") / chosen.name if out is None else Path(out)
@@ -182,12 +182,12 @@ def evaluate(
 
     Args:
         model: a run folder, the name of a model that ships with textvae, or an open ``Run``.
-        num_samples: test images to reconstruct, and pictures to draw; default: all, at most 10,000.
-        importance_samples: posterior draws an image for the importance-weighted bound on the likelihood.
+        num_samples: number of test images to reconstruct, and of pictures to draw; default: all, at most 10,000.
+        importance_samples: posterior samples per image for the importance-weighted bound on the likelihood.
         seed: seed of the first drawn picture and of the posterior draws.
         out: file to write the metrics to; default: metrics.json in the run folder, nothing for a shipped model.
         clip: the CLIP model that scores photographs: its name on the hub, or a folder; default: see ``clip_judge``.
-            With the weights that conditioned the model, it reads its captions, too.
+            If its weights are those that conditioned the model, it also encodes the captions.
         device: as in ``train``.
         precision: arithmetic of drawing.
 
@@ -210,7 +210,7 @@ def evaluate(
 
 
 def describe(model: str | Path | Run, images: Sequence[Image]) -> list[str]:
-    """Writes captions of pictures, photographs or drawn ones.
+    """Writes a caption for each image, photographed or generated.
 
     Examples:
         >>> textvae.describe("runs/captioner-flowers102", textvae.TextToImage.load("flowers")("a red flower"))
@@ -239,7 +239,7 @@ def reproduce(
     Args:
         paper: which paper; "flow" for the recipes that go beyond them.
         runs: folder of the run folders; what is trained or measured there already is not repeated.
-        num_samples: test images, and pictures, of each measurement.
+        num_samples: number of test images, and of pictures, for each measurement.
         only: rows by name; default: all.
 
     Returns:
@@ -249,15 +249,15 @@ def reproduce(
 
 
 def push(model: str | Path | Run, repository: str, private: bool = False) -> str:
-    """Uploads a run to the Hugging Face hub, where others name it hf://OWNER/NAME wherever a model goes.
+    """Uploads a run to the Hugging Face hub. Others can then pass hf://OWNER/NAME wherever a model is expected.
 
     Examples:
         >>> textvae.push("runs/red-boats", "me/red-boats")
 
     Args:
         model: the run.
-        repository: OWNER/NAME; made if it does not exist.
-        private: whether a repository that is made is visible to its owner only.
+        repository: OWNER/NAME; created if it does not exist.
+        private: whether a new repository is visible to its owner only.
 
     Returns:
         The model's address.
@@ -269,7 +269,7 @@ def push(model: str | Path | Run, repository: str, private: bool = False) -> str
 
 
 def load_data(name: str, split: str = "train") -> CaptionedImages:
-    """A split of a data set, which is fetched first if it is not there.
+    """Loads a split of a data set, which is downloaded first if necessary.
 
     Examples:
         >>> images = textvae.load_data("fashion-mnist", "test")
@@ -285,9 +285,9 @@ def load_data(name: str, split: str = "train") -> CaptionedImages:
 
 
 def add_data(name: str, train: CaptionedImages, test: CaptionedImages, val: CaptionedImages | None = None) -> None:
-    """Makes images of your own known by a name, for this process: recipes, ``train`` and ``evaluate`` then find them.
+    """Registers your own images under a name, for this process, so that recipes, ``train`` and ``evaluate`` find them.
 
-    A recipe in a file of its own calls this in the file, so that the command line knows the data, too.
+    For the command line, call it in the file of your recipe (``FILE.py:FUNCTION``).
 
     Examples:
         >>> textvae.add_data("shapes", textvae.captioned_images(pictures, captions), test)

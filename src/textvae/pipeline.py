@@ -1,6 +1,6 @@
 """TextToImage: a trained model with its text encoder. Text in, pictures out.
 
-Torch is imported where a network of torch is used: an export is drawn from without it.
+Torch is imported only where a torch network is used; an exported model runs without it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     """One picture or several: PIL images of any size, or uint8 tensors of the model's size."""
 
 BATCH_SIZE = 64
-"""Pictures computed together: twice as fast as 8 at a time, within the memory of any machine."""
+"""Pictures per batch: twice as fast as batches of 8, and small enough for the memory of any machine."""
 
 
 class TextToImage:
@@ -48,13 +48,13 @@ class TextToImage:
         >>> model = TextToImage.load("fashion")
         >>> pictures = model("a dress", num_images=8, seed=0)
 
-    Picture i of a prompt is drawn from noise that depends on ``seed + i`` alone: each picture can be drawn again by its
-    own seed, and equal seeds share their noise across prompts. The same call gives the same bits. A picture that is
-    drawn alone equals the one drawn among others up to rounding: one grey level, in a few pixels of ten thousand.
+    Picture i of a prompt is drawn from noise that depends only on ``seed + i``: each picture can be repeated by its own
+    seed, and equal seeds share their noise across prompts. Repeating a call gives identical bits. A picture drawn alone
+    and the same picture in a batch may differ by rounding: one grey level in a few pixels out of ten thousand.
     """
 
     processes = Processes()
-    """Those that share its work, by default this one alone; all of them make the same calls, and get all pictures."""
+    """The processes that share the work, by default only this one. All make the same calls and get all pictures."""
 
     def __init__(
         self, model: TextVAE, text: TextEncoder, device: str | torch.device = "auto", precision: Precision = "fp32"
@@ -65,8 +65,8 @@ class TextToImage:
             model: a trained model.
             text: the text encoder that it was trained with.
             device: "auto" (a CUDA device if there is one), "cpu", "cuda" or "cuda:N".
-            precision: arithmetic of drawing: "fp32"; "bf16", which is faster on processors that support it and changes
-                pixels by a few grey levels; or "auto", the faster of the two.
+            precision: "fp32"; "bf16", which is faster on processors that support it and changes pixels by a few grey
+                levels; or "auto", the faster of the two.
 
         Raises:
             UserError: the device or the precision is unknown, or the device is not available.
@@ -99,9 +99,9 @@ class TextToImage:
             >>> TextToImage.load("runs/label-conv")
 
         Args:
-            model: a run folder, the name of a model that ships with textvae, or an open ``Run`` (which a recipe of your
-                own needs: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``), or a folder that
-                ``textvae export`` wrote: ONNX Runtime draws from it on the CPU, in fp32, and torch is not imported.
+            model: a run folder; the name of a bundled model; hf://OWNER/NAME; an open ``Run`` (required for your own
+                recipe: ``TextToImage.load(textvae.open_run(folder, recipe=my_recipe))``); or a folder that ``textvae
+                export`` wrote, which ONNX Runtime runs on the CPU in fp32, without torch.
             device: as in ``TextToImage``.
             precision: as in ``TextToImage``.
 
@@ -115,13 +115,13 @@ class TextToImage:
         from textvae.runs.run import Run, open_run
 
         if not isinstance(model, str | Path | Run):
-            raise UserError(f"{model!r} is not a model", "give a run folder, the name of a shipped model, or a Run")
+            raise UserError(f"{model!r} is not a model", "give a run folder, the name of a bundled model, or a Run")
         run = model if isinstance(model, Run) else open_run(model)
         network = run.load_model()
         if not isinstance(network, TextVAE):
-            raise UserError(f"{run.name} is a {type(network).__name__}: it draws nothing", "choose a VAE")
+            raise UserError(f"{run.name} is a {type(network).__name__}, which draws no pictures", "choose a VAE")
         if run.recipe.flow is not None and not isinstance(network, WithFlow):
-            say(f"the flow prior of {run.name} is not trained yet: until it is, pictures show nothing of the prompt")
+            say(f"the flow prior of {run.name} is not trained yet, so pictures do not depend on the prompt")
         return cls(network, run.recipe.text, device, precision)
 
     def to(self, device: str | torch.device) -> TextToImage:
@@ -170,13 +170,13 @@ class TextToImage:
         Args:
             prompt: what to draw, in words that the model's text encoder knows.
             num_images: pictures for each prompt; default: one, or as many as there are seeds.
-            seed: an integer, the seed of a prompt's first picture, those of the others counting up from it; or a list
-                of integers, one for each picture of a prompt.
+            seed: an integer, the seed of each prompt's first picture, where picture i uses ``seed + i``; or a list of
+                integers, one for each picture of a prompt.
             guidance_scale: classifier-free guidance scale: 1 samples as trained, more follows the prompt more closely
                 with less variety. Default: the model's.
-            steps: number of solver steps from noise to latents; more are slower. Default: the model's.
-            negative_prompt: what to guide away from, in place of the empty condition.
-            generator: draws the noise in place of the seeds, so that each call gives new pictures.
+            steps: number of sampling steps from noise to latents; more are slower. Default: the model's.
+            negative_prompt: what guidance moves away from, instead of the empty condition.
+            generator: source of the noise instead of seeds, so that each call gives new pictures.
 
         ``guidance_scale``, ``steps`` and ``negative_prompt`` need a model with a flow prior.
 
@@ -238,9 +238,15 @@ class TextToImage:
             >>> images = model.draw(conditions, seeds=[0, 0])
 
         Args:
-            conditions: one a row, from the model's text encoder.
+            conditions: [n, ...], one row per image, from ``self.text.encode``.
             seeds: one for each condition.
-            sampling: guidance and steps; a condition in it is one row, which serves for all images.
+            sampling: guidance scale, steps and further conditions, of which each has one row for all images.
+
+        Returns:
+            Pixels from 0 to 255.
+
+        Raises:
+            UserError: a sampling option is out of range, or the prior does not support guidance.
         """
         from textvae.utils.random import normals
 
@@ -249,7 +255,7 @@ class TextToImage:
     def draw_from(
         self, noise: Float[Tensor, "n ..."], conditions: Tensor, sampling: SamplingOptions | None = None
     ) -> UInt8[Tensor, "n c h w"]:
-        """Draws one image for each row of standard normal noise (in the shape of a latent) and condition."""
+        """As ``draw``, from given noise: standard normal, [n, *latent shape], one row for each condition."""
         import torch
 
         from textvae.utils.device import autocast
@@ -293,14 +299,14 @@ class TextToImage:
         pixels = self.pixels(images)
         prompts = prompts_of(prompt)
         if len(prompts) not in (1, len(pixels)):
-            raise UserError(f"{len(prompts)} prompts for {len(pixels)} images", "give one prompt, or one an image")
+            raise UserError(f"{len(prompts)} prompts for {len(pixels)} images", "give one, or one for each image")
         conditions = self.text.encode(prompts)
         return to_pil(self.reconstruct_tensors(pixels, conditions.expand(len(pixels), *conditions.shape[1:])))
 
     def reconstruct_tensors(
         self, images: UInt8[Tensor, "n c h w"], conditions: Tensor, batch_size: int = 256
     ) -> UInt8[Tensor, "n c h w"]:
-        """As ``reconstruct``, for tensors: one condition a row, images of the model's size.
+        """As ``reconstruct``, for images of the model's size and conditions [n, ...], one row per image.
 
         Raises:
             UserError: the images are of another size.
@@ -318,7 +324,7 @@ class TextToImage:
         return torch.cat(in_batches(self.processes, len(images), batch_size, reconstructed, "reconstructing"))
 
     def pixels(self, images: Images) -> UInt8[Tensor, "n c h w"]:
-        """Pictures as one tensor of the model's size.
+        """Converts pictures to one tensor of the model's size.
 
         Raises:
             UserError: they are neither PIL images nor uint8 tensors, or a tensor is of another size.
@@ -348,24 +354,24 @@ class TextToImage:
         """
         if tuple(images.shape[1:]) != self.model.image_shape:
             raise UserError(
-                f"images of shape {tuple(images.shape[1:])} do not fit a model of {self.model.image_shape}",
+                f"the model takes images of shape {self.model.image_shape}, not {tuple(images.shape[1:])}",
                 "scale them to the model's size first",
             )
 
 
 class ExportedTextToImage(TextToImage):
-    """A model that ``textvae export`` wrote, drawn from by ONNX Runtime. Torch is imported for tensors alone."""
+    """A model that ``textvae export`` wrote, run by ONNX Runtime. Only its methods for tensors import torch."""
 
     def __init__(self, folder: Path, device: str | torch.device = "auto", precision: Precision = "fp32") -> None:
         """Opens the folder.
 
         Raises:
-            UserError: it holds no export or a damaged one, onnxruntime is not installed, or another device than the CPU
-                or another precision than fp32 is asked for.
+            UserError: it contains no exported model or a damaged one, onnxruntime is not installed, or a device other
+                than the CPU or a precision other than fp32 is requested.
         """
         if str(device) not in ("auto", "cpu") or precision not in ("auto", "fp32"):
             raise UserError(
-                f"an export is drawn from on the CPU in fp32, not on {device} in {precision}",
+                f"an exported model runs on the CPU in fp32, not on {device} in {precision}",
                 "use the run that it was exported from",
             )
         self.runtime = OnnxModel.load(folder)
@@ -380,7 +386,7 @@ class ExportedTextToImage(TextToImage):
 
     @property
     def model(self) -> TextVAE:
-        """The graphs as a network of torch."""
+        """The exported graphs, wrapped as a torch network."""
         return self._networks
 
     @property
@@ -394,10 +400,10 @@ class ExportedTextToImage(TextToImage):
         """Returns itself.
 
         Raises:
-            UserError: another device than the CPU is asked for.
+            UserError: a device other than the CPU is requested.
         """
         if str(device) not in ("auto", "cpu"):
-            raise UserError("an export is drawn from on the CPU", "use the run that it was exported from")
+            raise UserError("an exported model runs on the CPU", "use the run that it was exported from")
         return self
 
     def __repr__(self) -> str:

@@ -39,7 +39,7 @@ def test_bounds_are_the_model_s_own_with_the_same_noise_for_all(tiny_data, tiny_
     pixels = unit_interval(images, generator.device)
     weights = generator.model.log_weights(pixels, conditions[1].expand(5, 10), 3, draws)
     torch.testing.assert_close(bounds[:, 1], importance_weighted_bound(weights.double()))
-    with pytest.raises(UserError, match="do not fit"):
+    with pytest.raises(UserError, match="takes images of shape"):
         caption_bounds(generator, images[:, :, :20], conditions, 1)
 
 

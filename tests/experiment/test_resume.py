@@ -697,7 +697,7 @@ def test_a_finished_run_gets_a_flow_and_keeps_its_model(tmp_path, textvae, flow_
 def test_a_judge_has_no_prior_to_exchange(tmp_path, textvae):
     code, _, err = textvae("train", "judge-fashion", "--prior", "flow", "--out", tmp_path)
     assert code == 2
-    assert "judge-fashion trains no VAE" in err
+    assert "judge-fashion does not train a VAE" in err
 
 
 @pytest.mark.slow

@@ -201,7 +201,7 @@ def test_an_interrupted_export_is_none(exported: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr("textvae.export.model.write_graph", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(OLD, folder)
-    with pytest.raises(UserError, match=r"no run: it has no config\.json"):
+    with pytest.raises(UserError, match=r"not a run folder: it has no config\.json"):
         TextToImage.load(folder)
 
 

@@ -90,7 +90,7 @@ def test_a_run_is_shipped_measured_and_drawn_from(tiny_run, tiny_data, textvae, 
     weights = tmp_path / "src" / "textvae" / "weights"
     code, _, err = textvae("ship", tiny_run, "toys", "--repository", tmp_path)
     assert code == 2
-    assert "no clone of textvae" in err
+    assert "not a clone of textvae" in err
     weights.mkdir(parents=True)
     code, out, _ = textvae("ship", tiny_run, "toys", "--repository", tmp_path, "--num-samples", 64)
     assert code == 0

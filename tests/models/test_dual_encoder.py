@@ -146,7 +146,7 @@ def test_other_folders_than_a_dual_encoders_are_refused(tmp_path) -> None:
         _ = DualEncoderText(str(tmp_path / "nothing")).shape
     with pytest.raises(UserError, match="no dual encoder"):
         _ = DualEncoderText(str(shipped_models()["judge-digits"])).shape
-    with pytest.raises(UserError, match="trained before"):
+    with pytest.raises(UserError, match="run folder of a trained dual encoder"):
         encoders.text_encoder("pair", "", None)
 
 

@@ -293,7 +293,7 @@ def test_a_guidance_input_reaches_the_default_scale():
 
 
 def test_a_guidance_input_needs_the_empty_condition_and_no_other_loss():
-    with pytest.raises(UserError, match="without dropped conditions"):
+    with pytest.raises(UserError, match="with dropped conditions"):
         flow(config=dataclasses.replace(SMALL, guidance_input=3.0, dropout=0.0))
     with pytest.raises(UserError, match="does not go with a guidance input"):
         FlowConfig(dataclasses.replace(SMALL, guidance_input=3.0), "tree", size=9).build(latents((3,)))

@@ -76,7 +76,7 @@ def test_every_recipe_on_every_kind_of_set(name, kind, monkeypatch, capsys) -> N
     found = trained(monkeypatch, capsys, name, "--data", data_set)
     own = RECIPES[name]()
     refused = {
-        **dict.fromkeys((*LABELS, *CAPTIONS), f"{name} is made for {own.data} alone"),
+        **dict.fromkeys((*LABELS, *CAPTIONS), f"{name} can only be trained on {own.data}"),
         **(dict.fromkeys(VECTORS, "no pooled embedding") if kind not in POOLED else {}),
         **(dict.fromkeys(IMAGES, "in the space of the captions") if kind == "sentence" else {}),
         **(dict.fromkeys(IMAGES, "no pooled embedding") if kind not in POOLED else {}),
@@ -157,12 +157,12 @@ def test_the_command_line_takes_presets_and_priors(monkeypatch, capsys) -> None:
     [
         (("latent-flow-flowers", "--data", "flowers102-64-sentence-tokens"), "has not been prepared"),
         (("latent-flow-flowers", "--data", "no such set"), "no data set is called"),
-        (("latent-flow-flowers", "--data", "mnist"), "made for flowers102-64-words alone"),
+        (("latent-flow-flowers", "--data", "mnist"), "can only be trained on flowers102-64-words"),
         (("clip-grid-64", "--data", "mine, SENTENCE-features"), "features in the place of pixels"),
         (("clip-grid-128", "--data", "mine, SENTENCE"), "128 pixels"),
         (("latent-flow-fashion", "--preset", "huge"), "no preset 'huge'"),
         (("latent-flow-fashon",), "no recipe"),
-        (("judge-digits", "--prior", "flow"), "no VAE"),
+        (("judge-digits", "--prior", "flow"), "does not train a VAE"),
     ],
 )
 def test_what_does_not_fit_is_a_users_error(arguments, why, monkeypatch, capsys) -> None:

@@ -122,7 +122,7 @@ def _of_the_user(error: Exception) -> UserError | None:
     if isinstance(error, OSError):
         file = str(error.filename or "a file")
         if error.errno in NO_ROOM:
-            cure = "make room, or choose another place; the same command then resumes"
+            cure = "free some space, or choose another place; the same command then resumes"
             return UserError(f"{file} cannot be written: {error.strerror}", cure)
         if error.errno in FORBIDDEN:
             return UserError(
@@ -160,7 +160,7 @@ def run(words: Sequence[str]) -> Output:
         return run([*rest, "--help"])
     function = _chosen(VERBS, verb, "command")
     if not any(words[: len(shared.split())] == shared.split() for shared in SHARED) and place()[1] > 1:
-        raise UserError(f"textvae {verb} runs in one process", f"under torchrun there are: {', '.join(SHARED)}")
+        raise UserError(f"textvae {verb} runs in one process", f"torchrun can start: {', '.join(SHARED)}")
     if isinstance(function, Mapping):
         if not rest or rest[0] in ("-h", "--help"):
             return Output({"actions": list(function)}, _listed(f"textvae {verb}", "COMMAND", function))
@@ -184,7 +184,7 @@ def overview() -> str:
         _listed("textvae", "COMMAND", VERBS, "Text-to-image with variational autoencoders, trained in minutes.")
         + "\n\nMODEL is a run folder, the name of a bundled model, or hf://OWNER/NAME.\n"
         "textvae COMMAND --help shows the options of a command.\n"
-        "--json prints its result, or its error, as JSON."
+        "--json prints the result, or the error, as JSON."
     )
 
 

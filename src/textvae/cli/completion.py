@@ -48,7 +48,7 @@ class _Command:
     """What can follow a command."""
 
     options: Mapping[str, tuple[str, ...] | None]
-    """The values of each option; empty where they are free, None where it takes none."""
+    """The values of each option; empty if any value is allowed, None if the option takes no value."""
     names: tuple[str, ...]
     """Values of its first argument, as far as they are known."""
     summary: str
@@ -61,7 +61,7 @@ def completion(
     """Print a script for completion in bash, zsh or fish.
 
     Args:
-        shell: Shell that shall read it. Print it again when textvae is updated.
+        shell: Shell to print the script for. Print it again after an update of textvae.
 
     Examples:
         textvae completion bash > ~/.local/share/bash-completion/completions/textvae

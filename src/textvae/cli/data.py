@@ -41,8 +41,8 @@ def list_sets() -> Output:
     missing = {"fetch": "not here yet: textvae data fetch {}", "photographs": "not here"}
     titles = {
         "fetch": "Fetched by name:",
-        "photographs": "Photographs, made ready by textvae data prepare:",
-        "joined": "Several of these as one set, likewise:",
+        "photographs": "Photographs, to be prepared by textvae data prepare:",
+        "joined": "Combinations of these, prepared in the same way:",
         "prepared": f"Prepared, in {prepared_root()}:",
     }
     lines = []
@@ -83,14 +83,14 @@ def fetch(
 ) -> Output:
     """Download a data set; every file is checked by its SHA-256.
 
-    MS-COCO comes from its public address, 20 GB, and an interrupted download resumes. coco-mini is built from MS-COCO;
-    if that is not here, its annotations and single photographs are downloaded, 0.8 GB. inception is the network of the
-    Fréchet inception distance, 96 MB, which textvae evaluate then measures.
+    coco is MS-COCO from its public address, 20 GB; an interrupted download resumes. coco-mini is a subset of MS-COCO:
+    if that is not on this machine, only the annotations and the photographs needed are downloaded, 0.8 GB. inception is
+    the network with which textvae evaluate computes the Fréchet inception distance, 96 MB.
 
     Args:
         name: Data set, such as fashion-mnist; textvae data list shows them.
-        year: Of coco: which division into splits, of the same photographs.
-        annotations_only: Of coco: fetch the captions without the photographs, 0.25 GB.
+        year: For coco: year of the split; both years have the same photographs, divided differently.
+        annotations_only: For coco: fetch the captions without the photographs, 0.25 GB.
 
     Examples:
         textvae data fetch fashion-mnist
@@ -98,7 +98,7 @@ def fetch(
         textvae data fetch coco-mini
     """
     if name != "coco" and (year is not None or annotations_only):
-        raise UserError(f"{name} has no years and no annotations", "leave out --year and --annotations-only")
+        raise UserError(f"--year and --annotations-only are for coco, not for {name}", "leave them out")
     from textvae.data import source
     from textvae.data.coco import fetch_coco
     from textvae.preparation.coco_mini import build_coco_mini
@@ -117,7 +117,7 @@ def describe(
     /,
     out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: NAME.png)")] = None,
 ) -> Output:
-    """Describe a data set: origin, terms, checksums, numbers, a contact sheet.
+    """Describe a data set: origin, terms, checksums, statistics, a contact sheet.
 
     Args:
         name: Data set, or prepared set.
@@ -162,25 +162,26 @@ def prepare(
 ) -> Output:
     """Prepare captioned photographs for training; the same command resumes.
 
-    Makes square images, and embeddings of captions and images where asked for. Several sources become one set. After
-    pictures or captions were added, replaced or removed, the same command prepares the set again.
+    Writes square images and, on request, embeddings of captions and images. Several sources become one set. If pictures
+    or captions have been added, replaced or removed since, the same command prepares the set again.
 
     Args:
         source: A set that textvae data list shows, a folder of captioned images, or hf://datasets/OWNER/NAME.
         size: Side of the images in pixels.
-        text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that learn to read.
+        text: Encoder whose embeddings of the captions are stored; "words" stores none, for models that
+            learn their words from the captions.
         image_encoder: Encoder whose embeddings of the images are stored.
         fraction: Part of the images to take, chosen at random.
-        theme: Take only images with one of these words in a caption, such as cow,sheep,mountain; or a theme by name:
-            livestock and pastoral are those of paper c, nature has more words of the kind.
+        theme: Take only images with one of these words in a caption, such as cow,sheep,mountain; or a named theme:
+            livestock or pastoral (those of paper c), or nature, which has more such words.
         without: Leave out training captions with one of these words, such as orange,spiky, and images that have no
-            other caption. Test captions stay, so that it can be measured how a model draws words it never had.
+            other caption. Test captions are kept, to measure how a model draws words that it was never trained on.
         seed: Random seed of --fraction.
         out: Folder to write.
         clip: CLIP model: a folder, or NAME or NAME@REVISION on the Hugging Face hub.
         pair: Run folder of a dual encoder, for the encoder "pair".
-        embedding_length: Length of pooled embeddings as vectors. "raw" is the encoder's own; "sqrt" is the square root
-            of the number of dimensions, which conditions a model more strongly than 1 ("unit").
+        embedding_length: Norm of the pooled embeddings: "unit" is 1, "raw" the encoder's own, and "sqrt" the square
+            root of the number of dimensions, which conditions a model more strongly than "unit".
         workers: Processes; 0 uses the cores that this process may use.
         overwrite: Replace a set that was prepared with other settings, or that is damaged.
 
@@ -227,12 +228,12 @@ def publish(
 ) -> Output:
     """Write a prepared set in parts of 256 MB, to train on it from anywhere.
 
-    A training reads such a set by its URL (textvae train RECIPE --data URL), with a few parts of it on its disk.
+    Training reads such a set from its URL (textvae train RECIPE --data URL) and keeps only a few parts on disk.
 
     Args:
         name: Prepared set.
         url: Folder to write to, as fsspec names it: s3://BUCKET/SET, gs://BUCKET/SET, file:///data/SET.
-        overwrite: Replace a set that is there.
+        overwrite: Replace a set that is already there.
 
     Examples:
         textvae data publish coco-64-words s3://my-bucket/coco-64-words

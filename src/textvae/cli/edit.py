@@ -139,7 +139,7 @@ def edit(
     Args:
         image: Image file, scaled to the model's size.
         before: What the image shows.
-        after: What it shall show.
+        after: What the edited image should show.
         out: Image file to write (.png, .jpg or .webp).
 
     Examples:
@@ -182,7 +182,7 @@ def inpaint(
 
     Args:
         image: Image file, scaled to the model's size.
-        mask: Image file of the same shape, scaled alike: white is filled in, black is kept.
+        mask: Image file of the same proportions, scaled in the same way: white is filled in, black is kept.
         prompt: What the image shows; "none" is unconditional.
         num_images: Images to make.
         out: Image file to write (.png, .jpg or .webp).

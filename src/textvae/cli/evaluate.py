@@ -50,9 +50,9 @@ def evaluate(
     The metrics of a bundled model are only printed, unless --out is given.
 
     Args:
-        num_samples: Test images to reconstruct, and images to generate. Fréchet distances are comparable only at equal
-            numbers.
-        importance_samples: Samples of the posterior for each image, for the importance-weighted bound.
+        num_samples: Number of test images to reconstruct, and of images to generate. Fréchet distances are comparable
+            only at equal numbers.
+        importance_samples: Posterior samples per image for the importance-weighted bound.
         out: JSON file to write.
         clip: CLIP model for the CLIP score of photographs: its name on the Hugging Face hub, or a folder.
 
@@ -129,13 +129,13 @@ def caption(
 ) -> Output:
     """Rank captions for an image by the model's likelihood.
 
-    The likelihood is an importance-weighted lower bound on log p(image | caption); of a model with a flow prior, a
-    bound up to a number that all captions share.
+    The likelihood is an importance-weighted lower bound on log p(image | caption); for a model with a flow prior,
+    up to a constant that is the same for all captions.
 
     Args:
         image: Image file, scaled to the model's size, and to grey where the model is grey.
         choices: Text file, one caption a line.
-        samples: Samples of the latent for each caption; more make the order more certain.
+        samples: Latent samples per caption; more make the ranking more reliable.
 
     Examples:
         textvae caption runs/label-conv boot.png --choices captions.txt
@@ -165,9 +165,9 @@ def describe(
                                                                              help_behavior_hint="")],
     /,
 ) -> Output:  # fmt: skip
-    """Write captions of pictures by a trained captioner.
+    """Write captions for pictures with a trained captioner.
 
-    textvae train captioner-flowers102 trains one in half an hour; textvae recipes shows the others.
+    To train one: textvae train captioner-flowers102 (half an hour); textvae recipes lists the others.
 
     Args:
         images: Image files, cropped to squares and scaled to the size of the captioner's training pictures.

@@ -1,4 +1,4 @@
-"""Verbs that take models elsewhere: export to ONNX, and page, which draws in a browser."""
+"""Verbs that export models: export to ONNX, and page for a web page that generates images in the browser."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +17,8 @@ def export(
 ) -> Output:
     """Export a model to ONNX, to draw without torch.
 
-    The folder holds the graphs, the vocabulary and a JSON file that says how to run them. The same seed gives the same
-    image as here, to a grey level. Needs the extra: pip install 'textvae[export]'.
+    The folder holds the graphs, the vocabulary and a JSON file that says how to run them. A seed gives the same image
+    as in textvae, within one grey level. Needs the extra: pip install 'textvae[export]'.
 
     Args:
         out: Folder to write.

@@ -59,11 +59,11 @@ def generate(
     Args:
         prompts: What to generate, such as "a dress" "an ankle boot".
         num_images: Images for each prompt.
-        negative: Negative prompt: what to move away from. Flow priors only.
-        steps: Sampling steps, network evaluations or pairs of them; more are slower. Flow priors only.
-        out: File for all images as a labelled grid (.png, .jpg or .webp), or a folder, written with a slash at the end
-            (images/), for one file for each image. Prompt, seed and model are stored in the files.
-        label: Class names taken literally, without reading text; "none" is unconditional.
+        negative: Negative prompt: what guidance moves away from. Flow priors only.
+        steps: Number of sampling steps; more are slower. Flow priors only.
+        out: File for all images as a labelled grid (.png, .jpg or .webp); or a folder, ending with a slash (images/),
+            for one file per image. Prompt, seed and model are stored in the files.
+        label: Class names to use directly, without parsing a prompt; "none" is unconditional.
         prompts_file: Text file with more prompts, one a line.
 
     Examples:

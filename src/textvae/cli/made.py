@@ -54,9 +54,9 @@ def prompt_facts(prompts: Sequence[str]) -> dict[str, str]:
 
 
 def command_of(facts: Mapping[str, str]) -> str | None:
-    """The command that makes such an image again; None where the facts do not determine one.
+    """The command that reproduces an image with these facts; None if they are not sufficient.
 
-    The facts may come from a stranger's file: each is one quoted word, none can be an option.
+    The facts may come from an untrusted file: each is quoted as one word, and none can act as an option.
     """
     verb = facts.get("verb", "generate")
     if verb not in ARGUMENTS or (verb == "generate" and not {"seed", "num_images"} <= facts.keys()):

@@ -1,4 +1,4 @@
-"""Where a verb writes its image: checked before the work begins, and never over something by accident."""
+"""Output files of the verbs: checked before the work begins, so that nothing is overwritten by accident."""
 
 import os
 import re
@@ -18,8 +18,8 @@ def output_file(
     """The file to write.
 
     Args:
-        out: as asked for; a file that exists there is replaced, which is said on stderr. None takes ``default``, with a
-            number where that exists.
+        out: the requested file; an existing one is replaced, with a notice on stderr. None takes ``default``, with a
+            number appended if that exists.
         default: file name in the current folder.
         inputs: files that the command reads, which it must not replace.
         suffixes: of the formats that can be written.
@@ -32,7 +32,7 @@ def output_file(
     if out.is_dir():
         raise UserError(f"{out} is a folder", f"name a file in it, such as {out / default}")
     if out.suffix.lower() not in suffixes:
-        raise UserError(f"{out} has no suffix of a format that can be written", f"use one of: {', '.join(suffixes)}")
+        raise UserError(f"{out} has no suffix of a supported format", f"use one of: {', '.join(suffixes)}")
     check_replaceable(out)
     if any(out.exists() and file.exists() and out.samefile(file) for file in inputs):
         raise UserError(f"{out} is read by this command and would be replaced", "choose another --out")
@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> None:
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
     if not nearest.is_dir():
-        raise UserError(f"{nearest} is a file, so that nothing can be written below it", "choose another --out")
+        raise UserError(f"{nearest} is a file, not a folder", "choose another --out")
     if not os.access(nearest, os.W_OK):
         raise UserError(f"{nearest} cannot be written to", "choose another --out")
 

@@ -1,4 +1,4 @@
-"""``recipes``: what can be trained; ``ship``: a finished run into the package."""
+"""``recipes`` lists what can be trained; ``ship`` bundles a finished run with the package."""
 
 import inspect
 import shutil
@@ -22,7 +22,7 @@ def recipes(
     ] = None,
     /,
 ) -> Output:
-    """List the recipes, or tell all about one.
+    """List the recipes, or show one in detail.
 
     Args:
         name: Recipe to show.
@@ -63,7 +63,7 @@ def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
         lines += textwrap.wrap(title, width, subsequent_indent=" " * 9)
         lines += textwrap.wrap("  ".join(names), width - 2, initial_indent="  ", subsequent_indent="  ",
                                break_on_hyphens=False)  # fmt: skip
-    return "\n".join([*lines, "", "textvae recipes RECIPE tells all about one."])
+    return "\n".join([*lines, "", "textvae recipes RECIPE shows one in detail."])
 
 
 def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def ship(
     Args:
         run: Run folder.
         name: Name of the model, as in textvae generate NAME.
-        num_samples: Test images, and generated images, of the evaluation.
+        num_samples: Number of test images, and of generated images, for the evaluation.
         repository: Root of the clone.
 
     Examples:
@@ -139,7 +139,7 @@ def ship(
     """
     in_range("--num-samples", num_samples, 2, 10_000_000)
     if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
-        raise UserError(f"{name!r} is no name for a model", "use letters, digits and hyphens")
+        raise UserError(f"{name!r} is not a valid model name", "use letters, digits and hyphens")
     from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
     from textvae.runs.card import ship, write_card
     from textvae.runs.run import METRICS, MODEL
@@ -147,7 +147,7 @@ def ship(
 
     weights = repository / "src" / "textvae" / "weights"
     if not weights.is_dir():
-        raise UserError(f"{repository} is no clone of textvae: it has no {weights}", "name its root: --repository")
+        raise UserError(f"{repository} is not a clone of textvae: it has no {weights}", "name its root: --repository")
     shipped = ship(run, weights / name)
     found = evaluate_run(shipped, choose_execution(device).device, num_samples, 64, seed=0, nets=FEATURE_NETS)
     found.write(shipped.path / METRICS)

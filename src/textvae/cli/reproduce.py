@@ -39,18 +39,18 @@ def reproduce(
             photographs from sentences. c: photographs, trained on embeddings of images. d: digits from captions. flow:
             textvae's own models with a flow prior.
         only: Rows of the tables, by name.
-        runs: Folder of the run folders.
-        num_samples: Test images, and generated images, of each measurement.
-        repository: Root of a clone of textvae whose results are to be renewed.
+        runs: Folder for the run folders.
+        num_samples: Number of test images, and of generated images, for each measurement.
+        repository: Root of a clone of textvae in which to update the results.
         tables_only: Only write RESULTS.md, and the table in README.md of the repository, from the stored metrics:
             nothing is trained, measured or drawn.
-        trained_only: Train nothing: measure the rows that are trained in RUNS, and of a training that goes on or was
-            interrupted the epochs that it kept.
-        full: Of a, b and c: the experiments on photographs as the paper made them, with MS-COCO, CLIP, its subset, size
-            and epochs. MS-COCO is fetched if it is not here. Runs and report go to RUNS/full.
-        dry_run: Print the commands that prepare and train, and do nothing; with --full, also an estimate of time and
-            disk.
-        photographs: With --full: another set of photographs, or a folder, in the place of MS-COCO.
+        trained_only: Train nothing: measure the rows already trained in RUNS and, of unfinished trainings, the epochs
+            that they kept.
+        full: For a, b and c: run the photograph experiments as published, with MS-COCO, CLIP and the paper's subset,
+            image size and epochs. MS-COCO is downloaded if it is missing. Runs and report go to RUNS/full.
+        dry_run: Only print the commands for preparation and training; with --full, also an estimate of time and disk
+            space.
+        photographs: With --full: another set of photographs, or a folder, instead of MS-COCO.
         clip: With --full: CLIP model, a folder or a model of the Hugging Face hub.
 
     Examples:
@@ -62,13 +62,11 @@ def reproduce(
     """
     in_range("--num-samples", num_samples, 2, 10_000_000)
     if trained_only and (full or tables_only or dry_run):
-        raise UserError(
-            "--trained-only measures, and --full, --tables-only and --dry-run do not go with it", "choose one"
-        )
+        raise UserError("--trained-only excludes --full, --tables-only and --dry-run", "choose one of them")
     if full:
         return _full(paper, only, runs, num_samples, dry_run, photographs, clip)
     if clip or photographs != "coco":
-        raise UserError("--photographs and --clip belong to --full", "add --full, or leave them out")
+        raise UserError("--photographs and --clip require --full", "add --full, or leave them out")
     if dry_run:
         from textvae.papers.plan import plan_rows
 

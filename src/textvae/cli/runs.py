@@ -12,9 +12,9 @@ Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Ru
 
 
 def models(runs: Path = Path("runs")) -> Output:
-    """List the models that are here, with their numbers.
+    """List the available models with their metrics.
 
-    Bundled models, and those trained in the folder of run folders. A terminal with colours shows an image of each.
+    Lists bundled models and those in the folder of run folders. A terminal with colours also shows sample images.
 
     Args:
         runs: Folder of run folders.
@@ -89,9 +89,9 @@ def plot(
     /,
     out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: loss.png)")] = None,
 ) -> Output:
-    """Draw the losses of a training, also of one that is running.
+    """Plot the losses of a finished or running training.
 
-    A row for each stage, a panel for each loss term. Needs the extra: pip install 'textvae[figures]'.
+    The figure has a row for each stage and a panel for each loss term. Needs the extra: pip install 'textvae[figures]'.
 
     Args:
         out: Image file to write (.png, .jpg or .webp).
@@ -114,11 +114,11 @@ def push(
 ) -> Output:
     """Upload a run to the Hugging Face hub, with its model card.
 
-    Others then name it hf://OWNER/NAME wherever a model goes. Log in first: hf auth login. Needs the extra:
+    Others can then use hf://OWNER/NAME wherever a model is expected. Log in first: hf auth login. Needs the extra:
     pip install 'textvae[hub]'.
 
     Args:
-        repository: Repository on the hub; made if it does not exist.
+        repository: Repository on the hub; created if it does not exist.
         private: Make it visible to its owner only.
 
     Examples:

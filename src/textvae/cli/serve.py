@@ -30,7 +30,7 @@ def serve(
     precision: Precision = "fp32",
     clip: Clip = None,
 ) -> Output:
-    """Serve models over HTTP, by the routes of OpenAI's image API.
+    """Serve models over HTTP with the routes of OpenAI's image API.
 
     Args:
         models: Run folders, or names of bundled models. Requests name a run by its folder's name; the first model is
@@ -38,9 +38,9 @@ def serve(
         host: Address to listen on. The default is reachable from this machine alone; 0.0.0.0 from any.
         port: Port to listen on; 0 takes a free one.
         token_env: Environment variable that holds the bearer token that requests have to send.
-        page: Static page that textvae page has written, served at /.
-        queue: Images that may wait to be generated; requests beyond are answered 429.
-        max_images: Images of one request.
+        page: Static page written by textvae page, to be served at /.
+        queue: Maximum number of images waiting to be generated; further requests get status 429.
+        max_images: Maximum number of images per request.
 
     Examples:
         textvae serve
@@ -52,9 +52,9 @@ def serve(
     in_range("--max-images", max_images, 1, min(queue, 1024))
     token = None if token_env is None else os.environ.get(token_env)
     if token_env is not None and not token:
-        raise UserError(f"the environment variable {token_env} holds no token", "set it, or leave out --token-env")
+        raise UserError(f"the environment variable {token_env} is unset or empty", "set it, or leave out --token-env")
     if page is not None and not (page / "index.html").is_file():
-        raise UserError(f"{page} holds no page", f"write one: textvae page --out {page}")
+        raise UserError(f"{page} does not contain a page", f"write one: textvae page --out {page}")
     try:
         from textvae.serve.app import create_app
         from textvae.serve.limits import Limits
@@ -74,7 +74,7 @@ def serve(
         app = create_app(served, Limits(waiting_images=queue, images=max_images), token, page)
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
         if token is None and not is_loopback(host):
-            say("no token is required: whoever reaches this address can use the models; see --token-env")
+            say("no token is required: anyone who can reach this address can use the models; see --token-env")
 
         run(app, bound, lambda: say(f"serving {', '.join(served)} at {url}"))
     return Output({"url": url, "models": list(served)}, f"{url} is closed")

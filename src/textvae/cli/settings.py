@@ -44,7 +44,7 @@ class Setting:
 
     @property
     def field(self) -> tuple[str, Any, Any]:
-        """As ``dataclasses.make_dataclass`` takes it."""
+        """The field in the form that ``dataclasses.make_dataclass`` expects."""
         option = tyro.conf.arg(name=self.path.replace("_", "-"), help=self.help)
         return self.identifier, Annotated[self.kind, option], self.value
 
@@ -63,13 +63,13 @@ def _leaves(settings: Any, path: str) -> Iterator[Setting]:
             yield from _leaves(value, inner)
         elif path == "flow.trainer":
             # The second trainer has the settings of the first: said once.
-            yield Setting(inner, hints[field.name], value, f"As --trainer.{field.name.replace('_', '-')}.")
+            yield Setting(inner, hints[field.name], value, f"See --trainer.{field.name.replace('_', '-')}.")
         else:
             yield Setting(inner, hints[field.name], value, docs.get(field.name, ""))
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """The docstrings of a dataclass's fields, which Python itself does not keep; empty where there is no source."""
+    """The docstrings of a dataclass's fields, read from the source because Python does not keep them; else empty."""
     docs: dict[str, str] = {}
     for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
         try:
@@ -90,26 +90,26 @@ def options_of(recipe: Any) -> type:
     presets: list[tuple[str, Any, Any]] = []
     if recipe.presets:
         option = tyro.conf.arg(
-            metavar="|".join(recipe.presets), help="Other defaults.", help_behavior_hint="(default: none)"
+            metavar="|".join(recipe.presets), help="Alternative default settings.", help_behavior_hint="(default: none)"
         )
         presets = [("preset", Annotated[str | None, option], None)]
     first: list[tuple[str, Any, Any]] = [
-        ("out", Annotated[Path, tyro.conf.arg(help="Run folder. A training that is there already is resumed.")],
+        ("out", Annotated[Path, tyro.conf.arg(help="Run folder. If it holds this training, it is resumed.")],
          Path("runs") / recipe.name),
-        ("data", Annotated[str, tyro.conf.arg(help="Data set; for recipes of photographs any prepared set that fits.")],
+        ("data", Annotated[str, tyro.conf.arg(help="Data set; for photographs, any prepared set that fits.")],
          recipe.data),
         ("prior", Annotated[Literal["own", "flow"], tyro.conf.arg(
-            help="own: the model's prior. flow: a flow prior, trained on its latents (options --flow.*), also of a "
-            "finished run.")],
+            help="own: the model's own prior. flow: a flow prior trained on its latents (options --flow.*), also for "
+            "a finished run.")],
          "own" if recipe.flow is None else "flow"),
         *presets,
         ("minutes", Annotated[float | None, tyro.conf.arg(
-            metavar="M", help="Minutes of training, in place of epochs.",
+            metavar="M", help="Training time in minutes, instead of epochs.",
             help_behavior_hint="(default: the epochs below)")], None),
         *(by_path[path].field for path in FIRST if path in by_path),
         ("device", Device, "auto"),
         ("precision", Annotated[Literal["auto", "fp32", "bf16"], tyro.conf.arg(
-            help="Arithmetic of the network; auto: the fastest, with the reason.")], "auto"),
+            help="Numeric precision; auto picks the fastest and says why.")], "auto"),
     ]  # fmt: skip
     groups: list[tuple[str, Any, Any]] = []
     for part, doc in GROUPS.items():
@@ -120,16 +120,16 @@ def options_of(recipe: Any) -> type:
         ("sample_every", Annotated[int, tyro.conf.arg(
             help="Epochs between updates of samples.png; at most 20 a stage.")], 5),
         ("start", Annotated[str | None, tyro.conf.arg(
-            name="from", metavar="MODEL", help="Model to start from: its first stage is kept, its flow trained on.",
+            name="from", metavar="MODEL", help="Model to start from: keeps its autoencoder, trains its flow further.",
             help_behavior_hint="(default: none)")], None),
         ("keep_epochs", Annotated[str, tyro.conf.arg(
             metavar="N[,N...]", help="Keep the weights after these epochs in RUN/epochs/N.",
             help_behavior_hint="(default: none)")], ""),
         ("limit", Annotated[int | None, tyro.conf.arg(
-            help="Train on the first images only, this many.",
+            help="Train on the first images only, up to this number.",
             help_behavior_hint="(default: all)")], None),
         ("log", Annotated[Literal["tensorboard", "trackio", "wandb"] | None, tyro.conf.arg(
-            help="Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.",
+            help="Logger for losses, learning rates and samples; tensorboard writes to RUN/tensorboard.",
             help_behavior_hint="(default: none)")], None),
         ("watch", Annotated[bool, tyro.conf.arg(
             help="Show progress, samples and losses in the browser.")], False),
@@ -147,7 +147,7 @@ def _group(name: str, doc: str, fields: list[tuple[str, Any, Any]]) -> tuple[str
 
 
 def overrides_of(options: Any, recipe: Any) -> dict[str, Any]:
-    """The settings as ``resolve`` takes them: by part, nested settings as nested mappings."""
+    """The settings in the form of ``resolve``'s ``overrides``: a mapping by part, with nested mappings."""
     values = dict(vars(options))
     for part in (*GROUPS, "run"):
         values |= vars(values.pop(part, None)) if part in values else {}
@@ -162,22 +162,22 @@ def overrides_of(options: Any, recipe: Any) -> dict[str, Any]:
 
 
 def common_options() -> Mapping[str, str]:
-    """What ``textvae train --help`` says of the options that every recipe has."""
+    """Help texts of the options that every recipe has, for ``textvae train --help``."""
     from textvae.training.config import TrainerConfig
 
     docs = field_docs(TrainerConfig)
     return {
-        "--out RUN": "Run folder (default: runs/RECIPE). A training that is there already is resumed.",
+        "--out RUN": "Run folder (default: runs/RECIPE). If it holds this training, it is resumed.",
         "--data NAME": "Data set (default: the recipe's).",
         "--prior own|flow": "The model's own prior, or a flow prior trained on its latents.",
-        "--preset NAME": "Other defaults that a recipe has under a name.",
-        "--minutes M": "Train for this long, in place of a number of epochs.",
+        "--preset NAME": "Alternative default settings of the recipe.",
+        "--minutes M": "Training time in minutes, instead of a number of epochs.",
         "--trainer.epochs N": docs["epochs"],
         "--trainer.batch-size N": docs["batch_size"],
         "--trainer.learning-rate X": docs["learning_rate"],
         "--trainer.seed N": docs["seed"],
         "--watch": "Show progress, samples and losses in the browser.",
-        "--log tensorboard|trackio|wandb": "Show losses, rates and samples live.",
+        "--log tensorboard|trackio|wandb": "Logger for losses, learning rates and samples during training.",
         "--device DEVICE": "auto, cpu, cuda or cuda:N.",
         "--precision P": "auto, fp32 or bf16.",
     }

@@ -31,31 +31,31 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="Run folder, folder of an export (to draw), name of a bundled model, or hf://OWNER/NAME[@REVISION].",
+        help="Run folder, name of a bundled model, hf://OWNER/NAME[@REVISION] or, to generate, an exported folder.",
     ),
 ]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16"],
     tyro.conf.arg(
-        help="Arithmetic of the networks; auto chooses the fastest for this device. A seed gives the same image on "
-        "every machine in fp32, and differs by a few grey levels in bf16."
+        help="Numeric precision; auto chooses the fastest for this device. In fp32 a seed gives the same image on "
+        "every machine; in bf16 pixels differ by a few grey levels."
     ),
 ]
 Recipe = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="FILE.py:FUNCTION",
-        help="Recipe of your own that trained the model; its code is run.",
-        help_behavior_hint="(default: the recipe of textvae that the run names)",
+        help="Your own recipe that trained the model; its code is executed.",
+        help_behavior_hint="(default: the built-in recipe that the run names)",
     ),
 ]
 Clip = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="CLIP",
-        help="Where the weights of CLIP are now: a folder, or a name on the hub.",
-        help_behavior_hint="(default: where they were when the data set was prepared)",
+        help="CLIP weights: a folder, or a model name on the Hugging Face hub.",
+        help_behavior_hint="(default: those recorded when the data set was prepared)",
     ),
 ]
 Seed = Annotated[int, tyro.conf.arg(help="Random seed of the first image; image i uses SEED + i.")]
@@ -81,9 +81,9 @@ def call(verb: str, function: Callable[..., Output], arguments: Sequence[str]) -
 
 
 def parse(verb: str, function: Callable[..., Any], arguments: Sequence[str], others: bool = False) -> Any:
-    """A call of ``function`` with the arguments, still to be made; the help as ``Output`` where that was asked for.
+    """Parses arguments into a call of ``function`` that is still to be made, or into an instance of a dataclass.
 
-    Of a dataclass, the instance itself.
+    Returns the help as ``Output`` if the arguments ask for it.
 
     Args:
         verb: for the help and the errors.
@@ -146,7 +146,7 @@ def _usage_error(verb: str, box: str) -> UserError:
     if meant and cause.startswith("Unrecognized"):
         cure = f"did you mean {meant.split()[0].rstrip(',')}? {cure}"
     elif cause.startswith("Unrecognized") and not cause.partition(": ")[2].startswith("-"):
-        cure = f"what belongs to no option comes before the options; {cure}"
+        cure = f"positional arguments come before the options; {cure}"
     return UserError(cause, cure)
 
 
@@ -195,7 +195,7 @@ def read_lines(file: Path, what: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ExportedRecipe:
-    """What a verb that draws needs of a recipe."""
+    """The part of a recipe that a verb needs to generate images."""
 
     text: Any
     name: None = None
@@ -203,7 +203,7 @@ class ExportedRecipe:
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """What a verb that draws needs of a run, for a folder that textvae export wrote."""
+    """The part of a run that a verb needs to generate images, for a folder that textvae export wrote."""
 
     path: Path
     recipe: ExportedRecipe

@@ -25,9 +25,9 @@ PROMPTS = 50
 
 
 def train(arguments: Sequence[str]) -> Output:
-    """Train a recipe, or on folders of pictures; run again to resume.
+    """Train a recipe or on your own pictures; run again to resume.
 
-    What is trained comes first, since the options of a recipe are its settings.
+    The recipe or folder comes first, because the available options depend on it.
     """
     from textvae.recipes import RECIPES
     from textvae.recipes.resolve import resolve
@@ -36,8 +36,8 @@ def train(arguments: Sequence[str]) -> Output:
         if arguments and arguments[0] in ("-h", "--help"):
             return Output({"recipes": list(RECIPES)}, _help(list(RECIPES)))
         raise UserError(
-            "train needs a folder of pictures or a recipe first",
-            "write textvae train my_pictures, or one of the recipes that textvae recipes lists",
+            "the first argument of train must be a folder of pictures or a recipe",
+            "write textvae train my_pictures, or textvae train RECIPE; textvae recipes lists the recipes",
         )
     name, *words = arguments
     from textvae.own_pictures import is_pictures
@@ -72,10 +72,10 @@ def _pictures(
     minutes: float = 30.0,
     size: Literal[64, 128, 256] = 64,
     start: Annotated[
-        str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="(default: from nothing)")
+        str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="(default: train from scratch)")
     ] = None,
     out: Annotated[
-        Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER, of several runs/FOLDER+FOLDER)")
+        Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER; for several folders runs/FOLDER+FOLDER)")
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -87,16 +87,16 @@ def _pictures(
 ) -> Output:
     """Train a model on captioned pictures: prepare, train, measure, write the model card.
 
-    The same command resumes an interrupted training and finds a finished one.
+    Run the same command again to resume an interrupted training.
 
     Args:
         folders: Captioned pictures: a folder, or hf://datasets/OWNER/NAME. Several become one set.
-        minutes: Time for training; preparing before and measuring after it take a few minutes more.
-        size: Pixels a side of the pictures that are drawn.
-        start: Model to start from, such as flowers: its first stage is kept, its flow is trained further.
+        minutes: Training time; preparing the pictures and evaluating the model take a few minutes more.
+        size: Side length of the generated pictures in pixels.
+        start: Model to start from, such as flowers: keeps its autoencoder and trains its flow prior further.
         out: Run folder.
         threads: CPU threads; 0 uses the cores that this process may use.
-        log: Show losses, rates and samples live: in RUN/tensorboard, or by trackio or Weights & Biases.
+        log: Logger for losses, learning rates and samples during training; tensorboard writes to RUN/tensorboard.
         watch: Show progress, samples and losses in the browser.
 
     Examples:
@@ -133,7 +133,7 @@ def _pictures(
 
 
 def _measured(metrics: Any) -> list[str]:
-    """The few numbers that say most, with what they are compared with."""
+    """The most informative metrics, each beside its reference value."""
     shown = (
         ("faithful to the caption (retrieval)", "generation.retrieval_precision.samples", "real pictures",
          "generation.retrieval_precision.real"),
@@ -163,7 +163,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
     settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
     if asked.minutes is not None and epochs_of(settings) != epochs_of(recipe):
-        raise UserError("--minutes chooses the epochs", "leave out --minutes, or the options for epochs")
+        raise UserError("--minutes and the options for epochs exclude each other", "leave out one of them")
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)
@@ -191,9 +191,9 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
 
 
 def _showing(log: str | None, watch: bool) -> list[Callable[[Path], Any]]:
-    """What makes the callbacks that show the training of a run folder: a logger, and the page of ``--watch``.
+    """Functions from a run folder to the callbacks that show its training: a logger, and the page of ``--watch``.
 
-    Of several processes, the first alone shows the page.
+    If several processes share the training, only the first shows the page.
     """
     from textvae.experiment.loggers import logging_to
     from textvae.utils.processes import is_first
@@ -248,11 +248,11 @@ def sweep(
 
     Args:
         recipe: Recipe to train.
-        setting: Setting, named as an option of train, such as trainer.weight-decay.
+        setting: Setting to vary, named like the option of train, such as trainer.weight-decay.
         values: Values to compare.
         epochs: Passes over the training images for each value.
         validation_images: Training images held out for the comparison; the test set is not used.
-        out: Folder of the run folders.
+        out: Folder for the run folders.
 
     Examples:
         textvae sweep label-dense trainer.weight-decay 0 1e-4 1e-3

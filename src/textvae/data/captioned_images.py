@@ -109,7 +109,7 @@ class CaptionedImages:
         return start + (uniform * (stop - start)).long()
 
     def times_shown(self) -> Iterator[int]:
-        """With how many images each caption goes, in their order."""
+        """The number of images of each caption, in the order of the captions."""
         # Ranges begun, less ranges ended before; of many captions, in a file.
         counts = zeros((len(self.captions) + 1,), torch.int64)
         for some in torch.split(self.caption_range, 1 << 16):
@@ -137,7 +137,7 @@ class CaptionedImages:
         )
 
     def followed_by(self, other: "CaptionedImages") -> "CaptionedImages":
-        """These images and then those, with their captions. Labels and conditions are kept if both have them.
+        """Concatenates two sets with their captions. Labels and conditions are kept if both have them.
 
         Raises:
             ValueError: the captions were embedded by different encoders.

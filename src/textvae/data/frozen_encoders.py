@@ -21,7 +21,7 @@ from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
 
 TOKENS = 32
-"""Token vectors that are kept of a caption: 99 % of COCO's captions are shorter."""
+"""Maximum number of token vectors per caption: 99 % of COCO's captions are shorter."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def text_encoder(
         UserError: "pair" without a run folder or with raw embeddings; a length for an encoder without pooled ones.
     """
     if length is not None and TEXT_KINDS[name] != "pooled":
-        raise UserError(f"--text {name} stores no pooled embeddings, whose length could be chosen", "leave it out")
+        raise UserError(f"--embedding-length does not apply: --text {name} stores no pooled embeddings", "leave it out")
     length = length or default_length(name)
     if name == "words":
         return None
@@ -211,7 +211,12 @@ def encoder_of(contents: SetContents) -> TextEncoder:
 
 def _needed(pair: Path | None, length: EmbeddingLength) -> str:
     if length == "raw":
-        raise UserError("a pair is trained on embeddings of length one: it has no raw ones", "choose unit or sqrt")
+        raise UserError(
+            "a dual encoder has no raw embeddings: it is trained on embeddings of length one", "choose unit or sqrt"
+        )
     if pair is None:
-        raise UserError("a pair is trained before it can encode", "textvae train pair-coco-mini, then --pair RUN")
+        raise UserError(
+            "the encoder 'pair' needs the run folder of a trained dual encoder",
+            "textvae train pair-coco-mini, then --pair RUN",
+        )
     return str(pair)

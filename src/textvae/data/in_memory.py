@@ -1,4 +1,4 @@
-"""Data sets made in memory: pictures and captions of one's own, without files."""
+"""Data sets in memory: your own pictures and captions, without files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ class InMemory:
         Raises:
             UserError: always.
         """
-        raise UserError(f"{self.name} is in memory: there is nothing to fetch", "load it by textvae.load_data")
+        raise UserError(f"{self.name} is in memory: there is nothing to fetch", "use textvae.load_data")
 
     def load(self, split: str) -> CaptionedImages:
         """A split."""

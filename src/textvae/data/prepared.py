@@ -258,7 +258,7 @@ def not_prepared(name: str) -> UserError | None:
     """The error for photographs that have not been prepared, with the command that does it; None for other names."""
     if name in PHOTOGRAPHS:
         return UserError(
-            f"{name} are photographs of all sizes: they are prepared before use",
+            f"{name} has photographs of various sizes, which must be prepared before use",
             f"textvae data prepare {name} --size 64 --text sentence makes the data set {name}-64-sentence",
         )
     wanted = conventional_contents(name)

@@ -30,9 +30,9 @@ from textvae.utils.paths import data_root
 PARTS, WORDS = "parts", "words.json"
 """Key of the manifest, and a file."""
 WINDOW = 4
-"""Parts whose rows are mixed. Twice as many, and one more, are on the disk at most."""
+"""Number of parts whose rows are shuffled together. At most twice as many, plus one, are on disk."""
 LOADED = 20_000
-"""Training images, at least, that are looked at beside training: evaluation compares with them."""
+"""Minimum number of training images that ``load`` fetches, for comparison in the evaluation."""
 MOST_WORDS_BYTES = 1 << 26
 MOST_PART_BYTES = 1 << 32
 PART_FILE = re.compile(r"[a-z][a-z0-9-]{0,40}-\d{6}-[0-9a-f]{8}\.safetensors")
@@ -178,7 +178,7 @@ class RemoteSet(OfManifest):
         return ImagesInParts(self.name, split, contents, parts, cache, self.bucket, count)
 
     def load(self, split: str) -> CaptionedImages:
-        """A split, fetched whole; of training images, which may be too many, the first parts, of ``LOADED`` images."""
+        """A split, fetched whole; of the training split, which may be large, only the first ``LOADED`` images or so."""
         images = self.in_parts(split)
         numbers = range(len(images.first(LOADED).sizes if split == "train" else images.parts))
         parts = [images.cache.part(number) for number in numbers]

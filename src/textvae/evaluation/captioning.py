@@ -31,7 +31,7 @@ class RankedCaption:
 
     caption: str
     nats: float
-    """Lower bound on log p(image|caption); of a model with a flow prior up to a number that all captions share."""
+    """Lower bound on log p(image|caption); for a model with a flow prior, up to a constant shared by all captions."""
     probability: float
     """Of the caption given the image, if all choices were equally likely before and the bounds were exact."""
 
@@ -39,7 +39,7 @@ class RankedCaption:
 def rank_captions(
     generator: TextToImage, image: Picture, captions: Sequence[str], samples: int = 64, seed: int = 0
 ) -> list[RankedCaption]:
-    """The captions in order of decreasing likelihood.
+    """Ranks captions for an image, by decreasing likelihood.
 
     Args:
         generator: a trained model with its text encoder.
@@ -62,9 +62,9 @@ def caption_bounds(
 ) -> Float[Tensor, "n captions"]:
     """The importance-weighted bound on log p(image|condition), in nats, of every image with every condition.
 
-    All conditions use the same noise, so that differences between them are not due to chance. The density of a flow
-    prior is an integral, too slow for many captions: of such a model it is the ELBO up to a number that all conditions
-    of an image share (``FlowPrior.relative_bound``), which compares captions, not images.
+    All conditions use the same noise, so that differences between them are not due to chance. For a model with a flow
+    prior, whose density is an integral and too slow for many captions, the result is the ELBO up to a constant shared
+    by all conditions of an image (``FlowPrior.relative_bound``). It compares captions, not images.
 
     Raises:
         UserError: the images are not of the model's size, or the model has no bound.
@@ -72,7 +72,7 @@ def caption_bounds(
     generator.check_size(images)
     if generator.model.embedding_dim:
         raise UserError(
-            "this model generates embeddings of images, so it has no likelihood bound by which captions are ranked",
+            "this model generates embeddings of images, so it has no likelihood bound for ranking captions",
             "choose another model",
         )
 

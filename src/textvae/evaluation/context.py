@@ -59,7 +59,7 @@ class EvaluationContext:
             images: the test images.
             net_names: feature networks to use besides the judge's.
             seed: image i is generated with ``seed + i``.
-            importance_samples: latents drawn per image for the likelihood bounds.
+            importance_samples: posterior samples per image for the likelihood bounds.
             clip: the CLIP model for the CLIP score; see ``judges.clip_judge``.
         """
         self.run, self.pipeline, self.images, self.net_names = run, pipeline, images, net_names
@@ -105,7 +105,7 @@ class EvaluationContext:
 
     @cached_property
     def mismatched(self) -> Int64[Tensor, "n"]:
-        """For each image the index of another one, whose caption it gets where a chance level is measured."""
+        """For each image, the index of another one whose caption it gets when a chance level is measured."""
         return torch.arange(len(self.images)).roll(len(self.images) // 2)
 
     @cached_property

@@ -1,6 +1,6 @@
-"""Captions written of pictures, by a trained captioner.
+"""Captions that a trained captioner writes for pictures.
 
-Source: "reverse the pipeline" in paper c, Areas of Improvement: from pictures, also generated ones, back to text.
+Source: "reverse the pipeline" in paper c, Areas of Improvement: from pictures, real or generated, back to text.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from textvae.utils.pixels import fit_image
 from textvae.utils.progress import ProgressLine
 
 FEATURES = "efficientnet-lite0"
-"""The feature network whose features of a picture a captioner reads."""
+"""The feature network whose features are the input of a captioner."""
 BATCH_SIZE = 500
 
 
@@ -69,7 +69,7 @@ class Describer:
 
 
 def written_captions(network: Captioner, recipe: Recipe, features: Float[Tensor, "n d"]) -> list[str]:
-    """The captions that a captioner writes of pictures, given as their features."""
+    """The captions that a captioner writes for pictures, given the features of the pictures."""
     assert isinstance(recipe.text, CaptionWords)
     words = ("", *recipe.text.words)
     rows = [network.write(batch, recipe.text.length) for batch in torch.split(features, BATCH_SIZE)]

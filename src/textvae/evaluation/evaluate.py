@@ -50,7 +50,7 @@ SECTIONS: Mapping[str, Callable[[EvaluationContext], Measurement]] = {
 
 
 def nets_for(images: CaptionedImages) -> tuple[str, ...]:
-    """The feature networks by which samples are compared with these images, by default, besides the judge's."""
+    """The default feature networks for comparing samples with these images, besides the judge's."""
     return PHOTOGRAPH_NETS if images.image_shape[0] == 3 else FEATURE_NETS
 
 
@@ -66,7 +66,7 @@ def evaluate_run(
 ) -> Metrics:
     """Measures reconstruction, generation, likelihood and speed of a model; of a classifier, its accuracy.
 
-    Under torchrun, processes share the work, and each returns the same numbers, but for its speed.
+    Under torchrun, processes share the work, and each returns the same numbers except for speed.
 
     Images are generated for the captions of the test images that they are compared with, so classes are as frequent as
     in the test set.
@@ -74,14 +74,14 @@ def evaluate_run(
     Args:
         run: the run of the model.
         device: where to compute.
-        num_samples: test images, and generated images. Fréchet distances can only be compared at equal numbers.
-            Default: all test images, at most ``MAX_SAMPLES``.
-        importance_samples: latents drawn per image for the likelihood bounds.
+        num_samples: number of test images, and of generated images. Fréchet distances can only be compared at equal
+            numbers. Default: all test images, at most ``MAX_SAMPLES``.
+        importance_samples: posterior samples per image for the likelihood bounds.
         seed: image i is generated with ``seed + i``; also the seed of draws from the posterior.
         nets: feature networks for the distances, besides the judge's; default: ``FEATURE_NETS``, for colour images
             ``PHOTOGRAPH_NETS``.
         clip: the CLIP model for the CLIP score, a name on the hub or a folder; see ``judges.clip_judge``.
-        precision: of generation.
+        precision: precision of generation.
 
     Raises:
         UserError: the test set has fewer images than asked for, or the model is of an unknown kind.
@@ -111,7 +111,7 @@ def evaluate_run(
     if isinstance(model, DualEncoder):
         return _metrics(protocol, {"retrieval_precision": dual_encoder(model, run.recipe, images, seed)})
     if not isinstance(model, TextVAE):
-        raise UserError(f"{run.name} is a {type(model).__name__}, which nothing evaluates", "evaluate another model")
+        raise UserError(f"there is no evaluation for {run.name}, a {type(model).__name__}", "evaluate another model")
     pipeline = TextToImage(model, run.recipe.text, device, precision)
     pipeline.processes = group
     context = EvaluationContext(

@@ -1,4 +1,4 @@
-"""A judge of pictures for which none exists: a dual encoder that is trained for them when they are measured."""
+"""A judge for data without a ready-made one: a dual encoder that is trained when a model is evaluated."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from textvae.utils.device import Execution
 from textvae.utils.progress import ProgressLine
 
 STEPS = 400
-"""Steps of its training at least: 40 epochs of 2,500 images."""
+"""Minimum number of training steps: 40 epochs of 2,500 images."""
 BATCH = 256
 WORDS = CaptionWords(least=2, most=4000)
 
@@ -29,8 +29,8 @@ WORDS = CaptionWords(least=2, most=4000)
 class FittedJudge:
     """A dual encoder of bags of words and of features of images, trained on the training images of a model.
 
-    It judges whether a picture goes with its caption by what goes together in those images. Its word vectors know
-    nothing of word order and of words that training captions do not have.
+    It judges whether a picture matches its caption by what occurs together in those images. It ignores word order, and
+    words that do not occur in the training captions.
     """
 
     network: DualEncoder

@@ -169,7 +169,7 @@ class ClipJudge:
         }
 
     def embed_captions(self, captions: Sequence[str], prefix: str = "") -> Float[Tensor, "n d"]:
-        """The captions behind a prefix, cut to the length that CLIP reads."""
+        """Embeddings of captions, each preceded by a prefix and truncated to CLIP's maximum length."""
         return self.text.embed([f"{prefix}{caption}" for caption in captions])
 
     def embed_images(self, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
@@ -196,7 +196,7 @@ def clip_judge(recipe: Recipe, model: str = "") -> ClipJudge | Unavailable:
 
 
 def read_by(run: Run, clip: str) -> Run:
-    """The run with its captions read by the CLIP at a place, if that has the weights that conditioned its model."""
+    """The run with CLIP loaded from ``clip`` as its text encoder, if those weights conditioned its model."""
     text = run.recipe.text
     if not clip or not isinstance(text, ClipText) or not text.same_weights(clip):
         return run

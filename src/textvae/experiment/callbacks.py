@@ -1,4 +1,4 @@
-"""Callbacks: code of one's own that runs during a training."""
+"""Callbacks: your own code, called during a training."""
 
 from collections.abc import Mapping
 from pathlib import Path

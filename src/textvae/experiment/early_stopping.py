@@ -12,7 +12,7 @@ from textvae.utils.errors import UserError
 
 @dataclass
 class EarlyStopping:
-    """The best weights of a training and how many epochs ago it had them. Its fields are saved in checkpoints."""
+    """The best weights of a training and the number of epochs since. Its fields are saved in checkpoints."""
 
     loss: float = float("inf")
     """Lowest validation loss so far."""

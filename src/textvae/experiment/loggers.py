@@ -1,6 +1,6 @@
 """Loggers: a training's history and samples, shown live by TensorBoard, trackio or Weights & Biases.
 
-history.jsonl stays the truth: a logger gets the rows that were written there.
+history.jsonl remains the primary record: a logger gets the rows that were written there.
 """
 
 import importlib
@@ -22,7 +22,7 @@ LOGGERS = ("tensorboard", "trackio", "wandb")
 
 @runtime_checkable
 class Logger(Protocol):
-    """Where a training is shown. ``step`` counts the steps of all stages."""
+    """The interface of a logger. ``step`` counts the steps of all stages."""
 
     def log_losses(self, step: int, losses: Mapping[str, float]) -> None:
         """Loss terms by name, such as "model/kl", "model/validation/kl" or "flow/velocity"."""
@@ -33,7 +33,7 @@ class Logger(Protocol):
         ...
 
     def log_samples(self, step: int, samples: Image.Image) -> None:
-        """samples.png, whenever it was renewed."""
+        """samples.png, whenever it was updated."""
         ...
 
 

@@ -35,9 +35,9 @@ from textvae.utils.progress import ProgressLine, duration, say, without_notices
 MEASURED_S = 4.0
 """How long each stage is measured; the first step, which is slower, is left out."""
 FEW_STEPS = 200
-"""A stage of fewer is warned of."""
+"""Stages with fewer steps get a warning."""
 MEASURED = 256
-"""Images that it is measured on; at least one batch of each stage, at most all of them."""
+"""Number of images for the measurement; at least one batch of each stage, at most all images."""
 
 
 def within_minutes(
@@ -51,8 +51,8 @@ def within_minutes(
 ) -> Recipe:
     """The recipe with as many epochs in each stage as fit into ``minutes`` of training.
 
-    The stages share the time as they do with the recipe's own epochs. A run folder that was begun with the same minutes
-    keeps the epochs that were chosen then, so that an interruption does not change the result.
+    The stages share the time as they do with the recipe's own epochs. A run folder that was started with the same
+    minutes keeps the epochs that were chosen then, so that an interruption does not change the result.
 
     Args:
         recipe: what to train; its epochs set how the stages share the time.
@@ -61,7 +61,7 @@ def within_minutes(
         minutes: time for all stages together.
         out: the run folder.
         group: the processes that share the training; they are measured together.
-        has_model: whether the first stage is trained already, so that the time is for the others.
+        has_model: whether the first stage is already trained, so that the time is spent on the others.
 
     Raises:
         UserError: ``minutes`` is not positive, or the run folder was trained in another time.
@@ -84,7 +84,7 @@ def within_minutes(
         whole, taken = epochs[name] * steps[name], duration(epochs[name] * seconds[name])
         say(f"stage {name}: epochs {epochs[name]:,}, steps {whole:,}, about {taken}")
         if whole < FEW_STEPS:
-            say(f"with so few steps the stage {name} hardly begins to learn: more --minutes are needed")
+            say(f"so few steps are not enough for the stage {name}: increase --minutes")
     needed = encoding + sum(epochs[name] * seconds[name] for name in seconds)
     if needed > 1.2 * 60 * minutes:
         say(f"one epoch of each stage takes {duration(needed)}, which is more than {minutes:g} minutes")
@@ -107,13 +107,13 @@ def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
     if before != minutes:
         was = "without --minutes" if before is None else f"with --minutes {before:g}"
         raise UserError(
-            f"{out} was begun {was}",
-            f"resume it as it was begun, or choose another --out; --from {out} goes on from it there",
+            f"{out} was started {was}",
+            f"resume with the same option, or choose another --out; there, --from {out} continues from it",
         )
     trained = open_run(out, recipe).recipe
     if stages_of(trained) != stages_of(recipe):
         raise UserError(
-            f"{out} was begun with other stages: {', '.join(stages_of(trained))}",
+            f"{out} was started with other stages: {', '.join(stages_of(trained))}",
             "leave out --minutes to add a stage, with its --flow.trainer.epochs",
         )
     return epochs_of(trained)

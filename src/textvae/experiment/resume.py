@@ -177,8 +177,8 @@ def _check_unchanged(
     if begun.get("checksum") != (start or {}).get("checksum"):
         was = begun.get("model", "")
         raise UserError(
-            f"{out} was begun {f'from {was}, as that model was then' if was else 'without --from'}",
-            "resume it as it was begun, or choose another --out",
+            f"{out} was started {f'from {was}, as that model was then' if was else 'without --from'}",
+            "resume with the same --from, or choose another --out",
         )
     # Both sides go through the recipe's types, so that a setting added since then has its default in both.
     before = _identity(run.recipe, run.config.get("data", {}).get("fingerprint", ""))
@@ -247,7 +247,8 @@ def _check_can_go_on(out: Path, recipe: Recipe, stage: str) -> None:
         )
     if trainer.patience:
         raise UserError(
-            f"{out} cannot get more epochs: it went back to the weights of its best epoch", "choose another --out"
+            f"{out} cannot get more epochs: early stopping restored the weights of its best epoch",
+            "choose another --out",
         )
     reached = (recover(out) or {}).get("stage", MODEL_STAGE)
     if reached != stage and reached in (names := stages_of(recipe))[names.index(stage) :]:

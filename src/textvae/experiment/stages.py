@@ -1,7 +1,7 @@
 """The stages of a training: the model, then optionally a flow prior on its latents, then a stage that makes it faster.
 
-That is few-step sampling, or reading the guidance scale. Each stage is a ``Training`` of its own. A later stage reads
-the autoencoder from the weights in the run folder; one after the flow starts from the flow's last state.
+The last stage trains few-step sampling or the guidance input. Each stage is a ``Training`` of its own. A later stage
+reads the autoencoder from the weights in the run folder; one after the flow starts from the flow's last state.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class Stage:
         return {**self._vae.state_dict(prefix=f"{VAE}."), **prior}
 
     def model(self) -> Trainable:
-        """The whole model at the present step, with the weights that are kept (averaged, where there is an average)."""
+        """The whole model at the present step, with the averaged weights if there is an average."""
         trained = self.training.averaged
         if self._vae is not None and isinstance(trained, FlowMatching):
             return WithFlow(self._vae, trained.prior)
@@ -79,7 +79,7 @@ class Stage:
         return self.recipe.text.encode(self.recipe.prompts)
 
     def text_to_image(self) -> TextToImage | None:
-        """The model at the present step, ready to draw; None where it draws nothing (a classifier)."""
+        """The model at the present step, ready to draw; None if it draws no pictures (a classifier)."""
         model = self.model()
         if not isinstance(model, TextVAE):
             return None
@@ -138,12 +138,12 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
     stage = recipe.flow or FlowStage(flow)
     if bool(flow.prior.guidance_input) != bool(stage.guidance_epochs):
         raise UserError(
-            "a network that reads the guidance scale needs epochs in which it learns that, and only such a network",
+            "the guidance input and the epochs that train it can only be set together",
             "set both of --flow.model.prior.guidance-input and --flow.guidance-epochs, or none",
         )
     if flow.prior.guidance_input and stage.stride_epochs:
         raise UserError(
-            "few-step training has a guidance scale of its own, so it does not go with a guidance input",
+            "few-step training fixes the guidance scale, so it cannot be combined with a guidance input",
             "set --flow.stride-epochs or --flow.model.prior.guidance-input to 0",
         )
     prior = flow.build(cast(TextVAE, recipe.model.build()))
@@ -155,7 +155,7 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
         raise UserError(
             f"a flow with the reader {flow.reader}, of size {flow.size}, cannot read the conditions of {recipe.name}: "
             f"{tuple(condition.shape[1:])} {'numbers' if condition.is_floating_point() else 'token ids'} a caption",
-            "leave out --flow.model.reader and --flow.model.size, or set them to what fits",
+            "leave out --flow.model.reader and --flow.model.size, or set matching values",
         ) from None
 
 
@@ -178,8 +178,8 @@ def start_stage(
         conditions: those of the training set (``conditions_for``).
         execution: device, precision and threads.
         out: the run folder, whose weights contain the model of the first stage.
-        before: the last training state of the previous stage. The stages after the flow start from that and not from
-            the weights in ``out``, which such a stage may have overwritten if it was killed at its first checkpoint.
+        before: the last training state of the previous stage. The stages after the flow start from it instead of the
+            weights in ``out``, which such a stage may have overwritten if it was killed at its first checkpoint.
         group: the processes that share the training, of which the first alone reads ``out``.
     """
     known: Tensor | ConditionsInParts

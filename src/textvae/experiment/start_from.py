@@ -26,7 +26,7 @@ SIZES = frozenset({"width", "depth", "sides", "patch", "heads"})
 
 
 def continued(recipe: Recipe, start: Run) -> Recipe:
-    """The recipe with the networks of a trained model, and the model's vocabulary followed by the captions' new words.
+    """The recipe with the networks of a trained model, and its vocabulary extended by the new words of the captions.
 
     Args:
         recipe: what is trained, with its vocabulary learned.

@@ -91,7 +91,7 @@ def train_recipe(
             recipe with a flow, epochs of the flow.
         minutes: in place of the recipe's epochs, as many as fit into this time, by the speed measured beforehand.
         start: a model whose first stage is kept and whose flow is trained further; its vocabulary is extended.
-        command: the command that the card names, where it is not ``textvae train RECIPE``.
+        command: the command to show in the model card, if it is not ``textvae train RECIPE``.
 
     Returns:
         Whether the training is complete; False where Ctrl-C or a termination signal stopped it.
@@ -107,7 +107,7 @@ def train_recipe(
     images = group.in_turn(lambda: data.training_images(name))
     if limit is not None:
         if limit < 1:
-            raise UserError(f"a limit of {limit} images leaves nothing to train on", "give a positive limit")
+            raise UserError(f"a limit of {limit} images leaves none to train on", "give a positive limit")
         images = images.first(limit)
     if (held_out := recipe.trainer.validation_images) and isinstance(images, CaptionedImages):
         # Validation images come from the validation split where there is one, else from the end of the training set.
@@ -150,7 +150,7 @@ def train_recipe(
 
 
 def _given(start: Run) -> str:
-    """How a command names a model: a bundled one by its name, others by their folder."""
+    """The name of a model in a command: that of a bundled model, or else its folder."""
     return start.name if start.path == shipped_models().get(start.name) else str(start.path)
 
 

@@ -20,9 +20,9 @@ class Trainable(nn.Module, ABC):
     def loss(self, images: Float[Tensor, "n c h w"], condition: Tensor, draws: Draws) -> LossTerms:
         """The loss terms of a batch of images in [0, 1] and their conditions.
 
-        All random numbers come from ``draws``, and each term is a mean over images. So the loss of a batch is that of
-        its parts, weighted by their sizes, but for what relates the images of a batch to one another: batch
-        normalisation, and what goes through a ``WholeBatch``.
+        All random numbers come from ``draws``, and each term is a mean over images. The loss of a batch is therefore
+        the mean of the losses of its parts, weighted by their sizes, except where images of a batch are related to one
+        another: in batch normalisation and in ``WholeBatch``.
         """
 
 
@@ -37,7 +37,7 @@ class TextVAE(Trainable):
     """(channels, height, width)"""
     prior: Prior
     embedding_dim: int = 0
-    """How many of the last dimensions of a latent are an embedding of the image. A flow prior generates these alone,
+    """Number of trailing latent dimensions that hold an embedding of the image. A flow prior generates only these;
     the others stay N(0, I). Since the embedding is a function of the image, such a model has no likelihood bound."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class TextVAE(Trainable):
     def loss_at(
         self, posterior: Posterior, images: Float[Tensor, "n c h w"], condition: Tensor, draws: Draws
     ) -> LossTerms:
-        """The negative ELBO for a posterior that is computed already."""
+        """The negative ELBO, given the posterior of the images."""
         latent = posterior.sample(draws.normal(*posterior.mean.shape[1:]))
         likelihood = self.decode(latent, condition)
         return negative_elbo(likelihood.log_prob(images), self.divergence(posterior, condition, draws))

@@ -16,7 +16,7 @@ from textvae.utils.config import Depth, Pixels, Size
 from textvae.utils.random import Draws
 
 INITIAL_LOGIT = -4.0
-"""Of every pixel of the empty canvas: nearly black."""
+"""Logit of every pixel of the empty canvas: nearly black."""
 
 
 class CaptionDraw(TextVAE):
@@ -37,11 +37,11 @@ class CaptionDraw(TextVAE):
         image_size: Pixels = 60
         """Side of the grey image in pixels."""
         steps: Depth = 8
-        """Times that the canvas is written to."""
+        """Number of drawing steps."""
         read_size: Pixels = 8
-        """Side of what is read, in points of the grid."""
+        """Side of the window that is read from the image, in grid points."""
         write_size: Pixels = 8
-        """Side of what is written, in points of the grid."""
+        """Side of the patch that is written to the canvas, in grid points."""
         embedding_dim: Size = 32
         """Dimensions of a word."""
         words_hidden: Size = 64
@@ -49,7 +49,7 @@ class CaptionDraw(TextVAE):
         hidden: Size = 192
         """Width of the recurrent encoder and of the recurrent decoder."""
         latent_dim: Size = 12
-        """Dimensions of the latent of a step."""
+        """Latent dimensions per step."""
 
         def build(self) -> "CaptionDraw":
             """The model with initial weights."""
@@ -98,12 +98,12 @@ class CaptionDraw(TextVAE):
         condition: Int64[Tensor, "n length"],
         choose: Callable[[int, DiagonalGaussian], Float[Tensor, "n latent"]],
     ) -> tuple[Float[Tensor, "n steps latent"], DiagonalGaussian, Float[Tensor, "n 1 h w"]]:
-        """The latents, the Gaussians that they were chosen from, and the canvas.
+        """Runs all drawing steps; returns the latents, the Gaussians that they were chosen from, and the canvas.
 
         Args:
             images: the images.
             condition: their captions.
-            choose: the latent of a step, from its Gaussian.
+            choose: returns the latent of a step, given its Gaussian.
         """
         words, said = self._words(condition)
         images = images.float()
@@ -170,7 +170,7 @@ class CaptionDraw(TextVAE):
 
 @dataclass(frozen=True)
 class SequentialGaussian:
-    """The posterior of a ``CaptionDraw``; every question is answered by a pass over the steps."""
+    """The posterior of a ``CaptionDraw``; each property and method runs through all drawing steps."""
 
     model: CaptionDraw
     images: Float[Tensor, "n 1 h w"]

@@ -44,7 +44,7 @@ class RecurrentEncoder(nn.Module):
         self.num_features = width * max(attention_heads, 1)
 
     def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
-        """Features of each caption, whatever its padding."""
+        """Features of each caption, independent of its padding."""
         # An empty caption has the state after one padding token.
         lengths = (tokens != 0).sum(1).clamp_min(1)
         # Packed sequences are faster, but cannot be exported.
@@ -121,13 +121,13 @@ def _recurrent_step(
 
 
 class AngleSumEncoder(nn.Module):
-    """A sum of angles, one for each pair of words; the features are computed from its cosine and sine.
+    """Encodes a caption as a sum of angles, one per pair of words; features are computed from its cosine and sine.
 
     "<start> nine minus two plus one <end>" has the pairs (<start> nine), (minus two), (plus one), (<end>): a
-    convolution over the words with a stride of two, summed over positions. So what a number adds depends on its
-    operator alone, and captions may have more numbers than in training. On a circle each digit has neighbours on both
-    sides, and noise on the angle in training pushes them to equal distances. Vectors in place of the angle generalised
-    worse; docs/experiment_log.md has the figures.
+    convolution over the words with a stride of two, summed over positions. The contribution of a number therefore
+    depends only on its operator, and captions may have more numbers than in training. On a circle each digit has
+    neighbours on both sides, and noise on the angle in training pushes them to equal distances. Vectors in place of the
+    angle generalised worse; docs/experiment_log.md has the figures.
     """
 
     def __init__(self, num_tokens: int, embedding_dim: int, hidden: int, noise: float) -> None:
@@ -196,7 +196,7 @@ class SlotEncoder(nn.Module):
 class AuxiliaryEncoder(nn.Module):
     """A caption encoder that is trained by an auxiliary loss: predicting the image from the caption alone.
 
-    The ELBO does not train it. Beside a latent that has seen the image, the caption lowers the ELBO too little to be
+    The ELBO does not train it: next to a latent that encodes the image, the caption improves the ELBO too little to be
     learned (docs/experiment_log.md has the figures).
     """
 

@@ -37,7 +37,7 @@ class CaptionRNN(CaptionPosterior):
     """A recurrent network encodes the caption as ten Gaussians; one linear layer decodes them to an image.
 
     In the paper's design the posterior depends on the caption alone. The images that maximise the likelihood are
-    therefore the means over all images of a caption (``recipes.paper_d.caption_rnn`` has the figures).
+    therefore the means over all images of a caption (docs/experiment_log.md has the figures).
     """
 
     @dataclass(frozen=True)

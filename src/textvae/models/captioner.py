@@ -15,7 +15,7 @@ from textvae.utils.random import Draws
 
 
 class Captioner(Trainable):
-    """A GRU that is told the picture's features at each word, and predicts the next one.
+    """A GRU that receives the picture's features with each word and predicts the next word.
 
     Source: Vinyals et al., "Show and Tell: A Neural Image Caption Generator" (2015), with frozen features and a GRU.
     Token 0, the padding of a caption, stands for its beginning and its end.
@@ -34,7 +34,7 @@ class Captioner(Trainable):
         width: Size = 192
         """Width of word embeddings and of the GRU."""
         dropout: Share = 0.4
-        """Share of features and of word embeddings dropped in training."""
+        """Dropout rate of features and word embeddings in training."""
 
         def build(self) -> "Captioner":
             """The captioner with fresh weights."""
@@ -53,7 +53,7 @@ class Captioner(Trainable):
     def loss(
         self, images: Float[Tensor, "n features 1 1"], condition: Int64[Tensor, "n length"], draws: Draws
     ) -> LossTerms:
-        """Cross-entropy of each caption, its end included, in nats; ``wrong_words``: of a caption, at the first guess.
+        """Cross-entropy of each caption, its end included, in nats; ``wrong_words``: wrong predictions per caption.
 
         Args:
             images: features in the place of pixels (the data set NAME-features).
@@ -74,11 +74,11 @@ class Captioner(Trainable):
 
     @torch.no_grad()
     def write(self, features: Float[Tensor, "n features"], length: int) -> Int64[Tensor, "n length"]:
-        """The token ids of a caption for each picture, always the most probable next word; 0 after the end.
+        """The token ids of a caption for each picture, by greedy decoding; 0 after the end.
 
         Args:
-            features: of the pictures.
-            length: words at most.
+            features: features of the pictures.
+            length: maximum number of words.
         """
         pictures = self._seen(features, None)
         token = torch.zeros(len(features), dtype=torch.int64, device=features.device)

@@ -64,14 +64,15 @@ class ClipDual(TextVAE):
         ssim_weight: Factor = 0.1
         """Weight of 1 - SSIM."""
         reading: Literal["paper", "program"] = "paper"
-        """What is followed where the paper and its authors' program differ. paper: the encoder takes the projected
+        """What to follow where the paper and its authors' program differ. paper: the encoder takes the projected
         embedding, and all three dense layers have batch normalisation. program: it takes the whole embedding, the last
         dense layer alone has batch normalisation, the slope of the other two is 0.2, batch normalisation averages over
         100 steps instead of 10 and adds 1e-3 to the variance, and padding is that of TensorFlow, one pixel less at the
         left and top of layers of stride 2."""
         condition_noise: Factor = 0.0
         """Length of the Gaussian noise that is added to a condition in training, relative to the condition's, which is
-        then restored. Image embeddings differ from text embeddings; noise may make that matter less."""
+        then restored. Image embeddings differ from text embeddings; noise may make the model less sensitive
+        to the difference."""
 
         def build(self) -> "ClipDual":
             """The model with initial weights."""

@@ -14,7 +14,7 @@ from textvae.priors import SamplingOptions, StandardNormal
 from textvae.utils.random import Draws
 
 _EXACT = -60.0
-"""Log variance of the embedding, which is known."""
+"""Log variance of the embedding: nearly zero variance, because the embedding is known."""
 
 
 class ClipUnclip(TextVAE):
@@ -24,7 +24,7 @@ class ClipUnclip(TextVAE):
     image embedding of that of a text. A flow prior fitted to this model is that prior: it generates e alone, while z
     stays N(0, I). Without one, the embedding of the text takes the place of e, as in paper c.
 
-    It is trained as its ``ClipDual`` is, with the same numbers.
+    It is trained exactly like its ``ClipDual``, with the same random numbers.
     """
 
     @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClipUnclip(TextVAE):
         noise: Float[Tensor, "n latent"],
         sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n latent"]:
-        """Z from the noise, and the condition as e: what is drawn without a flow prior."""
+        """The latents without a flow prior: z from the noise, and the condition as e."""
         return torch.cat([self.prior.sample(condition, noise, sampling)[:, : self.config.latent_dim], condition], dim=1)
 
     def loss(self, images: Float[Tensor, "n 3 h w"], condition: Float[Tensor, "n d"], draws: Draws) -> LossTerms:

@@ -1,4 +1,4 @@
-"""HalvesVAE: a dense VAE of pictures of two parts side by side, the first stage of a model whose prior reads."""
+"""HalvesVAE: a dense VAE for pictures of two halves, the first stage of a model whose prior reads the caption."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from textvae.utils.random import Draws
 class HalvesVAE(TextVAE):
     """Encodes the left and the right half of an image by the same network, whatever the condition, and decodes them.
 
-    What is drawn is decided by the prior alone, as with ``SpatialVAE``. The latent is one vector, whose first half is
-    that of the left half; its flow costs less than the decoder, so that a reader can be trained with it on many more
-    captions than the decoder on images. Dense layers learn digits that are nearly in place ten times as fast as
-    convolutions of the same cost (docs/experiment_log.md).
+    As in ``SpatialVAE``, the prior alone decides what is drawn. The latent is one vector, whose first half encodes the
+    left half of the image. A flow over it costs less than the decoder, so the caption encoder can be trained with the
+    flow on many more captions than the decoder on images. Dense layers learn digits that are nearly in place ten times
+    as fast as convolutions of the same cost (docs/experiment_log.md).
     """
 
     @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class HalvesVAE(TextVAE):
     def __init__(self, config: Config) -> None:
         super().__init__()
         if config.image_size % 2:
-            raise ValueError(f"{config.image_size} pixels have no half")
+            raise ValueError(f"image_size {config.image_size} is odd and cannot be halved")
         self.beta = config.beta
         self.image_shape = (1, config.image_size, config.image_size)
         self.prior = StandardNormal((2 * config.latent_dim,))

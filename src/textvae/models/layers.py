@@ -104,7 +104,7 @@ class GridAttention(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout whose random numbers are handed in; in evaluation, the identity."""
+    """Dropout with random numbers from the caller; in evaluation, the identity."""
 
     def __init__(self, rate: float) -> None:
         """``rate`` is the share of the features that is set to zero."""
@@ -112,7 +112,7 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, features: Float[Tensor, "n *f"], draws: Draws | None) -> Float[Tensor, "n *f"]:
-        """The features that are kept, scaled up to the same mean; training needs ``draws``."""
+        """Zeroes random features and scales up the others to keep the mean; training needs ``draws``."""
         if not self.training or not self.rate:
             return features
         if draws is None:
@@ -133,8 +133,8 @@ class SequentialWithDropout(nn.Sequential):
 class WholeBatch(nn.Module):
     """The rows of the whole batch, for losses that relate its images to one another.
 
-    They are the rows that it is given, unless several processes share the step: then each has the rows of a part, and
-    ``training.distributed`` puts an exchange in the place of this module.
+    In a single process this is the identity. If several processes share a step, each has only a part of the rows, and
+    ``training.distributed`` replaces this module by one that gathers the rows of all processes.
     """
 
     def forward(self, rows: Tensor) -> Tensor:

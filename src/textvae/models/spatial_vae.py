@@ -22,8 +22,8 @@ class SpatialVAE(TextVAE):
 
     The condition is used in the second stage, where a flow prior learns p(z|c) (latent diffusion, Rombach et al. 2022,
     section 3.1). Sampled from N(0, I), the latents are independent and the parts of an image do not fit together.
-    An encoder of captions of arithmetic can be trained here by an auxiliary loss, which works better than training it
-    with the flow.
+    A caption encoder for arithmetic can be trained together with this VAE by an auxiliary loss, which works better than
+    training it with the flow.
     """
 
     @dataclass(frozen=True)
@@ -31,25 +31,25 @@ class SpatialVAE(TextVAE):
         """Sizes and loss weights of a SpatialVAE."""
 
         image_shape: tuple[Annotated[int, Range(1, 3)], Pixels, Pixels] = (1, 28, 28)
-        """Channels, height, width. Height and width are multiples of two to the power of the number of ``channels``."""
+        """Channels, height, width. Each stride-2 convolution must be able to halve height and width."""
         channels: tuple[Size, ...] = (32, 64)
         """Channels after each stride-2 convolution; the decoder mirrors them."""
         latent_channels: Size = 4
-        """Latents at each position of the smallest grid."""
+        """Latent channels at each grid position."""
         blocks: Count = 1
-        """Residual blocks at the smallest grid, of encoder and decoder."""
+        """Residual blocks on the smallest grid, in both networks."""
         finest: Size = 8
         """Channels of the decoder at the resolution of the image."""
         finest_blocks: Count = 0
         """Residual blocks of the decoder at that resolution."""
         num_tokens: Annotated[int, Range(0, 1 << 16)] = 0
-        """Vocabulary size of an ``AngleSumEncoder`` of captions that is trained here for the flow to use; 0: none."""
+        """Vocabulary size of an ``AngleSumEncoder`` trained with the VAE, for the flow prior to use; 0: none."""
         beta: Factor = 1.0
         """Weight of the KL; 1 is the ELBO, less keeps more detail."""
         contrast: Factor = 4.0
         """Factor on the decoder's output before the sigmoid: 0.5 suits photographs, more suits drawings."""
         perceptual: Factor = 0.0
-        """Weight in nats of the ``perceptual_distance`` of a random half of the images, for photographs; 0: none."""
+        """Weight in nats of ``perceptual_distance`` on a random half of the images, for photographs; 0: none."""
 
         def build(self) -> "SpatialVAE":
             """The model with initial weights."""

@@ -10,7 +10,7 @@ from textvae.models.losses import contrastive_loss, scaled_similarities
 
 
 class TreeEncoder(nn.Module):
-    """One network for all operations of a caption, from the vectors of both sides to that of the result.
+    """Applies one network to every operation of a caption: from the vectors of both operands to that of the result.
 
     Source: recursive networks (Socher et al. 2011, "Parsing Natural Scenes and Natural Language with Recursive Neural
     Networks") with the stack of Bowman et al. 2016 ("A Fast Unified Model for Parsing and Sentence Understanding"):
@@ -64,7 +64,7 @@ class MatchedEncoder(nn.Module):
     def __init__(
         self, reader: TreeEncoder, latent_dim: int, parts: int = 1, width: int = 64, hidden: int = 256
     ) -> None:
-        """``parts``: equal parts of a latent that mean the same in different places, each read by one network."""
+        """``parts``: number of equal parts of a latent, all read by the same network."""
         super().__init__()
         self.reader = reader
         self.num_features = reader.num_features

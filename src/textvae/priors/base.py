@@ -31,13 +31,13 @@ class Prior(Protocol):
         """Latents made from standard normal noise of the latents' shape.
 
         Raises:
-            UserError: ``sampling`` asks for something, and the prior does not support guidance.
+            UserError: ``sampling`` sets an option, and the prior does not support guidance.
         """
         ...
 
 
 def refuse_options(sampling: SamplingOptions | None) -> None:
-    """Refuses sampling options on behalf of a prior that supports none.
+    """Checks that no sampling options are set, for priors that support none.
 
     Raises:
         UserError: some option is set.
@@ -45,5 +45,5 @@ def refuse_options(sampling: SamplingOptions | None) -> None:
     if sampling:
         raise UserError(
             "this model's prior takes neither a guidance scale nor steps nor a negative prompt",
-            "fit a flow prior to it: the command that trained it, with --prior flow",
+            "train one: repeat the command that trained the model, with --prior flow",
         )

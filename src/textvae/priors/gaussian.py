@@ -48,8 +48,8 @@ class StandardNormal(nn.Module):
 class LearnedGaussian(nn.Module):
     """N(mean(c), variance(c)), both computed by a linear layer from features of the condition (Sohn et al. 2015).
 
-    Under N(0, I), information about the caption in z increases the KL. Here the mean moves with the caption, and
-    sampling draws from the region that the decoder was trained on.
+    With N(0, I) as the prior, information about the caption in z increases the KL. Here the mean depends on the
+    caption, so that samples come from the region of latents that the decoder was trained on.
     """
 
     supports_guidance = False

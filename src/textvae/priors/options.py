@@ -12,15 +12,15 @@ class SamplingOptions:
     guidance: float | None = None
     """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
     steps: int | None = None
-    """Steps of the solver, or of few-step sampling."""
+    """Number of sampling steps."""
     negative: Tensor | None = None
-    """Condition that guidance leads away from, one row for each sample, instead of the empty condition."""
+    """Negative condition, one row per sample, from which guidance moves away; default: the empty condition."""
     second_condition: Tensor | None = None
-    """Second condition, one row for each sample, for samples between two conditions."""
+    """Second condition, one row per sample, for interpolation between two conditions."""
     weight: float = 0.0
     """Weight of the second condition's velocity, from 0 (the first condition alone) to 1 (the second)."""
     few_step: bool = True
-    """Whether few-step sampling may be used where the prior was trained for it; otherwise the solver is."""
+    """Whether to use few-step sampling if the prior was trained for it, instead of the solver."""
 
     def __bool__(self) -> bool:
         """Whether any option is set that needs a prior with guidance."""

@@ -1,4 +1,4 @@
-"""The recipes by name. A new one is a function that returns a ``Recipe``, and one line here."""
+"""The recipes by name. To add one, write a function that returns a ``Recipe`` and add a line here."""
 
 from collections.abc import Callable
 from functools import partial

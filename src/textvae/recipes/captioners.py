@@ -1,4 +1,4 @@
-"""Captioners, one for each named photograph set: from a picture to a caption, the reverse of what the models do."""
+"""Captioners, one for each named photograph set: they write captions for pictures, the reverse of generation."""
 
 from textvae.data.catalog import PHOTOGRAPHS
 from textvae.models.captioner import Captioner
@@ -8,12 +8,12 @@ from textvae.training.config import TrainerConfig
 
 
 def captioner(source: str) -> Recipe:
-    """Captions of pictures, real or drawn, from frozen features: what can be read off a picture again.
+    """Writes captions for pictures, real or generated, from frozen image features.
 
-    Source: ours, for the wish of paper c ("reverse the pipeline", Areas of Improvement); the network is that of
-    Vinyals et al. 2015 in small.
-    Choices: EfficientNet sees the 64-pixel pictures, as it will see generated ones. Dropout of 0.4, and the epoch with
-    the best loss on held-out pictures: there are few captions for a model of language.
+    Source: ours, as suggested by paper c ("reverse the pipeline", Areas of Improvement); a small version of the network
+    of Vinyals et al. 2015.
+    Choices: EfficientNet sees the 64-pixel pictures, as it will see generated ones. Dropout is 0.4 and
+    the epoch with the best held-out loss is kept, because there are few captions for training a language model.
     Data: ``textvae data prepare flowers102 --size 64 --text sentence --image-encoder efficientnet``.
     Command: ``textvae train captioner-flowers102``. Result: ``textvae evaluate runs/captioner-flowers102``.
 

@@ -1,4 +1,4 @@
-"""The judges: classifiers of real images that score generated ones. They ship with textvae."""
+"""Judges: classifiers trained on real images, which score generated ones. They are bundled with textvae."""
 
 from textvae.models.attribute_classifier import AttributeClassifier
 from textvae.models.classifier import Classifier

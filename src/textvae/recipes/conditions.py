@@ -1,4 +1,4 @@
-"""The conditions that a model is trained on: of captions or of images, stored with the data or computed now."""
+"""The conditions that a model is trained on: of captions or images, stored with the data or computed now."""
 
 from dataclasses import replace
 from typing import cast
@@ -26,7 +26,7 @@ Conditions = tuple[Tensor, Int64[Tensor, "n 2"]]
 
 
 def with_captions(recipe: Recipe, images: CaptionedImages | ImagesInParts) -> Recipe:
-    """The recipe with what it takes from its training captions: the vocabulary, if its text encoder learns one, and
+    """The recipe completed from its training captions: with a vocabulary, if its text encoder learns one, and with
     prompts, if it has none.
     """
     if not recipe.prompts:
@@ -64,12 +64,12 @@ def _check_encoder(images: CaptionedImages | ImagesInParts, text: TextEncoder) -
     if images.encoder not in ("", identity):
         raise UserError(
             f"{images.name} was prepared with the text encoder {images.encoder}, the model reads with {identity}",
-            "Prepare the data with the model's encoder, or train a recipe for the data's",
+            "prepare the data with the model's encoder, or choose a recipe for the data's encoder",
         )
 
 
 def conditions_in_parts(images: ImagesInParts, recipe: Recipe) -> ConditionsInParts:
-    """What gives the conditions of some rows of a part of a training set.
+    """A function that returns the conditions of some rows of a part of a training set.
 
     Raises:
         UserError: as ``training_conditions``; or the recipe needs all images at once.

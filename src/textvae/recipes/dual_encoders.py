@@ -1,4 +1,4 @@
-"""Dual encoders of captions and images, two for each named photograph set: one conditions, the other judges."""
+"""Dual encoders of captions and images, two for each named photograph set: one conditions models, one judges them."""
 
 import dataclasses
 
@@ -10,11 +10,11 @@ from textvae.training.config import TrainerConfig
 
 
 def pair(source: str) -> Recipe:
-    """Captions and images in one space, in the place of CLIP for paper c; trained on frozen features of both.
+    """Embeds captions and images in one space, as a replacement of CLIP for paper c; trained on frozen features.
 
     Source: ours, with CLIP's loss (Radford et al. 2021).
-    Choices: both projections are linear, as CLIP's. The batch is 256: larger ones leave few steps in an epoch of
-    coco-mini. EfficientNet sees the 64-pixel pictures, as it will see generated ones.
+    Choices: both projections are linear, as in CLIP. The batch size is 256: larger batches leave few steps in an epoch
+    of coco-mini. EfficientNet sees the 64-pixel pictures, as it will see generated ones.
     Data: ``textvae data prepare coco-mini --size 64 --text sentence --image-encoder efficientnet``.
     Time: one minute on one core. Result: ``textvae evaluate runs/pair-coco-mini``.
     Command: ``textvae train pair-coco-mini``.
@@ -44,8 +44,8 @@ def pair(source: str) -> Recipe:
 def pair_judge(source: str) -> Recipe:
     """A second dual encoder, which judges by retrieval whether a sample shows its caption.
 
-    Choices: it never conditions a model, since what scores a model must not be what conditioned it, and it is built
-    differently: another seed, another width, a hidden layer.
+    Choices: it never conditions a model, since a model must not be scored by what conditioned it. It therefore also
+    differs from ``pair`` in its seed, width and hidden layer.
     Result: ``textvae evaluate runs/pair-judge-coco-mini``.
     Command: ``textvae train pair-judge-coco-mini``.
 

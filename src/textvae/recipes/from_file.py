@@ -1,4 +1,4 @@
-"""A recipe of the user's own: ``FILE.py:FUNCTION``, imported because the user names that file."""
+"""Loads a user's own recipe, ``FILE.py:FUNCTION``. The file is imported only because the user names it."""
 
 import hashlib
 import importlib.util
@@ -55,7 +55,7 @@ def called(make: Callable[[], Any], name: str) -> Recipe:
     except Exception as error:
         raise _failed(name, error) from error
     if not isinstance(made, Recipe):
-        raise UserError(f"{name} returned a {type(made).__name__}, no Recipe", CURE)
+        raise UserError(f"{name} returned a {type(made).__name__}, not a Recipe", CURE)
     return made
 
 

@@ -19,8 +19,8 @@ def onehot_dense_mnist() -> Recipe:
     Source: paper a, sections 3.2, 4.3, 5.2; figures 2 and 5. It states: image (784) and label (10) concatenated, one
     fully connected ReLU layer, latent dimension 20, the same back, sigmoid; BCE + KL; Adam 1e-3; 50 epochs. Figure 5
     shows one row a class and one for "Invalid"; its caption says MNIST, the text Fashion-MNIST: both are recipes here.
-    Choices, where the paper states nothing: hidden width 400 (that of the common example that the description
-    follows), batch size 128, the zero row for "Invalid" (the one code that no training image has).
+    Choices, where the paper states nothing: hidden width 400 (as in the common example that the description follows),
+    batch size 128, a row of zeros as the code of "Invalid" (no training image has it).
     Result: RESULTS.md; the paper publishes no numbers.
     Time: about five minutes on two cores.
     Command: ``textvae train onehot-dense-mnist``.
@@ -56,15 +56,15 @@ def onehot_dense_fashion() -> Recipe:
 
 
 def clip_grid(size: Literal[64, 128, 224], enters: Literal["input", "middle"] = "input") -> Recipe:
-    """Photographs from a sentence's embedding, tiled over the pixels. Observations: docs/experiment_log.md.
+    """Photographs from a sentence embedding that is tiled over the pixels. Observations: docs/experiment_log.md.
 
     Source: paper a, sections 3.1, 4.1, 4.2, 5.1; tables 1 to 4. It states the layers (tables 1 and 2), BCE + KL, Adam
     1e-4, batches of 64, latent dimension 128, 224 pixels, a tenth of MS-COCO. It contradicts itself on the epochs (20
     in section 4.2, up to 300 in 5.1) and on the latent dimension of the lowest FID (128 in table 4, 1024 in the text).
     Choices: 110 epochs of coco-mini's 2,145 images are as many steps as 20 of the paper's 11,829; 64 and 128 pixels
-    are the same model on smaller grids; the condition is MiniLM's sentence embedding. With CLIP at hand: ``textvae data
-    prepare coco --size 224 --text clip --fraction 0.1``, then ``--data coco-0.1-224-clip``. What the paper tried
-    without gain: ``--model.extra-convolutions 1`` and ``--model.attention``. ``ClipGrid`` says where "middle" is.
+    are the same model on smaller grids; the condition is MiniLM's sentence embedding. With CLIP: ``textvae data
+    prepare coco --size 224 --text clip --fraction 0.1``, then ``--data coco-0.1-224-clip``. Variants that the
+    paper found no better: ``--model.extra-convolutions 1`` and ``--model.attention``. ``ClipGrid`` explains "middle".
     Result: samples hardly follow the caption. Published: FID (of unnamed protocol) and CLIP score at 224 pixels.
     Time: 64 pixels, 180 images/s a thread, 15 minutes on two; 224 pixels, 17 images/s a thread, two hours.
     Command: ``textvae train clip-grid-64``; ``textvae reproduce a`` trains fewer epochs.

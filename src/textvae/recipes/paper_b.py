@@ -89,7 +89,7 @@ _TABLE_2 = {
 
 
 def clip_latent(size: Literal[64, 128, 256], conditioning: Literal["add", "concat"]) -> Recipe:
-    """Photographs from a sentence's embedding that joins the latent. Observations: docs/experiment_log.md.
+    """Photographs from a sentence embedding that is combined with the latent. Observations: docs/experiment_log.md.
 
     Source: paper b, sections 3.4, 3.5, 4.4, 4.5; table 2. It states the layers (``ClipLatent``), CLIP ViT-B/32 as the
     text encoder (long captions sentence by sentence, averaged) and a fifth of MS-COCO as data; of training, nothing.

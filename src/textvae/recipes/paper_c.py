@@ -24,13 +24,13 @@ _FIGURE_2 = {
 
 
 def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropout: float = 0.0) -> Recipe:
-    """Photographs from a sentence's embedding; trained on embeddings of images, or of sentences.
+    """Photographs from a sentence embedding; trained on embeddings of images, or of sentences.
 
     Observations: docs/experiment_log.md.
     Source: paper c, figure 2. It states the architecture and the objective (``ClipDual``), batches of 16, 25 epochs,
     the best validation loss; MS-COCO's images of cows and sheep (3,400), for the last model of a dozen pastoral words
-    (20,000). Its validation losses compare by magnitude only: in the authors' notebooks (final_notebooks/ of
-    github.com/Ayma-n/dl-fp) validation batches are drawn from the training set, by mistake as it seems.
+    (20,000). Its validation losses are comparable in magnitude only: in the authors' notebooks (final_notebooks/
+    of github.com/Ayma-n/dl-fp) validation batches are drawn from the training set, apparently by mistake.
     Choices: Adam 1e-3 (Keras's default), dropout 0.2 (``clip_dual_code`` has those of their program), coco-mini with
     all themes, validation on its last 200 images, and our dual encoder for the shared space: ``textvae train
     pair-coco-mini``, then ``textvae data prepare coco-mini --text pair --image-encoder pair --pair
@@ -56,13 +56,13 @@ def clip_dual(size: Literal[64, 128], embedding: Literal["image", "text"], dropo
 
 
 def clip_dual_code(size: Literal[64, 128], embedding: Literal["image", "text"]) -> Recipe:
-    """``clip_dual`` as its authors' program has it, where that differs from their text.
+    """``clip_dual`` as implemented in the authors' program, where that differs from the paper.
 
     Source: final_notebooks/ of github.com/Ayma-n/dl-fp: Adam 5e-4, dropout 0.3 of z, batches of 16, 25 epochs; layers
     and normalisation as ``ClipDual.Config.reading`` says. Its validation batches are training images.
-    Choices: those of ``clip_dual``. Two errors of the program are not repeated: it gives CLIP pixels without CLIP's
-    normalisation, so that the image embeddings of its training are those of other images than CLIP knows; and the
-    last, incomplete batch of an epoch is dropped.
+    Choices: those of ``clip_dual``. Two errors of the program are not repeated: it passes pixels to CLIP without
+    CLIP's normalisation, so that it trains on embeddings of images unlike those CLIP was trained on; and it drops the
+    last, incomplete batch of an epoch.
     Data: ``--theme livestock`` and ``--theme pastoral`` are the paper's two sets; ``textvae reproduce c --full``.
     Result: RESULTS.md.
     Command: ``textvae train clip-dual-64-image-code --precision bf16``.
@@ -84,7 +84,7 @@ def clip_dual_bridged(bridge: Literal["shifted", "noised"]) -> Recipe:
 
     Source: ours, after paper c. "shifted": embeddings of images are translated by the difference of the training means
     of sentences and images. "noised": in training, they get Gaussian noise of half their length, then their length back
-    (as in CapDec, Nukrai et al. 2022, and CLOSE, Gu et al. 2023, which read images where sentences were learned).
+    (as in CapDec, Nukrai et al. 2022, and CLOSE, Gu et al. 2023, trained on sentences and applied to images).
     Result: RESULTS.md.
     Command: ``textvae train clip-dual-64-image-shifted``.
     """
@@ -105,10 +105,10 @@ def clip_dual_bridged(bridge: Literal["shifted", "noised"]) -> Recipe:
 def clip_dual_unclip() -> Recipe:
     """``clip-dual-64-image-dropout`` with a flow prior that turns the embedding of a prompt into one of an image.
 
-    Source: ours, after unCLIP (Ramesh et al. 2022): paper c's decoder learns from embeddings of images, and is given
-    those of sentences, which lie elsewhere. Here a flow over vectors, p(image embedding | sentence embedding), learned
-    from the captions of the training images, is in between. The first stage is ``clip-dual-64-image-dropout`` bit for
-    bit, so that the two rows differ by the prior alone.
+    Source: ours, after unCLIP (Ramesh et al. 2022): paper c's decoder is trained on image embeddings but then
+    receives sentence embeddings, which lie elsewhere. Here a flow over vectors, p(image embedding | sentence
+    embedding), trained on the captions of the training images, translates between them. The first stage is
+    ``clip-dual-64-image-dropout`` bit for bit, so that the two rows differ only by the prior.
     Choices: a perceptron of width 256, guidance 1.5; neither was tuned.
     Time: 64 pixels, 10 images/s a thread; the second stage takes about a minute on coco-mini (0.1 s a step).
     Result: RESULTS.md.

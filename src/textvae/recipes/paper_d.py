@@ -34,9 +34,9 @@ def caption_rnn(family: Family) -> Recipe:
     divided into train, validation and test, training until the validation reconstruction stops improving.
     Choices, where it states nothing: GRU width 64, Gaussians of dimension 10, Adam 1e-3, batch size 128, a patience of
     3 epochs, a Bernoulli likelihood (its MNIST is "binary").
-    Result: RESULTS.md. The latent is inferred from the caption alone, so samples are means; and longer sums than those
-    of training are not read. ``caption_prior`` corrects both. Figure 3 (0.15) is no number to compare with: its labels
-    are misplaced. ``paper_d_code.caption_rnn_code`` is the reading of the authors' program.
+    Result: RESULTS.md. The latent is inferred from the caption alone, so samples are mean images; and sums longer
+    than those in training are not understood. ``caption_prior`` corrects both. Figure 3 (0.15) cannot be compared: its
+    labels are misplaced. ``paper_d_code.caption_rnn_code`` follows the authors' program.
     Command: ``textvae train caption-rnn-arithmetic``.
     """
     text = DigitCaptions(family)
@@ -56,8 +56,8 @@ def caption_prior(family: Family) -> Recipe:
     """``caption_rnn`` with a posterior that sees the image and a learned prior p(z|caption).
 
     Source: ours, after the future work of paper d, section 5.
-    Choices: arithmetic is read by ``AngleSumEncoder``, since its test captions are longer than all training captions;
-    the other captions by a GRU.
+    Choices: arithmetic captions are encoded by ``AngleSumEncoder``, since test captions are longer than all training
+    captions; the other captions by a GRU.
     Result: RESULTS.md.
     Command: ``textvae train caption-prior-arithmetic``.
     """
@@ -101,12 +101,12 @@ def caption_slots_scenes() -> Recipe:
 
 
 def caption_draw_scenes() -> Recipe:
-    """``caption_slots_scenes`` drawn in several steps with attention, without a notion of objects.
+    """The task of ``caption_slots_scenes``, drawn in several steps with attention instead of separate objects.
 
     Source: the future work of paper d, section 5: "utilizing the attention mechanism over captions to iteratively build
-    up our image" (Mansimov et al. 2016). ``CaptionDraw`` says what is theirs.
-    Choices: eight steps, and sizes with which a step costs as much as one of ``caption-slots-scenes``; a lower learning
-    rate, since nothing bounds the gradients of a recurrent network.
+    up our image" (Mansimov et al. 2016). ``CaptionDraw`` lists what follows their papers.
+    Choices: eight drawing steps, and sizes at which a training step costs as much as in ``caption-slots-scenes``; a
+    lower learning rate, since nothing bounds the gradients of a recurrent network.
     Result: RESULTS.md.
     Command: ``textvae train caption-draw-scenes``.
     """
@@ -126,10 +126,10 @@ def caption_tree_numbers() -> Recipe:
 
     Source: ours, after paper d, section 5: "try more complex arithmetic operations to see how well our model scales".
     Canvas, captions and held-out calculations are ours (``textvae data describe digit-numbers``).
-    Choices: a VAE draws, whatever the captions, and a flow prior reads. Its reader is a recursive network
-    (``TreeEncoder``) over the calculation in postfix order, trained to tell the latents of a batch apart by their
-    captions; brackets and precedence are the text encoder's, what the operators do is learned. In the second stage,
-    a step costs little more than reading does: calculations need two million examples.
+    Choices: the VAE ignores captions; the flow prior reads them with a recursive network (``TreeEncoder``) over the
+    calculation in postfix order, trained to match the captions and latents of a batch. The text encoder resolves
+    brackets and precedence; what the operators do is learned. A step of the second stage costs little more
+    than encoding the captions, since calculations need two million examples.
     Result: RESULTS.md.
     Command: ``textvae train caption-tree-numbers``.
     """

@@ -16,10 +16,10 @@ def caption_rnn_code(family: Family) -> Recipe:
     beyond it: words are fixed binary numbers of 5 bits, the GRU has 30 units, the latent 100 dimensions, the decoder a
     hidden layer of 500 ReLUs; pixels are standardised; the loss is 2 MSE + mean KL (``CaptionRNNCode`` says which ELBO
     that is); all 60,000 training images are used, and the 10,000 test images decide when to stop, after 10 epochs
-    without improvement. ``caption_rnn`` is the reading of the text.
+    without improvement. ``caption_rnn`` follows the text.
     Choices: the captions of ``digits-<family>``. For arithmetic these are the program's own 127. Its sentences differ
-    from ours; its logic trains a model for each count of numbers, ours one for two to four.
-    Result: RESULTS.md. Figure 3 is no number to compare with: its labels are misplaced (docs/experiment_log.md).
+    from ours. For logic it trains one model per count of numbers; ours is one model for two to four.
+    Result: RESULTS.md. Figure 3 cannot be compared: its labels are misplaced (docs/experiment_log.md).
     Command: ``textvae train caption-rnn-arithmetic-code``.
     """
     text = DigitCaptions(family)

@@ -34,9 +34,9 @@ class FlowStage:
         )
     )
     stride_epochs: Annotated[int, Range(0, 10**6)] = 0
-    """Further epochs of few-step training (shortcut loss)."""
+    """Further epochs that train few-step sampling; 0: none."""
     guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
-    """Further epochs that teach the network to read the guidance scale (set ``guidance_input`` too); 0: none."""
+    """Further epochs that train the guidance input (requires ``guidance_input`` above 0); 0: none."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class Recipe:
     """One experiment: data, text encoder, model, training, and its published results."""
 
     name: str
-    """As the command line calls it."""
+    """Name on the command line."""
     summary: str
     """One line, for the list of recipes."""
     source: str
     """Paper and section, or "ours"."""
     data: str
-    """A data set, by name."""
+    """Name of the data set."""
     text: TextEncoder
     model: Any
     """A ``ModelConfig``: its fields are the model's settings. With a field ``condition_dim``, it can be trained on any
     prepared set of its ``image_size`` that stores one vector for each caption."""
     trainer: TrainerConfig
     prompts: tuple[str, ...]
-    """Sampled while training and for the model card; if there are none, captions of the training set are."""
+    """Prompts for samples during training and on the model card; if empty, captions of the training set are used."""
     condition_on: Literal["text", "image", "shifted-image"] = "text"
     """The condition in training; prompts are always text. text: a caption of the image; image: an embedding of the
     image in the space of the text encoder (paper c); shifted-image: the same, translated by the difference of the means
@@ -77,7 +77,7 @@ class Recipe:
         return type(self.outline()).__name__
 
     def outline(self, with_flow: bool = False) -> Trainable:
-        """The model on torch's meta device: names, shapes and types of its weights, in next to no memory.
+        """The model on torch's meta device: only names, shapes and types of its weights, almost without memory.
 
         Args:
             with_flow: whether the model has the recipe's flow prior, if there is one.
@@ -92,7 +92,7 @@ class Recipe:
             if self.origin:
                 raise  # a fault of the user's own program is shown where it is
             line = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UserError(f"{self.name} cannot be built with these settings: {line}", "choose others") from None
+            raise UserError(f"{self.name} cannot be built with these settings: {line}", "change the settings") from None
 
     def build(self, with_flow: bool = False) -> Trainable:
         """The model with initial weights; ``with_flow`` as for ``outline``."""

@@ -1,4 +1,4 @@
-"""``resolve``: the one place where a recipe, a preset, a data set and settings become what is trained."""
+"""``resolve``: combines a recipe, a preset, a data set and settings into the recipe to train."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -43,20 +43,20 @@ def resolve(
     where: str = "",
     clip: str | None = None,
 ) -> Recipe:
-    """What is trained, complete: text encoder, prompts and the width of conditions follow from the data set.
+    """The complete recipe to train: text encoder, prompts and the width of conditions follow from the data set.
 
-    Applied in this order: preset, data, overrides of text, model and trainer, prior, overrides of the flow.
+    Changes are applied in this order: preset, data, overrides of text, model and trainer, prior, overrides of the flow.
 
     Args:
         name: the recipe. A ``FILE.py:FUNCTION`` is imported, so never pass one that was read from a file.
         preset: one of the recipe's presets.
         data: a data set by name, or what a prepared set declares of itself; default: the recipe's own.
-        overrides: settings by part ("text", "model", "trainer", "flow") and name, in place of the recipe's. A value
+        overrides: settings by part ("text", "model", "trainer", "flow") and name, which replace the recipe's. A value
             has the type of the one that it replaces; nested settings are nested mappings.
-        prior: "own", without a second stage; "flow", with one, which is made to fit if the recipe has none; default:
-            the recipe's choice.
-        where: put before the names of settings in errors, such as a file's name.
-        clip: where the weights of CLIP are, for a data set that was prepared with it; default: where they were then.
+        prior: "own": without a flow prior; "flow": with one, created to fit if the recipe has none; default: the
+            recipe's choice.
+        where: prefix of settings' names in error messages, such as a file name.
+        clip: the CLIP weights for a data set prepared with CLIP; default: those recorded when it was prepared.
 
     Raises:
         UserError: there is no such recipe, preset, data set or setting, or they do not fit each other.
@@ -73,7 +73,7 @@ def resolve(
         recipe = _on(recipe, contents)
     if clip is not None:
         if not isinstance(recipe.text, ClipText):
-            raise UserError(f"{recipe.name} on {recipe.data} reads no captions with CLIP", "leave out --clip")
+            raise UserError(f"{recipe.name} on {recipe.data} does not use CLIP", "leave out --clip")
         recipe = replace(recipe, text=recipe.text.at(clip))
     settings = dict(overrides or {})
     flow = settings.pop("flow", {})
@@ -133,13 +133,13 @@ def _contents_of(recipe: Recipe, data: str | SetContents | None) -> SetContents 
 
 def _unfit(recipe: Recipe) -> UserError:
     return UserError(
-        f"{recipe.name} is made for {recipe.data} alone",
+        f"{recipe.name} can only be trained on {recipe.data}",
         "choose a recipe for photographs: clip-... or latent-flow-photos",
     )
 
 
 def _check_side(recipe: Recipe, contents: SetContents) -> None:
-    """Refuses a set of another image size, unless features stand in the place of pixels."""
+    """Checks the image size of a set, unless it has features in the place of pixels."""
     if isinstance(recipe.model, DualEncoder.Config):
         return
     side = recipe.model.image_size if hasattr(recipe.model, "image_size") else recipe.model.image_shape[1]
@@ -203,7 +203,7 @@ def _with_one_vector(recipe: Recipe, contents: SetContents) -> Recipe:
 
 
 def _read_by_the_flow(recipe: Recipe, contents: SetContents) -> Recipe:
-    """A recipe whose flow prior reads: words that it learns, or the stored vectors of a frozen encoder."""
+    """A recipe whose flow prior encodes captions: by words that it learns, or by stored vectors of a frozen encoder."""
     text = contents.text
     if text.kind == "words":
         entry = photograph_set(contents.source)
@@ -254,7 +254,7 @@ def _fitting_flow(recipe: Recipe, contents: SetContents | None) -> FlowStage:
     """A second stage for a recipe that has none: its sizes and its reader follow from the latents and the captions."""
     model = recipe.outline()
     if not isinstance(model, TextVAE):
-        raise UserError(f"{recipe.name} trains no VAE: it has no prior", "choose another recipe")
+        raise UserError(f"{recipe.name} does not train a VAE, so it has no prior", "choose another recipe")
     if contents is not None:  # one vector a caption, as every model takes that has no flow of its own
         return FlowStage(FlowConfig(FlowPrior.Config(), "none", contents.text.width))
     condition = recipe.text.encode([NONE])

@@ -83,7 +83,7 @@ def _commit(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """state.pt, or None where there is none. Only tensors and plain values are let in, whoever wrote the file.
+    """Reads state.pt; None if there is none. Only tensors and plain values are accepted, whoever wrote the file.
 
     Raises:
         UserError: it cannot be read.

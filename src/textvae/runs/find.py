@@ -1,4 +1,4 @@
-"""Where run folders are: on the disk, in the package, on the Hugging Face hub; torch is not imported to find out."""
+"""Finds run folders on disk, in the package and on the Hugging Face hub, without importing torch."""
 
 import difflib
 from importlib import resources
@@ -8,13 +8,13 @@ from textvae.utils.errors import UserError
 from textvae.utils.paths import data_root
 
 CONFIG = "config.json"
-"""The file by which a folder is known to be a run."""
+"""The file that identifies a folder as a run."""
 HUB = "hf://"
 
 
 def find_run(model: str | Path) -> Path:
-    """The run folder of a model: the folder itself, a model that ships with textvae, by name, or a copy of a model on
-    the Hugging Face hub, named hf://OWNER/NAME, or hf://OWNER/NAME@REVISION.
+    """The run folder of a model: the folder itself, that of a bundled model by name, or the local copy of a model on
+    the Hugging Face hub, hf://OWNER/NAME or hf://OWNER/NAME@REVISION.
 
     Raises:
         UserError: there is none, or the hub cannot be reached.
@@ -52,5 +52,5 @@ def _not_a_run(path: Path, shipped: list[str]) -> UserError:
     if near:
         cure = f"did you mean {near[0]!r}?"
     elif path.is_dir():
-        return UserError(f"{path} is a folder, but no run: it has no {CONFIG}", cure)
+        return UserError(f"{path} is not a run folder: it has no {CONFIG}", cure)
     return UserError(f"there is no run folder and no shipped model {str(path)!r}", cure)

@@ -67,7 +67,7 @@ def fetch(reference: str) -> Path:
 
 def _check(reference: str, sizes: dict[str, int]) -> None:
     if missing := [name for name in (CONFIG, MODEL) if name not in sizes]:
-        raise UserError(f"{reference} is no model of textvae: it has no {missing[0]}", "name one that has these files")
+        raise UserError(f"{reference} is not a textvae model: it has no {missing[0]}", "name one that has these files")
     if (total := sum(sizes.get(name, 0) for name in FILES)) > MOST_BYTES:
         raise UserError(f"{reference} has {total:,} bytes", f"models of up to {MOST_BYTES:,} bytes are fetched")
 

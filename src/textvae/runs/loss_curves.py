@@ -62,7 +62,7 @@ def stages_in(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def loss_curves(rows: Sequence[Row]) -> dict[str, tuple[Curve, Curve]]:
-    """Training and validation curve of each loss term, over epochs, of which rows within one are fractions."""
+    """Training and validation curve of each loss term over epochs; rows within an epoch are at fractions of it."""
     per_epoch = max(1.0, *(row["step"] / row["epoch"] for row in rows if row.get("epoch"))) if rows else 1.0
     curves: dict[str, tuple[Curve, Curve]] = {}
     for row in rows:

@@ -49,9 +49,9 @@ MODEL = "model.safetensors"
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of model.safetensors."""
 MOST_CONFIG_BYTES = 1 << 24
-"""A larger config.json is not read. The largest part of one is a vocabulary."""
+"""Maximum size of a config.json in bytes; its largest part is the vocabulary."""
 VAE = "vae"
-"""Under which name a model with a flow keeps its first stage."""
+"""Name of the first stage in a model with a flow."""
 HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
 MINUTES, LIMIT, COMMAND = "minutes", "limit", "command"
 """Keys of config.json: the time that the epochs were chosen for, the images that were trained on at most, and the
@@ -61,7 +61,7 @@ START = "start"
 EPOCHS = "epochs"
 """The folder of a run that holds its snapshots."""
 PROMPTS = "prompts"
-"""Key of config.json: prompts that came from the training captions, as those of pictures of one's own do."""
+"""Key of config.json: prompts taken from the training captions, if the recipe has none of its own."""
 SNAPSHOT = "snapshot"
 """Key of config.json, in a snapshot: the epoch after which the training had these weights."""
 
@@ -125,21 +125,21 @@ class Run:
 
 
 def is_shipped(run: Run) -> bool:
-    """Whether the run is one of the package's own or a copy of one on the hub, which nobody should write into."""
+    """Whether the run is a bundled model or a copy from the hub, whose folder must not be changed."""
     return run.path in shipped_models().values() or run.path.is_relative_to(hub_root())
 
 
 def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | None = None) -> Run:
-    """A run folder, or a model that ships with textvae, by name.
+    """Opens a run folder, a bundled model by name, or a model hf://OWNER/NAME on the hub.
 
-    No file that config.json names is ever imported: a run of a recipe of one's own opens only with ``recipe``.
+    No file that config.json names is ever imported: a run of your own recipe opens only with ``recipe``.
 
     Args:
-        model: the run folder, or the name of a shipped model.
+        model: the run folder, the name of a bundled model, or hf://OWNER/NAME.
         recipe: the recipe that trained it: a recipe, a function that returns one, or ``FILE.py:FUNCTION``. Only needed
             for a run whose recipe is not one of textvae's.
-        clip: of a model conditioned by CLIP, where the weights of CLIP are now; default: where they were when its data
-            set was prepared. See ``ClipText.model``.
+        clip: for a model conditioned by CLIP, the CLIP weights to use; default: those recorded when its data set was
+            prepared. See ``ClipText.model``.
 
     Raises:
         UserError: there is no such run, its config.json cannot be read, its recipe is unknown or another one, or
@@ -242,7 +242,7 @@ def read_config(path: Path) -> dict[str, Any]:
             raise ValueError("it names no recipe")
         for part in ("text", "model", "trainer", "data", "execution", START):
             if not isinstance(config.get(part, {}), dict):
-                raise ValueError(f"its {part} is no object")
+                raise ValueError(f"its {part} is not an object")
         if not isinstance(config.get(COMMAND, ""), str) or type(config.get(LIMIT, 1)) is not int:
             raise ValueError(f"its {COMMAND} is no text or its {LIMIT} no number")
         if not isinstance(config.get("model_class", ""), str) or not isinstance(

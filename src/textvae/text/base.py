@@ -55,7 +55,7 @@ class FrozenText(Protocol):
 
 
 class RowEncoder(ABC):
-    """A text encoder without a network: what it makes of captions are numpy arrays, with or without torch."""
+    """A text encoder without a network: it returns numpy arrays, so it also works without torch."""
 
     @abstractmethod
     def rows(self, captions: Sequence[str]) -> NDArray[Any]:

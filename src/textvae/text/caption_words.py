@@ -126,7 +126,7 @@ class CaptionWords(RowEncoder):
 
 @dataclass
 class _Reading:
-    """What became of captions."""
+    """How captions were encoded, for notices."""
 
     rows: Int64[np.ndarray, "n length"]
     """Token ids."""

@@ -1,4 +1,4 @@
-"""The length of pooled embeddings as vectors, which decides how strongly a model that takes them is conditioned."""
+"""The norm of pooled embeddings, which determines how strongly they condition a model."""
 
 from typing import Literal
 

@@ -17,18 +17,18 @@ class TrainerConfig:
     batch_size: Annotated[int, Range(1, 10**6)] = 128
     """Number of images in a step."""
     optimizer: OptimizerName = "adam"
-    """adam; or muon, which is Muon for the matrices inside the network and Adam for the rest (``MuonAndAdam``)."""
+    """adam, or muon: Muon for the matrices inside the network and Adam for the rest (``MuonAndAdam``)."""
     learning_rate: Annotated[float, Range(1e-12, 100)] = 1e-3
     """Learning rate of Adam; Muon's is ten times as high."""
     weight_decay: Factor = 0.0
-    """L2 penalty that Adam adds to the gradient; with Muon, decoupled decay of its matrices alone."""
+    """L2 penalty, added to Adam's gradient; with muon, decoupled weight decay of Muon's matrices only."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate: constant, or a half cosine down to zero."""
+    """Learning rate: constant, or cosine decay to zero."""
     ema_decay: Annotated[float, Range(0, 0.999999)] = 0.0
-    """Decay of the moving average of the weights, which becomes the model; 0 turns it off. Early in a training it is
-    lower."""
+    """Decay of the moving average of the weights, which is saved as the model; lower early in training. 0: no
+    average."""
     flip: bool = False
-    """Whether images are mirrored at random; for a flow prior, whether latents of mirrored images are added."""
+    """Whether to mirror images at random; for a flow prior, whether to add the latents of mirrored images."""
     validation_images: Annotated[int, Range(0, 10**9)] = 0
     """Images held out for a validation loss after each epoch."""
     patience: Annotated[int, Range(0, 10**6)] = 0
@@ -46,4 +46,4 @@ class TrainerConfig:
         """
         check_ranges(self, "trainer")
         if self.patience and not self.validation_images:
-            raise UserError("early stopping needs validation images", "add --trainer.validation-images 5000, say")
+            raise UserError("early stopping needs validation images", "add --trainer.validation-images, such as 5000")

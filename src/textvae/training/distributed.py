@@ -40,7 +40,7 @@ class SharedStep:
 
     @property
     def split(self) -> bool:
-        """Whether the processes have different parts of the present batch; else each computes all of it."""
+        """Whether the present batch is split over the processes; otherwise each computes all of it."""
         return self.images >= self.processes.size
 
     def part_of(self, images: int) -> slice:
@@ -67,10 +67,10 @@ class SharedStep:
         Args:
             loss: of this process's images, a mean over them.
             images: their number.
-            wish: anything that the processes have to agree on.
+            wish: a yes or no of this process, on which all have to agree, such as to stop.
 
         Returns:
-            The loss of the whole batch, and the number of processes with the wish, on the device.
+            The loss of the whole batch, and the number of processes with a wish, on the device.
         """
         share = images / self.images if self.split else 1 / self.processes.size
         self._clear(loss.total.device, len(loss.terms))
@@ -126,7 +126,7 @@ def relate_over_processes(model: nn.Module, step: SharedStep) -> None:
 
 
 class GatheredBatch(WholeBatch):
-    """The rows of all processes. Each then computes the same loss of them, and the gradient of its own rows."""
+    """Gathers the rows of all processes. Each computes the same loss from them, and the gradient of its own rows."""
 
     def __init__(self, step: SharedStep) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ class TrainingDiverged(UserError):
         likely = bad[-1] if bad else "total"
         shown = ", ".join(f"{name} {float(value):.4g}" for name, value in values.items())
         hint = (
-            "the posterior's log-variance ran away"
+            "the posterior's log-variance diverged"
             if likely == "kl"
             else "the weights grew too fast, or the data contain values that are not finite"
         )

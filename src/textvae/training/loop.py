@@ -31,8 +31,8 @@ from textvae.utils.processes import Processes
 from textvae.utils.random import Draws
 
 LOOK_EVERY, KEEP_EVERY = 50, 500
-"""On a GPU: steps between two looks at the loss, and between two copies of the state, to which a training goes back to
-find the step whose loss was not finite."""
+"""On a GPU: steps between two checks of the loss, and between two copies of the state. If the loss is not finite, a
+training goes back to the last copy to find the step."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Step:
     loss: LossTerms
     """Of the whole batch. Still on the device: reading it waits for the device."""
     stop: bool
-    """Whether training should stop here, as a process wished."""
+    """Whether training should stop after this step, because a process asked for it."""
 
 
 class Training:
@@ -70,7 +70,7 @@ class Training:
         Args:
             model: the model to train, with its initial weights.
             data: training images, those to hold out for validation at their end.
-            conditions: all conditions of the data set; of one in parts, what gives those of some rows.
+            conditions: all conditions of the data set; for a set in parts, a function that returns those of some rows.
             config: settings of the training.
             execution: device and precision.
             condition_range: first and one-past-last condition of each image; by default, that of its captions.
@@ -103,12 +103,12 @@ class Training:
         self.step = 0
         # On a GPU, looking at the loss waits for the queue, so it is looked at only now and then. On a CPU it is free.
         self.look_every = 1 if device.type == "cpu" else LOOK_EVERY
-        """Steps between two looks at the loss."""
+        """Steps between two checks of the loss."""
         self._last_loss: LossTerms | None = None
         self._finite = torch.ones((), dtype=torch.bool, device=device)
-        """Whether the losses of all steps since the last look were finite; on the device."""
+        """Whether the losses of all steps since the last check were finite; on the device."""
         self._kept: dict[str, Any] | None = None
-        """A copy of the state at some step before the last look; None where the loss is looked at in each step."""
+        """A copy of the state at some step before the last check; None if the loss is checked after every step."""
         self._processes = processes or Processes()
         self._shared = SharedStep(self.model, self._processes) if self._processes.size > 1 else None
 
@@ -132,7 +132,7 @@ class Training:
         """Trains from the present step to the last one, yielding after each.
 
         Args:
-            stop: asked in each step whether this process wishes to stop; all processes learn of it in the same step.
+            stop: called in each step; returns whether this process wants to stop. All processes stop at the same step.
 
         Raises:
             TrainingDiverged: a loss term is not finite. Weights, their average and the optimizer's moments are those
@@ -214,7 +214,7 @@ class Training:
 
     @torch.no_grad()
     def validate(self, batch_size: int = 512) -> dict[str, float]:
-        """Mean loss terms of the model that is kept, over the held-out images, with the same draws every time."""
+        """Mean loss terms over the held-out images, with the averaged weights if there are any and fixed draws."""
         held_out = torch.arange(self.num_training, len(self.rows))
         self.averaged.eval()
         sums: dict[str, float] = {}
@@ -247,7 +247,7 @@ class Training:
         return state
 
     def check_finite(self) -> None:
-        """Checks what the last step left: the gradient of a finite loss may not be finite.
+        """Checks the state after the last step, since the gradient of a finite loss may not be finite.
 
         Raises:
             TrainingDiverged: the loss, the weights, their average or the optimizer's moments are not finite.

@@ -69,8 +69,8 @@ class MuonAndAdam:
         """Muon orthogonalises in ``muon_dtype``.
 
         ``weight_decay`` is that of Muon's matrices alone, decoupled as in ``torch.optim.Muon``. Without it they grow as
-        long as the learning rate is high, since Muon's updates have a fixed length. On an embedding, which few batches
-        move, it would work against what is learned of rare words.
+        long as the learning rate is high, since Muon's updates have a fixed length. On embeddings it would shrink what
+        is learned about rare words, which few batches update.
 
         Raises:
             UserError: the model has no matrix that is large enough.

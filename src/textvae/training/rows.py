@@ -1,4 +1,4 @@
-"""The rows of a training: its images with their conditions, loaded whole, mapped, or in parts that come and go."""
+"""The rows of a training set: images with conditions, loaded whole, memory-mapped, or in parts fetched as needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class CaptionedLatents:
 
 @dataclass(frozen=True, eq=False)
 class LatentsInParts:
-    """The same for a data set in parts, whose latents are computed when they are needed."""
+    """``CaptionedLatents`` for a data set in parts; the latents are computed when they are needed."""
 
     images: ImagesInParts
     encoded: Callable[[Float[Tensor, "b c h w"], Tensor], Float[Tensor, "b *numbers"]]
@@ -55,7 +55,7 @@ class Order(Protocol):
 
 @runtime_checkable
 class Rows(Protocol):
-    """Where a training takes its batches from."""
+    """The source of the batches of a training."""
 
     in_pixels: bool
     """Whether they are pictures, rather than features or latents."""
@@ -67,7 +67,7 @@ class Rows(Protocol):
         ...
 
     def begin(self, batch: Int64[Tensor, "b"]) -> None:
-        """Begins to read a batch that will be asked for."""
+        """Starts to read a batch that will be requested later."""
         ...
 
     def gather(self, batch: Int64[Tensor, "b"], uniform: Float[Tensor, "b"]) -> tuple[Tensor, Tensor]:
@@ -129,7 +129,7 @@ class LoadedRows:
 
 
 class RowsInParts:
-    """Images in parts, of which a few are at hand; or latents of them, computed when they are needed."""
+    """Images in parts, of which only a few are on disk; or their latents, computed when they are needed."""
 
     def __init__(
         self, data: ImagesInParts | LatentsInParts, conditions: ConditionsInParts, execution: Execution
@@ -213,5 +213,5 @@ class RowsInParts:
 
 
 def _whole(conditions: Tensor) -> Tensor:
-    """In single precision: prepared token embeddings are stored in half the space."""
+    """Converts conditions to single precision: prepared token embeddings are stored in half precision."""
     return conditions.float() if conditions.dtype is torch.float16 else conditions

@@ -1,4 +1,4 @@
-"""Whether the caption that an image was drawn for can be read off it again, by a captioner; and a captioner itself."""
+"""Whether a captioner recovers from a generated image the caption that it was generated for; also of captioners."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,8 +20,8 @@ METRIC = "generation.description"
 
 
 def description(context: EvaluationContext) -> Measurement:
-    """``description``: words and colours of the captions that are read off generated images (``samples``), off
-    ``real`` ones, and off generated images of other captions (``shuffled``), which is the level of chance.
+    """``description``: how well captions are recovered, in words and colours, from generated images (``samples``), from
+    ``real`` ones, and from generated images of other captions (``shuffled``), which is the chance level.
     """
     if not context.in_colour or data.photographs(context.run.recipe.data) is None:
         return Measurement()

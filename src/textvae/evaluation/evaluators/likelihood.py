@@ -21,7 +21,7 @@ from textvae.utils.random import Draws
 FLOW_LIKELIHOOD_IMAGES = 500
 """Test images on which the bound of a model with a flow prior is estimated."""
 CLASSIFIED, RETRIEVED = 1000, 100
-"""Images recognised by the bound: as one of the classes, and as one of ``CHOICES`` captions."""
+"""Number of images to recognise by the bound: by class, and by caption among ``CHOICES`` captions."""
 CHOICES = 10
 """Captions to choose from: the bound decodes an image for each."""
 CLASSIFIED_BY_FLOW, FLOW_SAMPLES = 200, 8
@@ -30,7 +30,7 @@ BATCH_SIZE = 250
 
 
 def likelihood(context: EvaluationContext) -> Measurement:
-    """``bounds`` and ``recognition``; nothing of a model whose latent has a part that is a function of the image."""
+    """``bounds`` and ``recognition``; nothing for a model whose latent includes a function of the image."""
     if context.pipeline.model.embedding_dim:
         reason = "its latent includes the embedding of the image, which the image determines: the bound is infinite"
         return Measurement(absent={"likelihood.elbo_nats": reason})

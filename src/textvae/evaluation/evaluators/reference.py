@@ -12,7 +12,7 @@ from textvae.evaluation.metrics.frechet import frechet_from_features
 
 
 def reference(context: EvaluationContext) -> Measurement:
-    """The scale to read distances by.
+    """Reference values for the distances.
 
     ``real_train``: as many training images, what a perfect model would reach. ``mean_image``: the mean training image,
     repeated. ``real_test``: judge accuracy on the test images themselves.

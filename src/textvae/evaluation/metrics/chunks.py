@@ -1,4 +1,4 @@
-"""Large tensors in bounded parts: a set of images may be memory-mapped and, as floating point, exceed memory."""
+"""Splits large tensors into chunks: memory-mapped images, converted to floating point, may exceed the memory."""
 
 from collections.abc import Iterator
 

@@ -18,7 +18,11 @@ class Moments:
     """Number of images; the distance depends on it, so it is reported with every distance."""
 
     def __post_init__(self) -> None:
-        """Refuses moments of which the distance would be meaningless or NaN."""
+        """Checks for moments whose distance would be meaningless or NaN.
+
+        Raises:
+            ValueError: the count is below two, or a number is not finite.
+        """
         if self.count < 2:
             raise ValueError(f"a covariance needs two samples or more, not {self.count}")
         if not (self.mean.isfinite().all() and self.covariance.isfinite().all()):
@@ -79,9 +83,9 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     """|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½), in squared feature units: "FID" (Heusel et al. 2017, section 2).
 
     The matrix square root is never formed. Its trace is the sum of the singular values of AᵀB for any factors S1 = AAᵀ
-    and S2 = BBᵀ; with a Cholesky factor, the sum of the square roots of the eigenvalues of AᵀS2A. The result is exact
-    to the last digits of float64 for covariances of full rank, and also for fewer samples than features, because the
-    rank is then known.
+    and S2 = BBᵀ; with a Cholesky factor, the sum of the square roots of the eigenvalues of AᵀS2A. The result is
+    accurate to the last digits of float64 for covariances of full rank, and also for fewer samples than features,
+    because the rank is then known.
 
     The distance is biased: it falls as the samples grow, by an amount that differs between models (Chong & Forsyth
     2020). Compare only distances at equal counts, and state the counts.

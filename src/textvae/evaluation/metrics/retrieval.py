@@ -15,8 +15,8 @@ def retrieval_precision(
 ) -> float:
     """Fraction of images to which their own caption is nearer than each of 99 others, drawn at random; chance is 0.01.
 
-    The others are captions of other images and differ in wording: of two images with equal captions, neither could
-    ever win. With fewer than 100 captions, all others are used.
+    The others are captions of other images with a different wording, since an image could never win against an equal
+    caption. With fewer than 100 captions, all others are used.
 
     Args:
         images: one embedding per image, of length one.

@@ -1,4 +1,4 @@
-"""How much of captions comes back in captions written of their pictures: words, and the colour that is named."""
+"""How well the captions written for pictures recover the true captions: their words, and the named colour."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from textvae.text.caption_words import words_of
 
 
 def word_f1(written: Sequence[str], captions: Sequence[str]) -> float:
-    """The mean F1 score of the different words of each written caption against those of the true one.
+    """The mean F1 score of the distinct words of each written caption against those of the true one.
 
     Harmonic mean of precision (words written that the caption has) and recall (words of the caption that are written).
     Captions of one subject share words such as "this flower has", so compare it with the score of shuffled captions.

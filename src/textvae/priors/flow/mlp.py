@@ -13,7 +13,7 @@ class MLPVelocity(Velocity):
     """Residual layers whose norms are modulated by time and condition.
 
     Source: the block of DiT (Peebles & Xie 2023, section 3.2, "adaLN-Zero") without attention, since a vector has no
-    positions. Of a sequence of words, the mean is used.
+    positions. For a sequence of words, their mean is used.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class MLPVelocity(Velocity):
             num_features: length of a condition, or of the vector of each of its words.
             width: features of the layers.
             depth: number of layers.
-            untouched: first dimensions of a latent, which are not read and do not move.
+            untouched: number of leading latent dimensions that are neither read nor changed.
             guidance_input: see ``Velocity``.
         """
         super().__init__(num_features, width, guidance_input)

@@ -16,7 +16,7 @@ def matching_errors(
     """Squared errors of the velocity x1 - x0 at (1 - t) x0 + t x1 for noise x0 and standardised latents x1.
 
     They are means over dimensions. Times are logit-normal, since most of the difficulty is in the middle (Esser et al.
-    2024, section 3.1). A share of the conditions is replaced by the empty condition, for guidance.
+    2024, section 3.1). A fraction of the conditions is replaced by the empty condition, for guidance.
     """
     target = prior.standardise(latent)
     noise, time = draws.normal(*target.shape[1:]), draws.normal().sigmoid()
@@ -30,10 +30,10 @@ def matching_errors(
 def guidance_errors(
     prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws, teacher: FlowPrior
 ) -> Float[Tensor, "n"]:
-    """Squared errors of the velocity with a guidance scale that the network reads, any from 1 to the largest.
+    """Squared errors of the velocity of a network that takes the guidance scale, from 1 to the largest, as an input.
 
-    They are means over dimensions. The target is the guided velocity of the teacher, of two evaluations (Meng et al.
-    2023, section 3.1). A network that was its own teacher ran away (docs/experiment_log.md).
+    They are means over dimensions. The target is the teacher's guided velocity, from two evaluations (Meng et al. 2023,
+    section 3.1). A network that was its own teacher diverged (docs/experiment_log.md).
     """
     target = prior.standardise(latent)
     noise, time = draws.normal(*target.shape[1:]), draws.uniform()
@@ -52,7 +52,7 @@ def shortcut_errors(
     """Squared errors of a step against two steps of half its length (Frans et al. 2025, section 3).
 
     They are means over dimensions. The shortest steps are trained on the guided velocity, longer ones on the network's
-    own steps of half the length. Half of all steps are the shortest, which all others are built on.
+    own steps of half the length. Half of the steps are of the shortest length, on which all others build.
     """
     target = prior.standardise(latent)
     noise = draws.normal(*target.shape[1:])

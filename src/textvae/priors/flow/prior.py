@@ -19,7 +19,7 @@ from textvae.utils.errors import UserError
 from textvae.utils.random import Draws
 
 INPAINTING_STEPS, INPAINTING_ROUNDS = 16, 8
-"""Steps of inpainting by default, and repetitions of each."""
+"""Default number of inpainting steps, and how often each is repeated."""
 
 VelocityFunction = Callable[[Tensor, Tensor], Tensor]
 """From standardised latents and times to velocities."""
@@ -29,11 +29,11 @@ class FlowPrior(nn.Module):
     """p(z|c) as the solution at t = 1 of an ordinary differential equation that starts from N(0, I) at t = 0.
 
     Latents are standardised by a mean and a scale that are measured once and stored with the weights. A network learns
-    their velocity (``objectives.matching_errors``). A condition of zeros is the empty condition, which a tenth of the
-    training conditions are replaced by, for classifier-free guidance (Ho & Salimans 2022).
+    their velocity (``objectives.matching_errors``). A condition of zeros is the empty condition. It replaces a
+    fraction ``dropout`` of the training conditions, for classifier-free guidance (Ho & Salimans 2022).
 
-    A network may also learn to read the guidance scale, up to ``guidance_input`` (``objectives.guidance_errors``). Such
-    scales cost one evaluation of the network a step; others, and negative conditions, cost two.
+    The network may also take the guidance scale as an input, up to ``guidance_input`` (``objectives.guidance_errors``).
+    Such scales cost one evaluation of the network per step; others, and negative conditions, cost two.
 
     After the few-step training (``objectives.shortcut_errors``), long steps take one evaluation of the network each,
     with the guidance of the configuration included.
@@ -47,30 +47,30 @@ class FlowPrior(nn.Module):
         """Sizes of a FlowPrior, and its default sampling options."""
 
         width: Size = 192
-        """Features of the layers for latent vectors, or channels of the smaller grid for latent grids."""
+        """Latent vectors: features of the layers. Latent grids: channels of the smaller grid."""
         depth: Count = 3
-        """Layers for latent vectors, or residual blocks of the smaller grid for latent grids."""
+        """Latent vectors: number of layers. Latent grids: residual blocks on the smaller grid."""
         sides: Count = 2
-        """Residual blocks of the larger grid before the smaller grid, and as many after it (latent grids only)."""
+        """Residual blocks on the larger grid, both before and after the smaller grid (latent grids only)."""
         patch: Pixels = 1
-        """Side of the square of latents that makes one position of the larger grid (latent grids only)."""
+        """Patch size: latents per side that form one position of the larger grid (latent grids only)."""
         heads: Size = 4
         """Heads of the attention to words (latent grids only)."""
         dropout: Share = 0.1
-        """Share of the training conditions that are replaced by the empty condition; 0 leaves no guidance."""
+        """Fraction of training conditions replaced by the empty condition, which guidance needs; 0: none."""
         word_dropout: Annotated[float, Range(0, 1)] = 0.0
-        """Share of training captions that lose random words, so that prompts may be shorter (conditions of token ids
+        """Fraction of training captions from which random words are removed, so that short prompts work (token ids
         only)."""
         guidance: Annotated[float, Range(0, MAX_GUIDANCE)] = 1.5
         """Classifier-free guidance scale: 1 samples p(z|c) itself, more follows the condition with less variety."""
         guidance_input: Annotated[float, Range(0, MAX_GUIDANCE)] = 0.0
-        """Largest guidance scale that the network reads; 0: none."""
+        """Largest guidance scale that the network takes as an input; 0: none."""
         steps: Annotated[int, Range(1, MAX_STEPS)] = 8
-        """Steps of the solver, or of few-step sampling."""
+        """Number of sampling steps."""
         solver: Solver = "heun"
         """multistep (two-step Adams-Bashforth) evaluates the network once a step, heun and midpoint twice."""
         spacing: Annotated[float, Range(1, 5)] = 1.0
-        """Step k of n ends at the time (k / n) to this power."""
+        """Step k of n ends at time (k / n) to the power of spacing."""
 
     def __init__(
         self,
@@ -90,18 +90,18 @@ class FlowPrior(nn.Module):
                 zeros for padding.
             num_features: see ``features``.
             words: see ``features``.
-            untouched: first dimensions of a latent vector that are N(0, I) given any condition: their noise is kept.
+            untouched: number of leading latent dimensions that are N(0, I) given any condition; their noise is kept.
         """
         super().__init__()
         check_sampling(config.guidance, config.steps)
         if config.guidance_input and config.guidance_input < max(config.guidance, 1.1):
             raise UserError(
-                f"a guidance input up to {config.guidance_input:g} is no use: the default scale is {config.guidance:g}",
+                f"guidance_input {config.guidance_input:g} is too low: the default scale is {config.guidance:g}",
                 f"set guidance_input to 0, or to {max(config.guidance, 1.1):g} or more",
             )
         if config.guidance_input and not config.dropout:
             raise UserError(
-                "without dropped conditions the network does not learn what guidance leads away from",
+                "a guidance input needs training with dropped conditions, and dropout is 0",
                 "set guidance_input to 0, or dropout to more than 0",
             )
         self.config = config
@@ -165,8 +165,9 @@ class FlowPrior(nn.Module):
     ) -> Float[Tensor, "n *latent"]:
         """Latents computed from standard normal noise.
 
-        Few-step sampling is used where the network was trained for it and the options allow it: with the guidance of
-        the configuration, a power of two steps and at most those of the configuration, and no other condition.
+        Few-step sampling is used if the network was trained for it and the options match that training: the guidance
+        scale of the configuration, a power of two as the number of steps, at most that of the configuration, and no
+        negative or second condition.
 
         Raises:
             UserError: the guidance scale or the number of steps is out of range.
@@ -240,8 +241,8 @@ class FlowPrior(nn.Module):
     def guided_velocity(self, condition: Tensor, guidance: float, negative: Tensor | None = None) -> VelocityFunction:
         """The velocity with classifier-free guidance towards a condition and away from a negative one.
 
-        The default negative condition is the empty condition. A scale that the network reads takes one evaluation
-        (Meng et al. 2023, section 3.1), other scales and negative conditions take two.
+        The default negative condition is the empty condition. A scale that the network takes as an input needs one
+        evaluation (Meng et al. 2023, section 3.1), other scales and negative conditions need two.
         """
         n = len(condition)
         if negative is None and 1 <= guidance <= max(1.0, self.config.guidance_input):
@@ -269,7 +270,7 @@ class FlowPrior(nn.Module):
             condition: one row for each latent.
             draws: of the random vector of Hutchinson's estimate of the divergence, which is unbiased (Grathwohl et al.
                 2019); None computes the trace, with one backward pass for each dimension.
-            steps: steps of the solver.
+            steps: number of solver steps.
         """
         features = self.features(condition)
         x = self.standardise(latent)
@@ -303,8 +304,8 @@ class FlowPrior(nn.Module):
         It costs one evaluation of the network, ``log_prob`` hundreds, and compares conditions of the same latent: it is
         the variational bound of the diffusion whose noise the flow removes (Kingma et al. 2021, equation 15), at one
         random time and noise. Ranking conditions by such errors: Li et al. 2023, "Your Diffusion Model is Secretly a
-        Zero-Shot Classifier". Of several estimates each may take its times from another of ``parts`` equal parts of the
-        unit interval: their mean varies less.
+        Zero-Shot Classifier". To reduce the variance of a mean of several estimates, each can draw its
+        times from a different one of ``parts`` equal parts of the unit interval.
         """
         target = self.standardise(latent)
         noise, time = draws.normal(*target.shape[1:]), (draws.uniform() + part) / parts

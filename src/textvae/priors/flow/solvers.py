@@ -17,8 +17,8 @@ MAX_STEPS, MAX_GUIDANCE = 50, 20.0
 def spaced(steps: int, spacing: float = 1.0) -> list[float]:
     """The ``steps + 1`` times from 0 to 1 between which steps lie: (k / steps) to the power ``spacing``.
 
-    1 makes equal steps, more makes those at the start shorter: there the latents are noise, and what they become is
-    decided.
+    A spacing of 1 makes equal steps. More makes the first steps shorter, in which the latents are still noise and it is
+    decided what they become.
     """
     return [(step / steps) ** spacing for step in range(steps + 1)]
 

@@ -38,7 +38,7 @@ class UNetVelocity(Velocity):
             num_features: length of a condition, or of the vector of each of its words.
             width: channels of the smaller grid; the larger one has half of them.
             depth: residual blocks of the smaller grid.
-            sides: residual blocks of the larger grid before the smaller one, and after it.
+            sides: residual blocks on the larger grid, both before and after the smaller one.
             patch: side of the square of latents that makes one position of the larger grid.
             heads: heads of the attention to words; 0 for conditions that are vectors.
             guidance_input: see ``Velocity``.

@@ -53,9 +53,9 @@ class Velocity(nn.Module):
     def read(
         self, features: Float[Tensor, "n f"] | Float[Tensor, "n l f"]
     ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "n l width"] | None, Bool[Tensor, "n l"] | None]:
-        """The embedding of a whole condition, which is the mean of its words; its words; which of them are no padding.
+        """Returns the embedding of a condition (the mean of its words), its words, and the mask of words and padding.
 
-        The last two are None where a condition is one vector.
+        Words and mask are None if a condition is one vector.
         """
         embedded = self.condition(features)
         if features.dim() == 2:

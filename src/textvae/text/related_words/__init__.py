@@ -1,4 +1,4 @@
-"""Words of related meaning, as which a model reads words that its training captions did not have."""
+"""Related words: known words that a model reads in place of words that its training captions did not have."""
 
 import functools
 import gzip
@@ -15,7 +15,7 @@ COMMON_WORDS, COMMON_SHARE = 100, 1 / 3
 
 
 def related_words(word: str, known: Mapping[str, int]) -> tuple[str, ...]:
-    """One or two known words that are nearest in meaning, to be read in a word's place; () where there is none.
+    """The one or two known words nearest in meaning, to be read in place of a word; () if there is none.
 
     Another form of the word comes first ("petals", "petal"), then words of related meaning, the nearest first
     ("crimson" is read as "red", "spectacles" as "sunglasses"). The name of a colour is read as the nearest colour,

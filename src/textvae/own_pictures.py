@@ -27,6 +27,7 @@ from textvae.runs.find import CONFIG
 from textvae.runs.metrics import Metrics
 from textvae.runs.run import METRICS, Run, open_run, read_config
 from textvae.text.caption_words import words_of
+from textvae.utils.config import options_of
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 from textvae.utils.images import save_image
@@ -207,6 +208,7 @@ def train_pictures(
     named = [pictures] if isinstance(pictures, str | Path) else pictures
     command = ["textvae train", *(shlex.quote(str(one)) for one in named), f"--minutes {minutes:g}", f"--size {size}"]
     command += [] if start is None else [f"--from {shlex.quote(str(start.path if isinstance(start, Run) else start))}"]
+    command += options_of(overrides or {})
     if not train_recipe(
         recipe, out, execution, callbacks=callbacks, minutes=minutes, command=" ".join(command), start=begun
     ):

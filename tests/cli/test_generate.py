@@ -104,6 +104,10 @@ def test_info_shows_the_command_that_makes_an_image_again(textvae, tiny_run, tmp
     assert copy.read_bytes() == png.read_bytes()
     found = json.loads(textvae("info", png, "--json")[1])
     assert (found["prompt"], found["seed"], found["model"]) == ("a | b dress | a coat", "5", "toy")
+    assert textvae("interpolate", tiny_run, "a dress", "a coat", "--precision", "bf16", "--out", png)[0] == 0
+    assert json.loads(textvae("info", png, "--json")[1])["precision"] == "bf16"
+    again(textvae, png, copy)
+    assert copy.read_bytes() == png.read_bytes()
     Image.new("L", (4, 4)).save(tmp_path / "other.png")
     assert textvae("info", tmp_path / "other.png")[0] == 2
 

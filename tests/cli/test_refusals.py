@@ -72,6 +72,7 @@ def refused(textvae, *words: object) -> str:
         [*FLOW, "--flow.model.prior.guidance-input", "4.0"],
         [*FLOW, "--flow.guidance-epochs", "1"],
         [*FLOW, *GUIDED, "--flow.stride-epochs", "1"],
+        [*FLOW, "--flow.stride-epochs", "1", "--flow.model.prior.steps", "6"],
     ],
     ids=" ".join,
 )
@@ -79,6 +80,17 @@ def test_train(textvae, place, options):
     before = sorted(place.rglob("*"))
     refused(textvae, "train", "label-conv", *tiny.HOW, *([] if "--out" in options else ["--out", "run"]), *options)
     assert [path for path in sorted(place.rglob("*")) if path.name != "run"] == before
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [("label-dense", ["--model.image-size", "32"]), ("latent-flow-fashion", ["--model.image-shape", "1", "56", "56"])],
+)
+def test_a_model_of_another_image_size_than_the_data(textvae, place, recipe, options):
+    before = sorted(place.rglob("*"))
+    cause = refused(textvae, "train", recipe, *tiny.HOW, "--out", "run", *options)
+    assert "28 x 28 pixels of 1 channel" in cause
+    assert sorted(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

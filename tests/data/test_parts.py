@@ -20,6 +20,7 @@ from textvae.data import part_cache, remote
 from textvae.data.captioned_images import CaptionedImages
 from textvae.data.remote import ImagesInParts, remote_set
 from textvae.experiment.stages import start_stage
+from textvae.experiment.train import train_recipe
 from textvae.preparation import publish as publishing
 from textvae.preparation.prepare import prepare
 from textvae.preparation.publish import publish
@@ -337,3 +338,10 @@ def test_reading_goes_on_after_a_failure(url, tmp_path, monkeypatch) -> None:
         bucket.read("manifest.json", 10)
     assert fsspec.filesystem("file").exists(str(tmp_path))
     assert remote.is_url(url)
+
+
+def test_images_whose_mirrored_ones_are_trained_on_are_not_held_out(url, cpu, tmp_path) -> None:
+    held_out = {"flow": {"trainer": {"validation_images": 4}}}
+    with pytest.raises(UserError, match="mirrored"):
+        train_recipe(resolve("latent-flow-photos", data=url, overrides=held_out), tmp_path / "run", cpu)
+    assert not (tmp_path / "run").exists()

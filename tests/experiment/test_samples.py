@@ -45,3 +45,13 @@ def test_a_flow_that_is_not_trained_yet_is_announced(tmp_path, textvae, capsys):
     write_weights(run, trained.model.vae.state_dict())
     TextToImage.load(open_run(run))
     assert "not trained yet" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_stage_shows_as_many_samples_as_it_may_and_no_more(tmp_path, textvae, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(experiment, "MOST_SAMPLES", 2)
+    monkeypatch.setattr(experiment, "draw_samples", lambda stage, _: drawn.append(stage.name))
+    how = ("--trainer.epochs", "5", "--trainer.batch-size", "64", "--sample-every", "1")
+    assert textvae("train", "label-conv", "--out", tmp_path / "run", *tiny.HOW, *tiny.SMALL_CONV, *how)[0] == 0
+    assert len(drawn) == 2, "after epoch 3, and at the end"

@@ -258,6 +258,9 @@ def test_sprouts_are_read_by_their_grammar_where_a_model_takes_one_vector() -> N
     moved = resolve("clip-latent-64-concat", data="sprouts")
     assert moved.text == SproutVectors()
     assert moved.model.condition_dim == SproutVectors().width
+    flow = resolve("clip-latent-64-concat", data="sprouts", prior="flow").flow
+    assert flow is not None
+    assert flow.model.size == SproutVectors().width
     assert isinstance(resolve("latent-flow-flowers", data="sprouts").text, CaptionWords)
     with pytest.raises(UserError, match="no pooled embedding"):
         resolve("clip-dual-64-image", data="sprouts")

@@ -10,9 +10,9 @@ import yaml
 
 from textvae.data.prepared import conventional_contents
 from textvae.recipes.resolve import resolve
-from textvae.runs.card import card_of, training_command
+from textvae.runs.card import card_of, ship, training_command
 from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import CARD, METRICS, open_run, write_config
+from textvae.runs.run import CARD, LIMIT, METRICS, START, open_run, write_config
 from textvae.utils.config import to_dict
 
 REWRITE = (
@@ -110,6 +110,15 @@ def test_presets_for_images_of_another_size_are_not_named(tiny_run, tmp_path, pr
     write_config(path, photos, "", {"precision": "fp32"})
     expected = f"textvae train latent-flow-photos{words} --data {photos.data} --precision fp32"
     assert training_command(open_run(path)) == expected
+
+
+def test_a_shipped_model_keeps_what_its_training_started_from(tiny_run, tmp_path):
+    path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    (path / CONFIG).write_text(json.dumps(config | {START: {"model": "flowers"}, LIMIT: 200}))
+    shipped = ship(str(path), tmp_path / "shipped")
+    assert training_command(shipped) == training_command(open_run(path))
+    assert "--from flowers --limit 200" in training_command(shipped)
 
 
 def test_a_card_without_numbers_claims_none(tiny_run, tiny_data):

@@ -36,6 +36,8 @@ def chat(
     from textvae.cli.conversation import converse
 
     run, generator = open_model(model, device, precision, recipe, clip)
-    done = converse(generator, out, num_images, seed, made_by("generate", run, recipe=run.recipe.name))
+    done = converse(
+        generator, out, num_images, seed, made_by("generate", run, generator.precision, recipe=run.recipe.name)
+    )
     data = {"files": [str(file) for file in done.files], "errors": done.errors}
     return Output(data, f"{len(done.files)} files written, {done.errors} lines not understood")

@@ -64,7 +64,8 @@ def reconstruct(
     originals = torch.stack([read_picture(path, generator.model.image_shape) for path in images])
     condition = run.recipe.text.encode([prompt]).repeat_interleave(len(images), dim=0)
     decoded = generator.reconstruct_tensors(originals, condition)
-    metadata = made_by("reconstruct", run, recipe=run.recipe.name, prompt=prompt, images=[path.name for path in images])
+    facts = {"recipe": run.recipe.name, "prompt": prompt, "images": [path.name for path in images]}
+    metadata = made_by("reconstruct", run, generator.precision, **facts)
     save_image(grid([to_pil(originals), to_pil(decoded)], ["original", "reconstructed"]), target, metadata)
     errors = ((originals.double() - decoded.double()) / 255).square().flatten(1).sum(1).tolist()
     mse_sum = dict(zip(map(str, images), errors, strict=True))
@@ -112,7 +113,7 @@ def interpolate(
         save_gif(images, target, scale)
     else:
         facts = {"from": first, "to": second, "frames": frames, "seed": seed, "guidance": guidance, "scale": scale}
-        metadata = made_by("interpolate", run, **facts)
+        metadata = made_by("interpolate", run, generator.precision, **facts)
         save_image(grid([images], None, scale), target, metadata)
     data = {"out": str(target), "first": first, "second": second, "frames": frames, "seed": seed, "model": run.name}
     return Output(data, f"{target}: {frames} images")
@@ -154,7 +155,7 @@ def edit(
     run, generator = open_model(model, device, precision, recipe, clip)
     made = edit(generator, read_picture(image, generator.model.image_shape), before, after, guidance)
     facts = {"image": image.name, "from": before, "to": after, "guidance": guidance, "scale": scale}
-    metadata = made_by("edit", run, **facts)
+    metadata = made_by("edit", run, generator.precision, **facts)
     save_image(grid([[made.before, made.after]], None, scale), target, metadata)
     data = {"out": str(target), "change": made.change, "fresh_change": made.fresh_change, "kept": made.kept}
     return Output(data, f"{target}: changed by {made.change:.3f}, kept {made.kept:.0%}")
@@ -204,7 +205,7 @@ def inpaint(
     images = inpaint(generator, given, hole, prompt, num_images, seed, guidance)
     shown = to_pil(given.masked_fill(hole, 127)[None])
     facts = {"prompt": prompt, "num_images": num_images, "seed": seed, "guidance": guidance, "scale": scale}
-    metadata = made_by("inpaint", run, image=image.name, mask=mask.name, **facts)
+    metadata = made_by("inpaint", run, generator.precision, image=image.name, mask=mask.name, **facts)
     save_image(grid([[*shown, *images]], None, scale), target, metadata)
     filled = float(hole.float().mean())
     data = {"out": str(target), "prompt": prompt, "num_images": num_images, "filled": filled}

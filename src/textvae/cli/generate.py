@@ -95,9 +95,8 @@ def generate(
     if not group.first:
         return Output({}, "")
     facts = {"recipe": run.recipe.name, "guidance": guidance, "steps": steps, "negative": negative}
-    facts["precision"] = None if generator.precision == "fp32" else generator.precision
     facts["scale"] = None if scale == SCALE else scale
-    metadata = made_by("generate", run, **facts)
+    metadata = made_by("generate", run, generator.precision, **facts)
     rows = [images[i : i + num_images] for i in range(0, len(images), num_images)]
     if folder is not None:
         files = _save_each(rows, texts, seed, folder, scale, metadata)

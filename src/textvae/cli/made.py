@@ -25,12 +25,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def made_by(verb: str, run: Any, **facts: Any) -> dict[str, str]:
+def made_by(verb: str, run: Any, precision: str, **facts: Any) -> dict[str, str]:
     """The facts that a verb stores in its image files; those that are None are left out.
 
     Args:
         verb: one of ``ARGUMENTS``. It is stored for verbs other than generate.
         run: the ``Run`` of the model.
+        precision: of drawing; "fp32", the default of the verbs, is not stored.
         facts: by name; lists are stored as JSON. Of a run outside of the current folder only the name is stored, as
             images are given to others.
     """
@@ -39,7 +40,8 @@ def made_by(verb: str, run: Any, **facts: Any) -> dict[str, str]:
     here = Path.cwd()
     outside = run.path in shipped_models().values() or not run.path.absolute().is_relative_to(here)
     model = run.name if outside else str(run.path.absolute().relative_to(here))
-    found = {"model": model, **facts} | ({} if verb == "generate" else {"verb": verb})
+    chosen = {"precision": None if precision == "fp32" else precision, "verb": None if verb == "generate" else verb}
+    found = {"model": model, **facts, **chosen}
     return {
         key: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
         for key, value in found.items()

@@ -12,7 +12,7 @@ from torch import Tensor
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.editing import distance, inverted, redrawn
-from textvae.evaluation.evaluators.colour import ColourJudge, colours_of, named_colours
+from textvae.evaluation.evaluators.colour import ColourJudge, judged_colours, named_colours
 from textvae.evaluation.judges import ClassifierJudge, RetrievalJudge, classifier_judge, retrieval_judge
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
@@ -143,13 +143,15 @@ def _other_classes(judge: ClassifierJudge, images: CaptionedImages, conditions: 
 
 def _other_colours(run: Run, images: CaptionedImages) -> _Changes | None:
     """Captions that name one colour, with another colour in its place; None for data without judged colours."""
-    colours = colours_of(run.recipe.data)
+    train = data.load(run.recipe.data, "train")
+    if len(colours := judged_colours(run.recipe.data, train)) < 2:
+        return None
     captions = _first_captions(images)
     named = named_colours(captions, colours)
     few = (named >= 0).nonzero()[:EDITED_PHOTOGRAPHS, 0]
     if not len(few):
         return None
-    judge = ColourJudge.fit(data.load(run.recipe.data, "train"), colours)
+    judge = ColourJudge.fit(train, colours)
     # Each of the other colours in turn.
     wanted = (named[few] + 1 + torch.arange(len(few)) % (len(colours) - 1)) % len(colours)
     reworded = [

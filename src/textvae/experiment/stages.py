@@ -146,6 +146,11 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
             "few-step training fixes the guidance scale, so it cannot be combined with a guidance input",
             "set --flow.stride-epochs or --flow.model.prior.guidance-input to 0",
         )
+    if stage.stride_epochs and flow.prior.steps & (flow.prior.steps - 1):
+        raise UserError(
+            f"few-step training halves its steps down to single ones, which {flow.prior.steps} steps do not allow",
+            "set --flow.model.prior.steps to a power of two, or --flow.stride-epochs 0",
+        )
     prior = flow.build(cast(TextVAE, recipe.model.build()))
     condition = recipe.text.encode([NONE])
     try:

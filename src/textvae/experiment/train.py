@@ -34,6 +34,7 @@ from textvae.experiment.stages import (
     trainer_of,
 )
 from textvae.experiment.start_from import begin, continued, take_over
+from textvae.models.base import TextVAE
 from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
@@ -121,10 +122,21 @@ def train_recipe(
                 )
             images = images.followed_by(validation)
     recipe = with_captions(recipe, images)
-    recipe.outline(with_flow=True)
+    model = recipe.outline(with_flow=True)
+    if isinstance(model, TextVAE) and tuple(model.image_shape) != tuple(images.image_shape):
+        raise UserError(
+            f"{recipe.name} draws {_shape(model.image_shape)}, {recipe.data} has {_shape(images.image_shape)}",
+            "leave out --model.image-size and --model.image-shape, or train on a set of that size",
+        )
     check_held_out(recipe.trainer, len(images))
     if recipe.flow is not None:
         check_held_out(recipe.flow.trainer, len(images) - recipe.trainer.validation_images)
+        if recipe.flow.trainer.validation_images and recipe.flow.trainer.flip and isinstance(images, ImagesInParts):
+            # The mirrored images are at the end of the latents, and their originals would be trained on.
+            raise UserError(
+                "a set in parts can't hold out images of a flow that is trained on mirrored images too",
+                "use --flow.trainer.validation-images 0 or --flow.trainer.flip false",
+            )
     if start is not None:
         recipe = continued(recipe, start)
     if recipe.flow is not None:
@@ -152,6 +164,12 @@ def train_recipe(
 def _given(start: Run) -> str:
     """The name of a model in a command: that of a bundled model, or else its folder."""
     return start.name if start.path == shipped_models().get(start.name) else str(start.path)
+
+
+def _shape(of: Sequence[int]) -> str:
+    """For example "28 x 28 pixels of 1 channel"."""
+    channels, height, width = of
+    return f"{height} x {width} pixels of {channels} channel{'s' * (channels != 1)}"
 
 
 def _check_reached(recipe: Recipe, keep_epochs: Sequence[int]) -> None:
@@ -271,7 +289,9 @@ def _train_stage(
                     say(f"epoch {step.epoch} is kept: {snapshot_folder(out, step.epoch)}")
                 if complete and best.weights is not None:
                     training.averaged.load_state_dict(best.weights)
-                if group.first and (complete or step.epoch % max(sample_every, config.epochs // MOST_SAMPLES, 1) == 0):
+                if group.first and (
+                    complete or step.epoch % max(sample_every, math.ceil(config.epochs / MOST_SAMPLES)) == 0
+                ):
                     draw_samples(stage, out)
             paused = time.perf_counter()
             for callback in callbacks:

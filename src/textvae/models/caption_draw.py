@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,11 +13,13 @@ from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.losses import LossTerms, negative_elbo
 from textvae.priors import StandardNormal
-from textvae.utils.config import Depth, Pixels, Size
+from textvae.utils.config import Depth, Pixels, Range, Size
 from textvae.utils.random import Draws
 
 INITIAL_LOGIT = -4.0
 """Logit of every pixel of the empty canvas: nearly black."""
+_Points = Annotated[int, Range(2, 1024)]
+"""Side of a grid of filters in points; the distance between two of them is measured by the number of gaps."""
 
 
 class CaptionDraw(TextVAE):
@@ -38,9 +41,9 @@ class CaptionDraw(TextVAE):
         """Side of the grey image in pixels."""
         steps: Depth = 8
         """Number of drawing steps."""
-        read_size: Pixels = 8
+        read_size: _Points = 8
         """Side of the window that is read from the image, in grid points."""
-        write_size: Pixels = 8
+        write_size: _Points = 8
         """Side of the patch that is written to the canvas, in grid points."""
         embedding_dim: Size = 32
         """Dimensions of a word."""

@@ -256,7 +256,7 @@ def _fitting_flow(recipe: Recipe, contents: SetContents | None) -> FlowStage:
     if not isinstance(model, TextVAE):
         raise UserError(f"{recipe.name} does not train a VAE, so it has no prior", "choose another recipe")
     if contents is not None:  # one vector a caption, as every model takes that has no flow of its own
-        return FlowStage(FlowConfig(FlowPrior.Config(), "none", contents.text.width))
+        return FlowStage(FlowConfig(FlowPrior.Config(), "none", recipe.model.condition_dim))
     condition = recipe.text.encode([NONE])
     reader: Literal["none", "vectors", "words", "taught"] = "none" if condition.dim() == 2 else "vectors"
     if not condition.is_floating_point():

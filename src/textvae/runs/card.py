@@ -20,6 +20,7 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
+from textvae.runs.find import CONFIG
 from textvae.runs.metrics import SHOWN, Metrics, numbers
 from textvae.runs.quantize import SCALE, quantized
 from textvae.runs.run import (
@@ -33,7 +34,6 @@ from textvae.runs.run import (
     Run,
     open_run,
     read_config,
-    write_config,
     write_weights,
 )
 from textvae.text.base import NONE
@@ -41,7 +41,7 @@ from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
 from textvae.utils.config import option_of, to_dict
 from textvae.utils.errors import UserError
-from textvae.utils.files import write_text
+from textvae.utils.files import write_json, write_text
 
 LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
 SCORING_LIMITS = "The model is valid only for data like its training data."
@@ -174,8 +174,13 @@ def _metrics_of(run: Run) -> dict[str, Any]:
 
 def training_command(run: Run) -> str:
     """Returns the command that trains such a run, with all options that differ from the recipe's defaults."""
-    if command := run.config.get(COMMAND):
-        return str(command)
+    words = [str(run.config[COMMAND])] if run.config.get(COMMAND) else _command_of(run)
+    if precision := run.config.get("execution", {}).get("precision"):
+        words.append(f"--precision {precision}")
+    return " ".join(words)
+
+
+def _command_of(run: Run) -> list[str]:
     trained = run.recipe
     words = [f"textvae train {trained.origin or trained.name}"]
     # The file of a user's own recipe is not imported for this, so its settings are not compared.
@@ -193,9 +198,7 @@ def training_command(run: Run) -> str:
         words.append(f"--limit {limit}")
     if run.snapshot is not None:
         words.append(f"--keep-epochs {run.snapshot}")
-    if precision := run.config.get("execution", {}).get("precision"):
-        words.append(f"--precision {precision}")
-    return " ".join(words)
+    return words
 
 
 def _options(run: Run, preset: str | None) -> list[str]:
@@ -292,7 +295,6 @@ def ship(run: str, folder: Path) -> Run:
         UserError: there is no such run, or its weights do not fit into half precision.
     """
     shipped = open_run(run)
-    config, model = read_config(shipped.path), shipped.load_model()
-    write_weights(folder, quantized(model.state_dict()))
-    write_config(folder, shipped.recipe, config["data"]["fingerprint"], config["execution"])
+    write_weights(folder, quantized(shipped.load_model().state_dict()))
+    write_json(folder / CONFIG, read_config(shipped.path))
     return open_run(folder)

@@ -10,7 +10,7 @@ import difflib
 import math
 import shlex
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from textvae.utils.errors import UserError
@@ -116,6 +116,15 @@ def option_of(where: str, name: str, value: Any) -> str:
         return f"--{where}.{name}" if value else f"--{where}.no-{name}"
     values = value if isinstance(value, list | tuple) else [value]
     return f"--{where}.{name} {shlex.join(map(str, values))}"
+
+
+def options_of(overrides: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """Nested settings by name as options of the command line."""
+    for name, value in overrides.items():
+        if isinstance(value, Mapping):
+            yield from options_of(value, f"{where}.{name}" if where else name)
+        else:
+            yield option_of(where, name, value)
 
 
 def check_ranges(settings: Any, where: str) -> None:

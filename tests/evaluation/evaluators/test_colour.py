@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from textvae.data.captioned_images import CaptionedImages
-from textvae.evaluation.evaluators.colour import ColourJudge, named_colours
+from textvae.evaluation.evaluators.colour import ColourJudge, judged_colours, named_colours
 
 PAINTS = {"red": (200, 20, 20), "yellow": (220, 210, 30), "blue": (30, 40, 200), "white": (235, 235, 235)}
 
@@ -57,3 +57,9 @@ def test_colours_are_recognised_in_images_it_has_not_seen_and_no_others():
 def test_a_colour_without_images_can_not_be_calibrated():
     with pytest.raises(ValueError, match="0 images"):
         ColourJudge.fit(blossoms(20, 0), (*PAINTS, "pink"))
+
+
+def test_only_colours_that_enough_images_show_are_judged():
+    assert set(judged_colours("flowers102-24-sentence", blossoms(80, 0))) == {"red", "yellow", "blue", "white"}
+    assert set(judged_colours("flowers102-24-sentence", blossoms(78, 0))) == {"red", "yellow"}
+    assert judged_colours("flowers102-24-sentence", blossoms(76, 0)) == ()

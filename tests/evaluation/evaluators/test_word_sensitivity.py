@@ -113,6 +113,14 @@ def test_words_that_real_images_rarely_name_are_left_out():
     assert word_shifts(generator, photographs(), PROMPTS, ("lava", "thing")) is None
 
 
+def test_words_of_nearly_all_prompts_are_left_out():
+    generator = TextToImage(Painter(1.0), TwoWords())
+    found = word_shifts(generator, photographs(), ("a thing on grass", "grass", "a sky"), ("grass", "sky"))
+    assert found is not None
+    assert [word.word for word in found.words] == ["sky"]
+    assert word_shifts(generator, photographs(), ("grass", "a thing on grass"), ("grass",)) is None
+
+
 def test_statistics_are_what_they_are_called():
     image = torch.zeros(1, 3, 6, 4, dtype=torch.uint8)
     image[:, 1, 4:] = 255

@@ -22,8 +22,9 @@ _COLOUR_WORDS = {
 }
 """All words that name a colour: a caption with two of them is not used."""
 PLAIN = ("black", "white", "red", "blue", "green", "yellow", "orange", "pink", "purple", "brown")
-"""Colours that are judged of pictures about which nothing is known, if ``LEAST_NAMED`` of them show each."""
+"""Colours that are judged of pictures about which nothing is known."""
 LEAST_NAMED = 20
+"""Training images that must show a colour for it to be judged: a set may be a small part of a known one."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def colour(context: EvaluationContext) -> Measurement:
     """``colour``: how often generated images show the named colour, and ``real`` images for comparison."""
     if not context.in_colour:
         return Measurement()
-    name = context.run.recipe.data
-    colours = colours_of(name) if data.photographs(name) else often_named(context.train)
+    colours = judged_colours(context.run.recipe.data, context.train)
     if len(colours) < 2:
         return Measurement()
     judge = ColourJudge.fit(context.train, colours)
@@ -97,10 +97,11 @@ def colours_of(data_name: str) -> tuple[str, ...]:
     return photographs.colours if photographs else ()
 
 
-def often_named(train: CaptionedImages) -> tuple[str, ...]:
-    """The plain colours that ``LEAST_NAMED`` images or more have as the only colour in their captions."""
-    counts = torch.bincount(named_colours(train.texts(), PLAIN) + 1, minlength=len(PLAIN) + 1)[1:]
-    return tuple(colour for colour, count in zip(PLAIN, counts.tolist(), strict=True) if count >= LEAST_NAMED)
+def judged_colours(data_name: str, train: CaptionedImages) -> tuple[str, ...]:
+    """The colours of a data set, or ``PLAIN`` ones, that enough images have as the only colour in their captions."""
+    known = colours_of(data_name) if data.photographs(data_name) else PLAIN
+    counts = torch.bincount(named_colours(train.texts(), known) + 1, minlength=len(known) + 1)[1:]
+    return tuple(colour for colour, count in zip(known, counts.tolist(), strict=True) if count >= LEAST_NAMED)
 
 
 def named_colours(captions: Iterable[str], colours: Sequence[str]) -> Int64[Tensor, "n"]:

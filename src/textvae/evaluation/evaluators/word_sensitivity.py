@@ -118,7 +118,7 @@ def word_shifts(
         train: real images with captions, which tell how images with a word differ from others.
         prompts: captions to add words to, of images that were not trained on.
         words: the words to try; those in the captions of fewer than ``LEAST_IMAGES`` real images, or of nearly all,
-            are left out.
+            are left out, and those that fewer than two prompts lack.
         num_prompts: for each word, so many of the first prompts that do not contain it.
         seed: prompt i is generated with ``seed + i``.
 
@@ -140,6 +140,8 @@ def word_shifts(
         error = (having.var(0) / len(having) + lacking.var(0) / len(lacking)).sqrt().clamp_min(1e-9)
         best = int((real / error).abs().argmax())
         plain = [number for number, prompt in enumerate(prompts) if not contains(prompt)][:num_prompts]
+        if len(plain) < 2:
+            continue
         if new := [number for number in plain if number not in unchanged]:
             drawn = generator.draw(generator.text.encode([prompts[n] for n in new]), [seed + n for n in new])
             unchanged |= dict(zip(new, image_statistics(drawn), strict=True))

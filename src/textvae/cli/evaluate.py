@@ -11,10 +11,10 @@ from textvae.cli.output import output_file
 from textvae.cli.shared import (
     Clip,
     Device,
-    Model,
     Output,
     Precision,
     Recipe,
+    TrainedModel,
     check_seed,
     in_range,
     open_model,
@@ -34,7 +34,7 @@ HEADLINE = 5
 
 
 def evaluate(
-    model: Model,
+    model: TrainedModel,
     /,
     num_samples: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all, at most 10000)")] = None,
     importance_samples: int = 64,
@@ -116,7 +116,7 @@ def _rendered(table: Any) -> str:
 
 
 def caption(
-    model: Model,
+    model: TrainedModel,
     image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
     /,
     choices: Path,

@@ -6,11 +6,11 @@ from typing import Annotated
 import tyro
 
 from textvae.cli.output import check_folder
-from textvae.cli.shared import Model, Output, Recipe
+from textvae.cli.shared import Output, Recipe, TrainedModel
 
 
 def export(
-    model: Model,
+    model: TrainedModel,
     /,
     out: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: exports/MODEL)")] = None,
     recipe: Recipe = None,

@@ -26,14 +26,18 @@ class Output:
     exit_code: int = 0
 
 
+_TRAINED = "Run folder, name of a bundled model"
 Model = Annotated[
     str,
     tyro.conf.Positional,
-    tyro.conf.arg(
-        metavar="MODEL",
-        help="Run folder, name of a bundled model, hf://OWNER/NAME[@REVISION] or, to generate, an exported folder.",
-    ),
+    tyro.conf.arg(metavar="MODEL", help=f"{_TRAINED}, hf://OWNER/NAME[@REVISION], or exported folder."),
 ]
+TrainedModel = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="MODEL", help=f"{_TRAINED}, or hf://OWNER/NAME[@REVISION]."),
+]
+"""Of verbs that need the whole model: an export only generates."""
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16"],

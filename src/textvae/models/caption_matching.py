@@ -1,4 +1,4 @@
-"""CaptionMatching: a contrastive loss between latents and captions as a flow prior reads them; in training alone."""
+"""CaptionMatching: a contrastive loss between latents and caption embeddings of a flow prior, for training only."""
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +13,14 @@ from textvae.priors import FlowPrior
 class CaptionMatching(nn.Module):
     """Matches each caption of a batch with its own latent, by the loss of CLIP (Radford et al. 2021, figure 3).
 
-    The loss of a flow teaches the reading of captions late: in most of its steps the noisy latent tells more about the
-    image than the caption does. Here the caption alone has to tell which of the batch's latents is its own. A caption
-    is represented by the embedding that the flow adds in every layer, so that what is learned is there to be used; a
-    latent by a small network, which only exists in training. docs/experiment_log.md has the figures.
+    By its own loss a flow learns late to follow captions: at most times the noisy latent says more about the image than
+    the caption does. Here the caption alone must identify its latent in the batch. A caption is represented by the
+    embedding that the flow adds in every layer, so the flow can use what is learned; a latent by a small network that
+    exists in training only. docs/experiment_log.md has the figures.
     """
 
     def __init__(self, latent_channels: int, width: int) -> None:
-        """``width``: features of the embedding of a caption, which the latents are compared with."""
+        """``width``: features of the caption embeddings that latents are compared with."""
         super().__init__()
         convolutions: list[nn.Module] = []
         for channels in (latent_channels, width, width):
@@ -32,12 +32,12 @@ class CaptionMatching(nn.Module):
         self.whole_batch = WholeBatch()
 
     def forward(self, prior: FlowPrior, latent: Float[Tensor, "n c h w"], condition: Tensor) -> Float[Tensor, ""]:
-        """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats.
+        """Cross-entropy of each latent's caption among those of the batch, and of each caption's latent, in nats.
 
         Args:
-            prior: the flow prior, whose reading of the captions is trained.
+            prior: the flow prior whose caption embeddings are trained.
             latent: latents, not standardised.
-            condition: the condition of each.
+            condition: the condition of each latent.
         """
         whole, (embedding, _, _) = self.whole_batch, prior.velocity.read(prior.features(condition))
         said = whole(F.normalize(embedding.float(), dim=1))

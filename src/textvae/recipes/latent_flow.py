@@ -98,10 +98,10 @@ _MODEL = SpatialVAE.Config(
     perceptual=3000.0,
 )
 _SMALL_GRID = dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8)
-"""8 x 8 positions of 16 latents, a quarter as many positions: a flow sees three times as many pictures in a time."""
+"""8 x 8 positions of 16 latents, a quarter as many positions: a flow sees three times as many images in equal time."""
 _PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
 _READ_UP_TO = 6.0
-"""Largest guidance scale that a network reads."""
+"""Largest guidance scale that a network with a guidance input is trained for."""
 
 
 @dataclass(frozen=True)
@@ -109,32 +109,31 @@ class _Settings:
     """The settings that differ between photograph sets."""
 
     source: str
-    """In the catalog."""
+    """Name of the data set in the catalog."""
     subject: str
     epochs: tuple[int, int]
-    """Of the two stages."""
+    """Epochs of the two stages."""
     word_dropout: float = 0.0
     steps: int = 8
     spacing: float = 1.0
-    """Steps of sampling and where they lie, chosen on training images."""
+    """Sampling steps and their spacing, chosen on training images."""
     sides: tuple[int, ...] = (128,)
-    """In pixels, besides 64: sizes that have a preset."""
+    """Image sizes in pixels, besides 64, that have a preset."""
     larger_epochs: tuple[int, int] = (12, 16)
-    """Of the two stages for these."""
+    """Epochs of the two stages at these sizes."""
     model: SpatialVAE.Config = _MODEL
     batch_size: int = 128
     weight_decay: float = 0.0
-    """Of the flow."""
+    """Weight decay of the flow."""
     contrastive: float = 0.0
     """Weight of the contrastive loss between captions and latents in the training of the flow."""
     guidance_epochs: int = 0
-    """After the flow, in which the network learns to read the guidance scale; 0: it does not."""
+    """Epochs after those of the flow, in which the network learns its guidance input; 0: it has none."""
 
 
 _SMALL_BATCHES: dict[str, Any] = {"batch_size": 64, "weight_decay": 0.1}
-"""Better than batches of 128 after the same number of images, where there are few. So many steps need a weight decay,
-without which Muon's matrices keep growing. Sets that were trained for longer keep the settings they were measured with.
-"""
+"""After the same number of images, better than batches of 128 where images are few. So many steps need weight decay:
+without it Muon's matrices keep growing. coco keeps the settings that it was measured with."""
 
 
 class _Stages(TypedDict):
@@ -143,7 +142,7 @@ class _Stages(TypedDict):
 
 
 def _stages(settings: _Settings, flip: bool) -> _Stages:
-    """The training of both stages on photographs, as fields of a recipe."""
+    """The training settings of both stages on photographs, as fields of a recipe."""
     trainer = TrainerConfig(optimizer="muon", learning_rate=2e-3, schedule="cosine", flip=flip)
     prior = dataclasses.replace(
         _PRIOR,
@@ -172,13 +171,13 @@ def _stages(settings: _Settings, flip: bool) -> _Stages:
 
 Photographs = Literal["flowers", "products", "coco", "scenes"]
 SIDES: dict[int, tuple[tuple[int, ...], int]] = {128: ((32, 64, 64), 32), 256: ((16, 32, 64, 64), 16)}
-"""Channels and batch size of the first stage for other sides than 64 pixels: all have a grid of 16 x 16 latents."""
+"""Channels and batch size of the first stage at other sizes than 64 pixels: all have a grid of 16 x 16 latents."""
 _SHARP = 7500.0
-"""Weight of the perceptual loss at 64 pixels, for sharper images; coco and photos keep that of their measurements."""
+"""Weight of the perceptual loss at 64 pixels; coco and photos keep the smaller weight they were measured with."""
 _SHARP_MODEL = dataclasses.replace(_MODEL, perceptual=_SHARP)
 
 _CONTRASTIVE = 0.1
-"""Weight of the contrastive loss by which captions are read earlier; sets that were trained without it keep that."""
+"""Weight of the contrastive loss, which makes flows follow captions sooner. Sets measured without it go without it."""
 
 _SETTINGS: dict[Photographs, _Settings] = {
     "flowers": _Settings(
@@ -242,15 +241,15 @@ def _larger(source: str, settings: _Settings, flip: bool) -> dict[str, dict[str,
 def latent_flow_photographs(photographs: Photographs) -> Recipe:
     """Photographs of 64 pixels from captions. What was tried: docs/experiment_log.md.
 
-    Source: ours. It learns its words from the captions (``CaptionWords``); each word is attended to in every layer of
-    the flow. On a set with stored text (``--data flowers102-64-sentence-tokens``) it attends to those vectors instead.
-    Choices: 16 x 16 positions of 8 latents; Muon, by which photographs become sharp; a perceptual loss; guidance 4;
-    mirrored images, unless they show text; except for coco, words left out of half of the captions, so that short
-    prompts work; 4 sampling steps, coco 8; flowers read the guidance scale; scenes have a contrastive loss.
+    Source: ours. The vocabulary is learned from the captions (``CaptionWords``), and every layer of the flow attends to
+    each word. On a set with stored text (``--data flowers102-64-sentence-tokens``) it attends to those vectors instead.
+    Choices: 16 x 16 positions of 8 latents; the optimizer Muon and a perceptual loss, for sharp images; guidance scale
+    4; mirrored images, unless they show text; word dropout in half of the captions (except coco), for short prompts;
+    4 sampling steps (coco 8); a guidance input for flowers; a contrastive loss for scenes.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 59, 16; products 34, 10; coco
-    141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes draws the backgrounds
-    and colours that captions name, animals and people as rough shapes. The preset "128" of flowers has sharper edges
-    than 64 pixels enlarged, but is no nearer to photographs (benchmarks/larger_pictures.py).
+    141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes generates the backgrounds
+    and colours of a caption; animals and people are rough shapes. The preset "128" of flowers has sharper edges than
+    enlarged images of 64 pixels, but is no closer to photographs (benchmarks/larger_pictures.py).
     Time: coco 33 minutes on one core, scenes and flowers 116, products 128 (beside other work), flowers at 128 px 80.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
@@ -275,19 +274,19 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
 def latent_flow_photos() -> Recipe:
     """Photographs of any kind from captions: the recipe of ``textvae train FOLDER``.
 
-    Source: ours, ``latent_flow_photographs`` without settings tuned to a single set, and meant for half an hour on an
-    ordinary processor.
-    Choices: 8 x 8 positions of 16 latents, a quarter as many as for the photograph sets, so that the flow sees three
-    times as many pictures in the same time. The epochs are those for 7,000 pictures; ``--minutes`` chooses them for
-    other numbers. Batches of 64 for the flow, which is better after few images than 128, and a contrastive loss, by
-    which captions are followed earlier. Words are left out of half of the captions, so that short prompts work. The
-    presets "128" and "256" have 16 x 16 positions of 8 latents.
+    Source: ours, ``latent_flow_photographs`` without settings tuned to a single data set, meant for half an hour on an
+    ordinary CPU.
+    Choices: 8 x 8 positions of 16 latents, a quarter as many positions as for the photograph sets, so that the flow
+    sees three times as many images in the same time. The epochs suit 7,000 images; ``--minutes`` chooses them for other
+    numbers. The flow is trained on batches of 64, which is better than 128 after few images, with a contrastive loss,
+    which makes it follow captions sooner. Word dropout in half of the captions makes short prompts work. The presets
+    "128" and "256" have 16 x 16 positions of 8 latents.
     Result: docs/own_pictures.md.
     Time: as asked for.
     Command: ``textvae train my_pictures --minutes 30``, or
     ``textvae train latent-flow-photos --data coco-mini-64-words --minutes 30``.
     """
-    # Equal steps: which others suit depends on the photographs (docs/experiment_log.md), and these are bad for none.
+    # Equal sampling steps: the best spacing depends on the photographs (docs/experiment_log.md); equal ones suit all.
     settings = _Settings(
         "coco-mini",
         "photographs of any kind",
@@ -315,13 +314,13 @@ def latent_flow_photos() -> Recipe:
 def latent_flow_sprouts() -> Recipe:
     """Drawings of potted plants from captions; a benchmark that counts what is right.
 
-    Source: ours. ``latent_flow_photographs`` on drawings, whose flat colours a grid of 8 x 8 positions holds, a quarter
-    as many as photographs need.
+    Source: ours. ``latent_flow_photographs`` on drawings, for whose flat colours 8 x 8 positions suffice, a quarter as
+    many as for photographs.
     Choices: 16 latents a position; no perceptual loss, since the learned noise scale makes edges sharp; no mirrored
-    images, since a wink has a side; the last layer's contrast of photographs (with that of garments all pixels were
-    saturated after 200 steps).
-    Result: everything that a caption names is right in 0.98 of the samples, also with pairs of plant and colour that
-    training never had together; Fréchet distance (efficientnet-lite0) of samples 50, reconstructions 42.
+    images, since a wink has a side; the last layer's contrast as for photographs (with that for garments, all pixels
+    were saturated after 200 steps).
+    Result: all attributes that a caption names are right in 0.98 of the samples, also for combinations of plant and
+    colour that the training set lacks; Fréchet distance (efficientnet-lite0) of samples 50, reconstructions 42.
     Time: 27 minutes on one core.
     Command: ``textvae train latent-flow-sprouts``.
     """

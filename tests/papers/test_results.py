@@ -54,10 +54,10 @@ def test_the_protocol_names_every_judge_and_feature_network_of_its_rows():
     stored = {"one": row("garments", 10, 1, judge="judge-fashion 1"), "two": row("digits", 10, 1)}
     stored["two"]["protocol"] |= {"attribute_judge": "judge-plants 2", "feature_nets": {"judge": "none", "big": "x"}}
     told = protocol(stored, ["one", "two"])
-    assert "Features: judge: none; big: x. Judge: judge-fashion 1, judge-plants 2." in told
+    assert "of their input]: judge [none], big [x]. Judge (classifier): judge-fashion 1, judge-plants 2." in told
     stored["one"]["protocol"] |= {"feature_nets": {}}
     del stored["one"]["protocol"]["judge"]
-    assert "Features: none. Judge: none." in protocol(stored, ["one"])
+    assert "of their input]: none. Judge (classifier): none." in protocol(stored, ["one"])
 
 
 def test_the_protocol_states_the_images_and_latents_of_each_set():

@@ -16,14 +16,18 @@ from textvae.utils.files import write_text
 
 PREFACE = """# Results
 
-Every number on this page comes from a stored metrics file (`src/textvae/papers/measured/`), which also states the
-protocol. `textvae reproduce` and the scripts in `benchmarks/` write these files, and this page is written from them.
-Numbers are given as *published | measured*. A dash means that the paper gives no number, or that none was measured (the
-metrics file says why). [docs/metrics.md](docs/metrics.md) explains the metrics.
+Every number on this page comes from a metrics file in `src/textvae/papers/measured/`, which also states the protocol.
+`textvae reproduce` and the scripts in `benchmarks/` write these files, and this page is generated from them. A bar
+in a cell separates *published | measured*. A dash means that the paper gives no number, or that none was measured (the
+metrics file states the reason). [docs/metrics.md](docs/metrics.md) explains the metrics.
+
+Numbers with ± are means and standard deviations over seeds. A difference is called *significant* if the means differ by
+more than three standard errors; *one seed* means that this could not be tested, because at least one of the two models
+was trained with a single seed.
 """
 OLD_NOISE = """
-Unless the protocol below a table names its noise, images were generated from noise of torch's generator, before version
-0.1.0 defined the noise of each seed independently of torch. The same seeds give other images now.
+Models for which the protocol below the table names no noise were measured with torch's random numbers, before version
+0.1.0 made the noise of a seed independent of torch. With the same seeds, they generate different images today.
 """
 
 BEGIN, END = "<!-- measured: benchmarks/time_to_quality.py -->", "<!-- end of measured -->"

@@ -60,7 +60,7 @@ PASSES = 10
 Larger images and the model of paper c cost 10 to 50 times as much, and get fewer."""
 _PAPER_A = "20 (section 4.2) to 300 (table 3) epochs of 11,829 images, at 224 pixels"
 _PAPER_B = "a fifth of MS-COCO, epochs not stated"
-_PAPER_C = "25 epochs of 3,400 images, for 128 pixels up to 20,000"
+_PAPER_C = "25 epochs of 3,400 images, at 128 pixels of up to 20,000"
 
 
 def _photographs(

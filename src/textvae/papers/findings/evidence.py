@@ -44,7 +44,7 @@ def training_lengths(stored: Stored, *names: str) -> str:
     """A sentence on how long each of these rows was trained, as a mean over its seeds; empty if none says it."""
     seconds = {name: values_of(stored, name, "training.seconds") for name in names}
     times = [f"`{name}` {duration(statistics.mean(found))}" for name, found in seconds.items() if found]
-    return f" Trained for: {', '.join(times)}." if times else ""
+    return f" Training time: {', '.join(times)}." if times else ""
 
 
 def comparison(stored: Stored, one: str, other: str, what: str, key: str) -> str:
@@ -55,8 +55,7 @@ def comparison(stored: Stored, one: str, other: str, what: str, key: str) -> str
     text = f"{what} {spread(ours)} against {spread(theirs)}"
     if min(len(ours), len(theirs)) < 2:
         return f"{text} (one seed)"
-    verdict = "more than" if is_significant(ours, theirs) else "within"
-    return f"{text} ({verdict} the spread of seeds)"
+    return f"{text} ({'significant' if is_significant(ours, theirs) else 'not significant'})"
 
 
 def each_seed(stored: Stored, name: str, what: str, key: str) -> str:
@@ -108,7 +107,7 @@ def series(
 def accuracy(stored: Stored, name: str) -> str:
     """How often a judge sees the label of a sample."""
     values, real = values_of(stored, name, ACCURACY), values_of(stored, name, "reference.real_test.judge_accuracy")
-    return f"`{name}`: judge accuracy {spread(values)}, {number(real[0])} on test images" if values and real else ""
+    return f"`{name}`: judge accuracy {spread(values)} (real test images: {number(real[0])})" if values and real else ""
 
 
 def values_of(stored: Stored, name: str, key: str) -> list[float]:

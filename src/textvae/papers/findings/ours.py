@@ -45,14 +45,13 @@ def _garments(stored: Stored, name: str, claim: str) -> list[str]:
     within, nearest = "generation.diversity_within_class", "generation.nearest_training_image"
     text = [
         f"- *{claim}* (`{name}`{_after(stored[name])}).",
-        f"Judge accuracy is {number(ours('generation.judge_accuracy'))}, "
-        f"{number(ours('reference.real_test.judge_accuracy'))} on real test images.",
+        f"Judge accuracy: {number(ours('generation.judge_accuracy'))} "
+        f"(real test images: {number(ours('reference.real_test.judge_accuracy'))}).",
         _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), theirs(JUDGE_FRECHET), rival, stored),
         _ratio("Fréchet distance (efficientnet-lite0)", ours(FRECHET), theirs(FRECHET), rival, stored),
-        f"Diversity within classes is {number(ours(f'{within}.judge.ratio'))} of that of real images in the judge's "
-        f"features and {number(ours(f'{within}.pixels.ratio'))} in pixels. The mean distance to the nearest training "
-        f"image is {number(ours(f'{nearest}.samples'))}, for real test images {number(ours(f'{nearest}.real_test'))}; "
-        "a copy would have 0.",
+        f"Diversity within classes, relative to real images: {number(ours(f'{within}.judge.ratio'))} in the judge's "
+        f"features, {number(ours(f'{within}.pixels.ratio'))} in pixels. Mean distance to the nearest training image: "
+        f"{number(ours(f'{nearest}.samples'))} (real test images: {number(ours(f'{nearest}.real_test'))}; copies: 0).",
     ]
     return [" ".join(text)]
 
@@ -67,7 +66,7 @@ def _sums(stored: Stored) -> list[str]:
     best = min(papers, key=papers.__getitem__)
     accuracies = ", ".join(f"{kind} {number(value)}" for kind, value in kinds.items() if kind != "samples_each")
     text = [
-        f"- *Sums in words are computed correctly, also sums longer than those of training* (`{name}`"
+        f"- *Sums in words are computed correctly, even sums longer than those in training* (`{name}`"
         f"{_after(stored[name])}).",
         f"Judge accuracy by kind of captions: {accuracies}.",
         _ratio("Fréchet distance (judge)", ours(JUDGE_FRECHET), papers[best], best, stored),
@@ -76,7 +75,7 @@ def _sums(stored: Stored) -> list[str]:
     for row in others:
         get = getter(stored[row])
         text.append(
-            f"Our `{row}`{_after(stored[row])}: distance {number(get(JUDGE_FRECHET))}, judge accuracy "
+            f"Our `{row}`{_after(stored[row])}: Fréchet distance {number(get(JUDGE_FRECHET))}, judge accuracy "
             f"{number(get('generation.judge_accuracy'))} (`{name}`: {number(ours('generation.judge_accuracy'))})."
         )
     return [" ".join(text)]
@@ -93,8 +92,8 @@ def _photographs(stored: Stored, source: str) -> list[str]:
     if not others:
         return []
     text = [
-        f"- *{source.capitalize()}* (`{name}`{_after(stored[name])}; against the best of {len(others)} rows of papers "
-        "a to c)."
+        f"- *{source.capitalize()}* (`{name}`{_after(stored[name])}), for each metric against the best of "
+        f"{len(others)} rows of papers a to c on the same images."
     ]
     for what, key in (("efficientnet-lite0", FRECHET), ("inception-768", INCEPTION)):
         measured = _measured(stored, others, key)
@@ -105,9 +104,8 @@ def _photographs(stored: Stored, source: str) -> list[str]:
     if retrieved and ours(RETRIEVAL) is not None:
         best = max(retrieved, key=retrieved.__getitem__)
         text.append(
-            f"Retrieval precision among 100 captions is {number(ours(RETRIEVAL))}, at most {number(retrieved[best])} "
-            f"for the papers' rows (`{best}`{_after(stored[best])}), "
-            f"{number(ours('generation.retrieval_precision.real'))} for real images."
+            f"Retrieval precision among 100 captions: {number(ours(RETRIEVAL))}, against {number(retrieved[best])} "
+            f"for `{best}`{_after(stored[best])} (real images: {number(ours('generation.retrieval_precision.real'))})."
         )
     if (shown := ours("generation.colour.accuracy")) is not None:
         real = ours("generation.colour.real")
@@ -128,6 +126,6 @@ def _after(metrics: Mapping[str, Any]) -> str:
 
 def _ratio(what: str, ours: float, theirs: float, other: str, stored: Stored) -> str:
     return (
-        f"{what}: {number(ours)}, against {number(theirs)} for `{other}` ({theirs / ours:.2f} times as much"
+        f"{what}: {number(ours)}, against {number(theirs)} for `{other}` ({theirs / ours:.2f} times as large"
         f"{_after(stored[other])})."
     )

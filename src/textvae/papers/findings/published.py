@@ -31,6 +31,8 @@ SNAPSHOTS = {epochs: f"clip-grid-64-scenes-epochs-{epochs}" for epochs in range(
     300: "clip-grid-64-scenes"
 }
 """The rows at the epochs of paper a's table 3, of one training."""
+SENSITIVITY = "word sensitivity (strength)"
+"""The title of ``STRENGTH`` in findings."""
 NAMED_WORDS = ("grass", "sky", "snow", "mountain")
 """The words that paper c names in its results."""
 LONGER_SUMS = ("test-within", "test-beyond")
@@ -58,9 +60,9 @@ def paper_a(stored: Stored) -> str:
     latents = {128: grid} | {size: f"{grid}-latent-{size}" for size in (256, 512, 1024)}
     scenes = {size: f"{grid}-scenes-latent-{size}" for size in (128, 256, 512, 1024)}
     deeper, attention = f"{grid}-scenes-deeper", f"{grid}-scenes-attention"
-    samples = {"Fréchet distance of samples": FRECHET, "of reconstructions": RECONSTRUCTED}
+    samples = {"Fréchet distance of samples": FRECHET, "Fréchet distance of reconstructions": RECONSTRUCTED}
     samples |= {"retrieval precision": RETRIEVAL}
-    sharper = {"MSE of reconstructions": MSE, "SSIM": SSIM, "strength of words": STRENGTH}
+    sharper = {"MSE of reconstructions": MSE, "SSIM": SSIM, SENSITIVITY: STRENGTH}
     return section(
         [
             finding(
@@ -75,37 +77,37 @@ def paper_a(stored: Stored) -> str:
             ),
             finding(
                 "A larger latent makes images sharper, but does not make the model better (section 5.1.2; figure 4)",
-                *series(stored, latents, "trainings of 10 epochs", sharper, "with", "dimensions"),
-                *series(stored, scenes, "trainings of 50 epochs on 9,231 images", sharper, "with", "dimensions"),
+                *series(stored, latents, "trained for 10 epochs", sharper, "with", "dimensions"),
+                *series(stored, scenes, "trained for 50 epochs on 9,231 images", sharper, "with", "dimensions"),
                 trained=training_lengths(stored, *latents.values(), *scenes.values()),
             ),
             finding(
                 "A deeper encoder and attention bring no significant improvement (section 4.2)",
-                comparison(stored, deeper, scenes[128], "deeper, Fréchet distance of samples", FRECHET),
+                comparison(stored, deeper, scenes[128], "deeper encoder: Fréchet distance of samples", FRECHET),
                 comparison(stored, deeper, scenes[128], "ELBO", ELBO),
-                comparison(stored, attention, scenes[128], "attention, Fréchet distance of samples", FRECHET),
+                comparison(stored, attention, scenes[128], "with attention: Fréchet distance of samples", FRECHET),
                 comparison(stored, attention, scenes[128], "ELBO", ELBO),
                 trained=training_lengths(stored, deeper, attention, scenes[128]),
             ),
             finding(
                 "Longer training helps (table 3: FID 326.7 after 50 epochs, 295.4 after 300)",
-                *series(stored, SNAPSHOTS, "one training at the paper's epochs", samples),
-                *series(stored, epochs, "three trainings of a tenth of them", samples),
+                *series(stored, SNAPSHOTS, "one training, measured at the paper's epochs", samples),
+                *series(stored, epochs, "separate trainings for a tenth of these epochs", samples),
                 trained=training_lengths(stored, *SNAPSHOTS.values(), *epochs.values()),
             ),
             finding(
-                "Reconstructions become better until epoch 250 and then worse (section 5.3; figure 6)",
+                "Reconstructions improve until epoch 250 and then get worse (section 5.3; figure 6)",
                 *series(
                     stored,
                     SNAPSHOTS,
-                    "one training at the paper's epochs, test images",
+                    "one training, measured at the paper's epochs on test images",
                     {"MSE": MSE, "SSIM": SSIM, "ELBO": ELBO, "Fréchet distance": RECONSTRUCTED},
                 ),
                 trained=training_lengths(stored, *SNAPSHOTS.values()),
             ),
             finding(
-                "The condition may as well enter after the first convolutions (tables 1 and 2)",
-                comparison(stored, grid, mid, "first layer against later, Fréchet distance of samples", FRECHET),
+                "The condition can equally well enter after the first convolutions (tables 1 and 2)",
+                comparison(stored, grid, mid, f"`{grid}` against `{mid}`: Fréchet distance of samples", FRECHET),
                 comparison(stored, grid, mid, "ELBO", ELBO),
                 trained=training_lengths(stored, grid, mid),
             ),
@@ -128,7 +130,7 @@ def paper_b_labels(stored: Stored) -> str:
                 trained=training_lengths(stored, conv, dense),
             ),
             finding(
-                "Generated images show the garment of the key word (figure 3)",
+                "Generated images show the garment that the keyword names (figure 3)",
                 *(accuracy(stored, name) for name in (dense, conv)),
             ),
         ]
@@ -151,12 +153,12 @@ def paper_b(stored: Stored) -> str:
                 comparison(stored, concat, add, "MSE", MSE),
                 comparison(stored, concat, add, "SSIM", SSIM),
                 comparison(stored, concat, add, "Fréchet distance of samples", FRECHET),
-                comparison(stored, concat, add, "strength of words", STRENGTH),
+                comparison(stored, concat, add, SENSITIVITY, STRENGTH),
                 trained=training_lengths(stored, concat, add),
             )
         )
     sides = {side: f"clip-latent-{side}-concat" for side in published}
-    smaller = {"SSIM of reconstructions": SSIM, "MSE of a pixel": "reconstruction.mse"}
+    smaller = {"SSIM of reconstructions": SSIM, "MSE per pixel": "reconstruction.mse"}
     findings.append(
         finding(
             "Smaller images give better numbers (section 5)",
@@ -176,7 +178,7 @@ def paper_c(stored: Stored) -> str:
     return section(
         [
             finding(
-                "The loss is lower when training on image embeddings than on sentence embeddings (figure 2: 2,376 "
+                "Training on image embeddings gives a lower loss than training on sentence embeddings (figure 2: 2,376 "
                 "against 2,526)",
                 comparison(stored, image, text, "validation loss", VALIDATION),
                 each_seed(stored, text, "validation loss", VALIDATION),
@@ -186,7 +188,7 @@ def paper_c(stored: Stored) -> str:
                 "This advantage carries over to generation from sentences (section IV)",
                 comparison(stored, image, text, "Fréchet distance of samples", FRECHET),
                 comparison(stored, image, text, "retrieval precision", RETRIEVAL),
-                comparison(stored, image, text, "strength of words", STRENGTH),
+                comparison(stored, image, text, SENSITIVITY, STRENGTH),
                 trained=training_lengths(stored, image, text),
             ),
             finding(
@@ -200,21 +202,21 @@ def paper_c(stored: Stored) -> str:
             ),
             finding(
                 "The gap between the two kinds of embeddings can be bridged (our addition)",
-                comparison(stored, shifted, image, "shifted against plain, retrieval precision", RETRIEVAL),
-                comparison(stored, shifted, image, "strength of words", STRENGTH),
-                comparison(stored, noised, image, "with noise against plain, retrieval precision", RETRIEVAL),
-                comparison(stored, noised, image, "strength of words", STRENGTH),
-                comparison(stored, unclip, image, "with a flow to image embeddings, retrieval precision", RETRIEVAL),
-                comparison(stored, unclip, image, "strength of words", STRENGTH),
+                comparison(stored, shifted, image, f"`{shifted}` against `{image}`: retrieval precision", RETRIEVAL),
+                comparison(stored, shifted, image, SENSITIVITY, STRENGTH),
+                comparison(stored, noised, image, f"`{noised}` against the same: retrieval precision", RETRIEVAL),
+                comparison(stored, noised, image, SENSITIVITY, STRENGTH),
+                comparison(stored, unclip, image, f"`{unclip}` against the same: retrieval precision", RETRIEVAL),
+                comparison(stored, unclip, image, SENSITIVITY, STRENGTH),
                 comparison(stored, unclip, image, "Fréchet distance of samples", FRECHET),
                 trained=training_lengths(stored, shifted, noised, unclip, image),
             ),
             finding(
-                "Both hold for the authors' program on pictures of nature",
-                comparison(stored, image_code, text_code, "image against sentence embeddings, loss", VALIDATION),
+                "Both advantages of image embeddings hold for the authors' program on nature photographs",
+                comparison(stored, image_code, text_code, "validation loss", VALIDATION),
                 comparison(stored, image_code, text_code, "Fréchet distance of samples", FRECHET),
                 comparison(stored, image_code, text_code, "retrieval precision", RETRIEVAL),
-                comparison(stored, image_code, text_code, "strength of words", STRENGTH),
+                comparison(stored, image_code, text_code, SENSITIVITY, STRENGTH),
                 trained=training_lengths(stored, image_code, text_code),
             ),
             _lengths(stored, f"{image_code}-sqrt", image_code),
@@ -245,12 +247,12 @@ def paper_d(stored: Stored) -> str:
                 _figure_3(stored),
             ),
             finding(
-                "More complex arithmetic operations can be drawn as well (a wish of section 5)",
+                "The results of more complex calculations can be generated as well (proposed in section 5)",
                 _share_right(stored, "caption-tree-numbers", "number_accuracy"),
                 trained=training_lengths(stored, "caption-tree-numbers"),
             ),
             finding(
-                "Attention over captions can build up the image step by step (a wish of section 5)",
+                "Attention over captions can build up the image step by step (proposed in section 5)",
                 _share_right(stored, "caption-draw-scenes", "scene_accuracy"),
                 _share_right(stored, "caption-slots-scenes", "scene_accuracy"),
                 trained=training_lengths(stored, "caption-draw-scenes", "caption-slots-scenes"),
@@ -262,16 +264,14 @@ def paper_d(stored: Stored) -> str:
 def _share_right(stored: Stored, name: str, accuracy: str) -> str:
     """The share of pictures that show what their caption says, for each kind of captions; empty if not measured."""
     kinds: Mapping[str, Any] = getter(stored.get(name, {}))(f"generation.{accuracy}") or {}
-    titles = {kind: kind.removeprefix("test-").replace("_", " ") for kind in kinds} | {
-        "seen": "for captions of training"
-    }
+    titles = {kind: kind.removeprefix("test-").replace("_", "-") for kind in kinds} | {"seen": "training"}
     found = [
-        f"{number(share)} {titles[kind]}"
+        f"{number(share)} for {titles[kind]} captions"
         for kind, share in kinds.items()
         if kind not in ("real_held_out", "samples_each")
     ]
     real = f" (real images: {number(kinds['real_held_out'])})" if "real_held_out" in kinds else ""
-    return f"`{name}` is right in {', '.join(found)}{real}" if found else ""
+    return f"fraction of right samples of `{name}`: {', '.join(found)}{real}" if found else ""
 
 
 def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:
@@ -282,8 +282,8 @@ def _longer_sums(stored: Stored, models: Mapping[str, str]) -> str:
         if all(found):
             accuracies.append(f"{title}: {', '.join(map(spread, found))}")
     what = (
-        "judge accuracy for captions of training, for longer sums of which all intermediate results are digits, and "
-        "for other longer sums (0.1 by chance)"
+        "judge accuracy for training captions, for longer sums whose intermediate results are all digits, and for "
+        "other longer sums, in this order (chance: 0.1)"
     )
     return f"{what}: {'; '.join(accuracies)}" if accuracies else ""
 
@@ -296,10 +296,10 @@ def _figure_3(stored: Stored) -> str:
         return ""
     train, validation, misplaced, right = (number(values[0]) for values in found)
     return (
-        "the authors' program sorts the images of a batch by the length of their captions, but not the labels. So a "
-        f"generator that is always right scores {train} for training and {validation} for validation captions. The "
-        f"released weights score {misplaced} by this measure, and {right} with the labels in place, by the same "
-        "classifier"
+        "the authors' program sorts the images of a batch by the length of their captions, but not the labels. A "
+        f"generator that is always right would therefore score {train} for training and {validation} for validation "
+        f"captions. By the same classifier, the authors' released weights score {misplaced} with labels misplaced in "
+        f"this way and {right} with the right labels"
     )
 
 
@@ -313,7 +313,7 @@ def _named(stored: Stored, name: str) -> str:
     """The effect of the words that paper c names on the samples of a row."""
     found = {word: values for word in NAMED_WORDS if (values := word_strengths(stored, name, word))}
     told = ", ".join(f"{word} {spread(values)}" for word, values in found.items())
-    return f"`{name}`, change by a word relative to real images: {told}" if told else ""
+    return f"effect of each word on samples of `{name}`, relative to real images: {told}" if told else ""
 
 
 def _faithfulness(stored: Stored, name: str) -> str:
@@ -323,16 +323,16 @@ def _faithfulness(stored: Stored, name: str) -> str:
         return ""
     return finding(
         "Generated images show what their caption says",
-        f"retrieval precision among 100 captions is {spread(values)} for `{name}`, {number(real[0])} for real images, "
-        "0.01 by chance",
+        f"retrieval precision among 100 captions: {spread(values)} for `{name}` (real images: {number(real[0])}; "
+        "chance: 0.01)",
     )
 
 
 def _lengths(stored: Stored, long: str, unit: str) -> str:
     """Whether embeddings as long as the square root of their dimension are noticed more than those of length one."""
     return finding(
-        "Embeddings of length 1 are too short to be noticed (our addition)",
-        comparison(stored, long, unit, "square root of their dimension against 1, strength of words", STRENGTH),
+        "Embeddings of length 1 are too short for the model to use (our addition)",
+        comparison(stored, long, unit, f"length √dimension against length 1: {SENSITIVITY}", STRENGTH),
         comparison(stored, long, unit, "retrieval precision", RETRIEVAL),
         comparison(stored, long, unit, "Fréchet distance of samples", FRECHET),
         trained=training_lengths(stored, long, unit),

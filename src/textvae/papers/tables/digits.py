@@ -45,25 +45,27 @@ def paper_d(stored: Stored) -> str:
         rows.append(
             ["*the authors' released weights, arithmetic*", number(accuracy["seen"]), "-", held_out, real, *["-"] * 6]
         )
-    titles = ["model", "captions of training", "test captions", "held-out kinds", "real images", "nearest class mean"]
-    titles += ["Fréchet (judge)", "diversity / real (pixels)", "(judge)", "ELBO, nats", "training"]
+    titles = ["model", "training captions", "test captions", "held-out captions by kind", "real images"]
+    titles += ["nearest class mean", "Fréchet (judge)", "diversity / real (pixels)", "diversity / real (judge)"]
+    titles += ["ELBO, nats", "training"]
     lines = [
         "## Paper d: digits from captions",
         "",
         *cited("d"),
-        "The first columns are judge accuracies of samples: for captions",
-        "of training, for all test captions, and for each kind of captions held out of training. Figure 3 of the",
-        "paper cannot be compared with them, as its labels are misplaced (see below). The families label and",
-        "sentence have the same captions in training and test. Logic holds out other sets of numbers (unseen) and",
-        "longer ones. Arithmetic holds out sums of three to six numbers, of which all intermediate results are",
-        "digits (within) or not (beyond). A scene counts if both digits are right and in place; held out are pairs",
-        "of digits. A number of two digits counts if it is the result of its calculation; held out are calculations",
-        "(unseen) and all with five numbers (longer). *Nearest class mean*: fraction of samples that are nearer to",
-        "the mean image of the right digit than to those of others; blur does not reduce it.",
+        "The first columns give the judge accuracy of samples: for training captions, for all test captions, and for",
+        "each kind of captions that was held out of training. Figure 3 of the paper cannot be compared with them,",
+        "because its labels are misplaced (see below). In the families `label` and `sentence`, training and test",
+        "captions are the same. `logic` holds out other sets of numbers (unseen) and longer ones (longer).",
+        "`arithmetic` holds out sums of three to six numbers whose intermediate results are all digits (within) or",
+        "not (beyond). `scenes` holds out pairs of digits; a sample counts if both digits are right and in place.",
+        "`numbers` holds out calculations (unseen) and all calculations with five numbers (longer); a sample counts if",
+        "it shows the result. *Nearest class mean*: fraction of samples that are nearer to the mean image of the",
+        "right digit than to that of any other; blur does not reduce it.",
         "",
-        "`caption-rnn` rows end by early stopping; with transposed convolutions after at most 20 epochs. Rows that",
-        "end in `-code` follow the authors' program instead of the text: its sizes, its loss, all 60,000 training",
-        "images. Their ELBO is of 8-bit images, that of the other rows of binary images.",
+        "`caption-rnn` rows were trained with early stopping, the one with transposed convolutions (`-deconv`) for at",
+        "most 20 epochs. Rows that end in `-code` follow the authors' program instead of the paper's text: its layer",
+        "sizes, its loss, and all 60,000 training images. Their ELBO is of 8-bit images, that of the other rows of",
+        "binary images.",
         "",
         table(titles, rows),
         "",

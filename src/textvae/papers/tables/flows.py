@@ -39,16 +39,17 @@ def flow(stored: Stored) -> str:
                 number(get("generation.frechet.efficientnet-lite0")),
                 number(get("generation.diversity_within_class.judge.ratio")),
                 number(get("generation.diversity_within_class.pixels.ratio")),
-                f"{number(get('generation.nearest_training_image.samples'))} "
-                f"of {number(get('generation.nearest_training_image.real_test'))}",
+                f"{number(get('generation.nearest_training_image.samples'))}, "
+                f"{number(get('generation.nearest_training_image.real_test'))}",
                 number(get("likelihood.bits_per_dim")),
                 number(get("speed.generated_images_per_s")),
                 f"{get('training.seconds') or 0:.0f} s",
             ]
         )
-    titles = ["model", "judge accuracy", "by kind of captions", "Fréchet (judge), reconstructions", "samples"]
-    titles += ["Fréchet (efficientnet-lite0), samples", "diversity / real (judge)", "(pixels)"]
-    titles += ["nearest training image, of test images'", "bits per dimension", "images/s", "training"]
+    titles = ["model", "judge accuracy", "by kind of captions"]
+    titles += ["Fréchet (judge), reconstructions", "Fréchet (judge), samples", "Fréchet (efficientnet-lite0), samples"]
+    titles += ["diversity / real (judge)", "diversity / real (pixels)"]
+    titles += ["distance to nearest training image: samples, test images", "bits/dim", "images/s", "training"]
     figures = ["flow-guidance-frechet-judge", "flow-guidance-judge-accuracy"]
     figures += ["flow-steps-frechet-judge", "flow-steps-judge-accuracy"]
     figures += ["flow-interpolate", "flow-edit", "flow-edit-balance", "flow-complete"]
@@ -56,9 +57,9 @@ def flow(stored: Stored) -> str:
         [
             "## Beyond the papers: flow priors",
             "",
-            "`latent-flow-*` are our models. `label-*-flow` are paper b's models, `caption-prior-arithmetic-flow` is",
-            "our model of paper d's sums, with a flow fitted to their latents as prior and no other change. The last",
-            "rows are these models with their own priors.",
+            "`latent-flow-*` are our models. `label-*-flow` are paper b's models and `caption-prior-arithmetic-flow`",
+            "is our model for paper d's sums, each with a flow prior fitted to its latents and no other change. The",
+            "last rows are the same models with their own priors.",
             "",
             table(titles, rows),
             "",
@@ -85,22 +86,23 @@ def _photographs(stored: Stored) -> str:
         ),
         "\n".join(ours.photographs(stored)),
         "## Beyond the papers: photographs",
-        "`latent-flow-*` are our models, which learn to read their captions. `flowers102-*` and `products-*` are the",
-        "papers' models on the same photographs, conditioned on frozen sentence embeddings. Their rows for MS-COCO",
-        "are in the sections of the papers.",
+        "`latent-flow-*` are our models, which learn to read captions. `flowers102-*` and `products-*` are the papers'",
+        "models trained on the same photographs and conditioned on frozen sentence embeddings. The papers' models for",
+        "`latent-flow-coco` and `latent-flow-scenes` are in the sections on papers a to c.",
     )
     curves = [stored[name]["curves"] for name in stored if name.startswith("latent-flow-") and "curves" in stored[name]]
     if seen := [found for found in curves if "frechet_efficientnet-lite0" in found["guidance"][0]]:
-        text += f"\nGuidance and steps, {seen[0]['samples']} samples per point, generated in {seen[0]['precision']}:\n"
+        text += "\nEffect of the guidance scale and of the number of sampling steps "
+        text += f"({seen[0]['samples']} samples per point, generated in {seen[0]['precision']}):\n"
         for over in ("guidance", "steps"):
             for what in ("frechet-efficientnet-lite0", "retrieval-precision"):
                 text += f"\n{picture(f'flow-{over}-{what}', f'{what} over {over}')}"
     if "latent-flow-flowers" in stored:
         text += f"\n{picture('flowers-interpolate', 'interpolation between two prompts')}"
-        text += "\nGenerated flowers, each beside its edit by another prompt:\n"
+        text += "\nGenerated flowers, each next to the same flower edited with another prompt:\n"
         text += f"\n{picture('flowers-edit', 'edits by a prompt')}"
     if any({paper, f"latent-flow-{name}"} <= set(stored) for name, paper in NEAREST.items()):
-        text += "\nSamples for the same captions: on the left paper b's model, on the right ours."
+        text += "\nSamples for the same captions: paper b's model on the left, ours on the right."
         text += f"\n{' '.join(_lengths(stored))}\n"
         text += f"\n{picture('photographs-beside', 'a paper’s model and ours')}"
     return text
@@ -128,10 +130,11 @@ def _fitted_flows(stored: Stored, names: Sequence[str]) -> list[str]:
             for key in ("generation.frechet.judge", "generation.judge_accuracy")
         )
         times = [trained_for(metrics) for metrics in (before, after)]
-        lengths = f" The model was trained for {times[0]}, with its flow for {times[1]}." if all(times) else ""
+        lengths = f" Training time: {times[0]} without the flow, {times[1]} with it." if all(times) else ""
         lines.append(
-            f"- *A flow prior for `{before['protocol']['model']}`*, fitted to its latents with no other change, moves "
-            f"the Fréchet distance (judge) of samples from {distances} and judge accuracy from {accuracies}.{lengths}"
+            f"- *A flow prior for `{before['protocol']['model']}`*, fitted to its latents with no other change, "
+            f"changes the Fréchet distance (judge) of samples from {distances} and the judge accuracy from "
+            f"{accuracies}.{lengths}"
         )
     return [*lines, ""] if lines else []
 
@@ -154,10 +157,10 @@ def likelihood(stored: Stored) -> str:
         [
             "## Likelihood bounds of all models",
             "",
-            "Bits per dimension are comparable between rows with the same data and the same kind of likelihood:",
-            "*8-bit* is the likelihood of stored pixels, *binary* that of black and white pixels drawn from them.",
-            "The bound of a model with a flow prior is estimated on 500 images with one latent each. Lower is",
-            "better.",
+            "Fewer bits per dimension are better. They can only be compared between rows with the same data and the",
+            "same kind of likelihood: *8-bit* is the likelihood of the stored pixels, *binary* that of black and white",
+            "pixels drawn from them. The bound of a model with a flow prior is estimated on 500 images with one latent",
+            "each.",
             "",
             table(["data", "likelihood of", "model", "bits/dim", "ELBO, nats", "KL, nats"], rows),
             "",

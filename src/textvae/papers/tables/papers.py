@@ -17,11 +17,12 @@ def paper_a(stored: Stored) -> str:
         published.paper_a(stored),
         "## Paper a: photographs from sentences",
         *(() if names else cited("a")),
-        "The paper trained at 224 pixels on 11,829 images of MS-COCO. It reports FID and CLIP score after 50, 100,",
-        "... 300 epochs: 326.70, 321.86, 315.62, 314.98, 313.64, 295.40 and 0.195 to 0.202 (table 3); and for 128,",
-        "256, 512 and 1,024 latent dimensions: 286.06, 315.01, 306.73, 305.43 and 0.2023, 0.1998, 0.1937, 0.1886",
-        "(table 4). The rows `-latent-` and `-epochs-` are those of the tables, at 64 pixels. Together with",
-        "`clip-grid-64`, its `-epochs-` rows have a tenth of the epochs of table 3.",
+        "The paper trained at 224 pixels on 11,829 images of MS-COCO. Its table 3 reports an FID of 326.70, 321.86,",
+        "315.62, 314.98, 313.64 and 295.40 after 50, 100, 150, 200, 250 and 300 epochs, with CLIP scores from 0.195",
+        "to 0.202. Its table 4 reports an FID of 286.06, 315.01, 306.73 and 305.43 for 128, 256, 512 and 1,024",
+        "latent dimensions, with CLIP scores of 0.2023, 0.1998, 0.1937 and 0.1886. The rows `-epochs-` (table 3) and",
+        "`-latent-` (table 4) repeat this at 64 pixels. `clip-grid-64` and `clip-grid-64-epochs-` have a tenth of the",
+        "epochs of table 3.",
     )
     if table_3 := epochs_table(stored):
         photographs += f"\n{table_3}\n"
@@ -31,9 +32,9 @@ def paper_a(stored: Stored) -> str:
         "## Paper a: digits and garments from one-hot labels",
         "",
         *cited("a"),
-        "The paper shows samples and reports no numbers (section 5.2, figure 5). In our figures each row is a class,",
-        "with the judge accuracy of 200 samples of that class; one row is the class that the model was never trained",
-        "on.",
+        "The paper shows samples and reports no numbers (section 5.2, figure 5). In the figures below, each row is a",
+        'class, with the judge accuracy of 200 samples of it. The row "Invalid" is a class that the model was never',
+        "trained on.",
         "",
         generation_table(stored, names),
         published.paper_a_labels(stored),
@@ -75,19 +76,21 @@ def epochs_table(stored: Stored) -> str:
         )
     if not rows:
         return ""
-    titles = ["epochs", "FID", "CLIP score", "Fréchet (efficientnet-lite0)", "(inception-768)", "retrieval precision"]
+    titles = ["epochs", "FID", "CLIP score", "Fréchet (efficientnet-lite0)", "Fréchet (inception-768)"]
+    titles += ["retrieval precision", "MSE (sum)", "ELBO, nats", "training"]
     lines = [
-        "Table 3: `clip-grid-64-scenes`, one training of 9,231 images of MS-COCO and Flickr8k at 64 pixels, measured",
-        "at the epochs at which it kept its model. The FID of the paper is in other features than our Fréchet",
-        "distances, and of other images: what compares is how they change with the epochs.",
+        "Table 3: `clip-grid-64-scenes`, trained once on 9,231 images of MS-COCO and Flickr8k at 64 pixels and",
+        "measured after the paper's numbers of epochs. A single number for FID or CLIP score is the paper's. The",
+        "paper's FID uses other features and other images than our Fréchet distances: only the trends over the epochs",
+        "can be compared.",
         "",
-        table([*titles, "MSE (sum)", "ELBO, nats", "training"], rows),
+        table(titles, rows),
     ]
     return "\n".join(lines)
 
 
 def paper_b(stored: Stored) -> str:
-    """Garments from a key word, photographs from sentences."""
+    """Garments from a keyword, photographs from sentences."""
     names = [
         name
         for name in ("label-dense", "label-conv", "label-dense-bernoulli", "label-conv-bernoulli")
@@ -99,8 +102,8 @@ def paper_b(stored: Stored) -> str:
         published.paper_b(stored),
         "## Paper b: photographs from sentences",
         *(() if names else cited("b")),
-        "Table 2: the embedding of a sentence is added to the latent, or concatenated with it. The paper trained on a",
-        "fifth of MS-COCO. MSE is summed over pixels, so it grows with the size of the images.",
+        "Table 2: the embedding of a sentence is added to the latent (`-add`) or concatenated with it (`-concat`). The",
+        "paper trained on a fifth of MS-COCO. The MSE is summed over pixels, so it grows with the image size.",
     )
     if not names:
         return photographs
@@ -120,20 +123,20 @@ def paper_b(stored: Stored) -> str:
                 f"{get('training.seconds') or 0:.0f} s",
             ]
         )
-    titles = ["model", "MSE (sum)", "SSIM", "FID published", "Fréchet (judge)", "Fréchet (efficientnet-lite0)"]
+    titles = ["model", "MSE (sum)", "SSIM", "published FID", "Fréchet (judge)", "Fréchet (efficientnet-lite0)"]
     titles += ["judge accuracy", "training"]
     lines = [
-        "## Paper b: garments from a key word",
+        "## Paper b: garments from a keyword",
         "",
         *cited("b"),
-        "Table 1: reconstruction of the 10,000 test images. The paper does not say in which features its FID is",
-        "computed, or of which vectors for the dense model (section 5), so none of our numbers compares with it. It",
-        "also leaves the likelihood open: the first two rows are trained with a Gaussian likelihood whose scale is",
-        "learned, the `-bernoulli` rows are the same models with binary cross-entropy.",
+        "Table 1: reconstructions of the 10,000 test images. The paper does not state the features of its FID, nor",
+        "from which vectors it is computed for the dense model (section 5), so none of our distances can be compared",
+        "with it. The paper does not specify the likelihood either: the first two rows are trained with a Gaussian",
+        "likelihood with a learned scale, the `-bernoulli` rows are the same models with binary cross-entropy.",
         "",
         table(titles, rows),
         "",
-        "Samples for the captions of the same test images, from latents drawn from N(0, I):",
+        "Samples for the captions of the same test images, with latents drawn from N(0, I):",
         "",
         generation_table(stored, names),
         published.paper_b_labels(stored),
@@ -146,10 +149,10 @@ def paper_b(stored: Stored) -> str:
 
 
 _ENDINGS = {
-    "-shifted": "`-shifted`: trained on embeddings of images, translated to where those of sentences are.",
-    "-noised": "`-noised`: trained on embeddings of images with noise.",
-    "-unclip": "`-unclip`: a flow makes embeddings of images of those of prompts.",
-    "-code-nature": "`-code-nature`: the authors' program, on the pictures of nature of `scenes`.",
+    "-shifted": "`-shifted`: trained on image embeddings, shifted to the mean of the sentence embeddings.",
+    "-noised": "`-noised`: trained on image embeddings with added noise.",
+    "-unclip": "`-unclip`: a flow generates an image embedding from the sentence embedding of the prompt.",
+    "-code-nature": "`-code-nature`: as in the authors' program, trained on the nature photographs of `scenes`.",
 }
 """What the parts of the names of rows of paper c say."""
 
@@ -163,8 +166,8 @@ def paper_c(stored: Stored) -> str:
         published.paper_c(stored),
         "## Paper c: photographs, trained on image or sentence embeddings",
         *cited("c"),
-        "Figure 2 reports the best validation loss. The validation images of the authors' program are also training",
-        "images (see the recipe); ours are held out. Prompts are sentences for all rows.",
+        "Figure 2 reports the best validation loss. The authors' program validates on training images (see the",
+        "recipe), we on held-out images. All rows generate from sentences, whatever they were trained on.",
         *(line for ending, line in _ENDINGS.items() if any(ending in name for name in stored)),
     )
     if words := named_words(stored):
@@ -187,22 +190,23 @@ def descriptions(stored: Stored) -> str:
     rows = []
     for what, images, part, kind in (
         ("photographs", real["num_samples"], "captions", "real"),
-        ("the same, with captions of others", real["num_samples"], "captions", "shuffled"),
-        (f"drawn by `{drawn['model']}` for test captions", drawn["num_samples"], "drawn", "samples"),
-        ("the photographs of these captions", drawn["num_samples"], "drawn", "real"),
-        ("drawn for other captions", drawn["num_samples"], "drawn", "shuffled"),
+        ("the same, with captions of other photographs", real["num_samples"], "captions", "shuffled"),
+        (f"generated by `{drawn['model']}` for test captions", drawn["num_samples"], "drawn", "samples"),
+        ("the photographs with these captions", drawn["num_samples"], "drawn", "real"),
+        ("generated for other captions", drawn["num_samples"], "drawn", "shuffled"),
     ):
         get = getter(metrics[part])
         found = [number(get(f"word_f1.{kind}")), number(get(f"colour.{kind}")), f"{get('colour.count')}"]
         rows.append([what, f"{images:,}", *found])
     lines = [
-        '"Reverse the pipeline" (Areas of Improvement): captions that a captioner reads off pictures, compared with',
-        "those that the pictures have or were drawn for. Words: mean F1; colour: how often the only colour that a",
-        f"caption names is read off again. `{real['model']}` was trained for {trained_for(metrics)}",
-        f"({metrics['training']['epochs']} epochs; weights {real['weights']}), the model has the weights",
-        f"{drawn['weights']}.",
+        '"Reverse the pipeline" (Areas of Improvement): a captioner describes images, and its descriptions are',
+        "compared with the captions of the images, or with those that they were generated for. *Word F1*: mean F1",
+        "score of the words. *Colour*: of the captions that name exactly one colour, the fraction whose description",
+        "names the same.",
+        f"Captioner: `{real['model']}`, trained for {trained_for(metrics)} ({metrics['training']['epochs']} epochs;",
+        f"weights {real['weights']}). Weights of `{drawn['model']}`: {drawn['weights']}.",
         "",
-        table(["pictures", "number", "words", "colour", "captions that name one"], rows),
+        table(["images", "count", "word F1", "colour", "captions that name one colour"], rows),
     ]
     return "\n".join(lines)
 
@@ -220,9 +224,10 @@ def named_words(stored: Stored) -> str:
     if not rows:
         return ""
     lines = [
-        "How much each word that the paper names changes samples, in the statistic that distinguishes real images with",
-        "the word best: 1 if as much as real images differ, below 0 in the wrong direction; mean ± standard deviation",
-        "over seeds where there are several.",
+        "How much each word that the paper names changes samples when it is added to a prompt, in the statistic that",
+        "best distinguishes real images with the word. 1 is the difference between real images with and without the",
+        "word; a negative number is a change in the wrong direction. Mean ± standard deviation where there are several",
+        "seeds.",
         "",
         table(["model", *published.NAMED_WORDS], rows),
     ]

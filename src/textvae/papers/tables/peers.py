@@ -20,20 +20,21 @@ def peers(stored: Stored) -> str:
     threads, minutes, samples = protocol["threads"], protocol["minutes"], protocol["samples"]
     cores = "one thread" if threads == 1 else f"{threads} threads"
     about = (
-        f"Fashion-MNIST, {minutes:g} minutes of training on {cores} of a CPU each, in fp32 with the same torch, then "
-        f"{samples:,} samples against the {protocol['test_images']:,} test images. Each package is trained as in its "
-        "own example, but with smaller batches, so that it takes more steps in the given time; where several samplers "
-        "were tried, the best is shown. Most of these examples are designed for a GPU, so their networks see few "
-        "images in this time. Fréchet (judge) is a distance in the features of our classifier of Fashion-MNIST, the "
-        "judge; judge accuracy is the share of samples that it assigns to the class that was asked for, with a dash "
-        "for models that take no labels. Fréchet distances of so few samples are biased upwards, as the row of real "
-        "training images shows. `benchmarks/peers/` describes each side, `benchmarks/time_to_quality.py` runs them all."
+        f"Each package trains a model of Fashion-MNIST for {minutes:g} minutes on {cores} of a CPU, in fp32 with the "
+        f"same version of torch; {samples:,} samples are then compared with the {protocol['test_images']:,} test "
+        "images. Each package is trained as in its own example, but with smaller batches, so that it takes more steps "
+        "in the given time; where several samplers were tried, the best is shown. Most of these examples are designed "
+        "for a GPU, so their networks see few images in this time. Fréchet (judge) is a distance in the features of "
+        "our classifier of Fashion-MNIST, the judge. Judge accuracy is the fraction of samples that it assigns to the "
+        "requested class; models that take no labels have a dash. Fréchet distances of so few samples are biased "
+        "upwards, as the row of real training images shows. `benchmarks/peers/` describes each model, "
+        "`benchmarks/time_to_quality.py` runs them all."
     )
     rows = [_row(name, side) for name, side in found["sides"].items()]
     reference = found["reference"]
     rows.append(["real training images", "", "", "", *_quality(reference), "", ""])
     titles = ["package", "model", "parameters", "images trained on", "Fréchet (judge)", "Fréchet (inception-768)",
-              "judge accuracy", "images/s drawn", "drawn by"]  # fmt: skip
+              "judge accuracy", "images generated/s", "sampler"]  # fmt: skip
     return "\n".join(
         [
             "## Ten minutes of training, compared with other packages",

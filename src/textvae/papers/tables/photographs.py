@@ -63,7 +63,7 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
                 ),
                 f"{number(get('generation.word_sensitivity.right_sign'))}, "
                 f"{number(get('generation.word_sensitivity.strength'))}",
-                f"{number(get('generation.colour.accuracy'))} of {number(get('generation.colour.real'))}",
+                f"{number(get('generation.colour.accuracy'))}, {number(get('generation.colour.real'))}",
                 number(get("likelihood.retrieval_precision")),
                 number(get("likelihood.elbo_nats")),
                 *([number(get("speed.generated_images_per_s"))] if timed else []),
@@ -84,11 +84,11 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
             [f"*real images of {images}*", *first, distance, *other, retrieved, *(score if scored else []), *after]
         )
     titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM"]
-    titles += ["FID, reconstructions", "FID, samples"] if fid else ["FID published"]
-    titles += ["Fréchet (efficientnet-lite0), reconstructions", "samples"]
+    titles += ["FID, reconstructions", "FID, samples"] if fid else ["published FID"]
+    titles += ["Fréchet (efficientnet-lite0), reconstructions", "Fréchet (efficientnet-lite0), samples"]
     titles += [*(["Fréchet (inception-768), samples"] if inception else []), "retrieval precision"]
-    titles += [*(["CLIP score", "with prefix"] if scored else []), "words: right sign, strength"]
-    titles += ["named colour recognised, of real", "own caption by the bound"]
+    titles += [*(["CLIP score", "CLIP score with prefix"] if scored else []), "word sensitivity: right sign, strength"]
+    titles += ["named colour recognised: samples, real images", "own caption has the highest bound"]
     titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]
     return "\n".join(
         [
@@ -116,24 +116,26 @@ def _columns(stored: Stored, names: Sequence[str]) -> str:
     """What the columns mean, with the values of real images and of chance."""
     lines = [
         "*Retrieval precision*: fraction of samples that are nearer to their own caption than to 99 others, judged by "
-        "a dual encoder that conditioned none of the models; 0.01 by chance."
+        "a dual encoder that conditioned none of the models (chance: 0.01)."
     ]
     measured = [name for name in names if getter(stored[name])("generation.retrieval_precision.shuffled") is not None]
     if measured:
         chance = [stored[name]["generation"]["retrieval_precision"]["shuffled"] for name in measured]
         judges = dict.fromkeys(stored[name]["protocol"]["retrieval"]["judge"] for name in measured)
         lines.append(
-            f"Judge: {', '.join(judges)}. Real images are in the last rows. With shuffled captions, samples score "
-            f"{number(min(chance))} to {number(max(chance))}."
+            f"Dual encoders, with the checksums of their weights: {', '.join(judges)}. The last rows are real images. "
+            f"With shuffled captions, samples score {number(min(chance))} to {number(max(chance))}."
         )
     if any(getter(stored[name])(CONDITIONED) for name in names):
         lines.append("†: the CLIP that scores the samples also conditioned the model, as in papers a, b and c.")
     choices = getter(stored[names[0]])("likelihood.retrieval_choices")
     lines += [
-        "*Words*: fraction of frequent words that change samples in the direction in which real images with the word "
-        "differ (0.5 by chance), and how much, relative to real images.",
-        "*Own caption by the bound*: fraction of real images for which the model's likelihood bound is higher with "
-        f"their own caption than with those of other images; by chance one in {choices or 'the number of captions'}.\n",
+        "*Word sensitivity*: fraction of frequent words that, added to a prompt, change samples in the direction in "
+        "which real images with the word differ (*right sign*; chance: 0.5), and the size of the change, where 1 is "
+        "the difference between real images (*strength*).",
+        "*Own caption has the highest bound*: fraction of real images for which the model's likelihood bound is higher "
+        f"with their own caption than with those of other images (chance: one in {choices or 'the number of captions'}"
+        ").\n",
     ]
     return "\n".join(lines)
 
@@ -141,9 +143,9 @@ def _columns(stored: Stored, names: Sequence[str]) -> str:
 _SPREAD = {
     "MSE (sum)": "reconstruction.mse_sum",
     "SSIM": "reconstruction.ssim",
-    "Fréchet, samples": "generation.frechet.efficientnet-lite0",
+    "Fréchet (efficientnet-lite0), samples": "generation.frechet.efficientnet-lite0",
     "retrieval precision": "generation.retrieval_precision.samples",
-    "words: right sign": "generation.word_sensitivity.right_sign",
+    "word sensitivity: right sign": "generation.word_sensitivity.right_sign",
     "ELBO, nats": "likelihood.elbo_nats",
 }
 """Columns of the table of seeds."""
@@ -165,5 +167,5 @@ def _seeds(stored: Stored, names: Sequence[str]) -> list[str]:
         rows.append([f"`{name}`", str(len(own)), *cells])
     if not rows:
         return []
-    text = "Mean ± standard deviation over seeds, which determine initial weights, order of images and noise:"
+    text = "Mean ± standard deviation over seeds. A seed determines initial weights, order of images and noise."
     return [text, "", table(["model", "seeds", *_SPREAD], rows), ""]

@@ -8,7 +8,7 @@ from textvae.text.sprout_grammar import ATTRIBUTES
 ROWS = ("latent-flow-sprouts", "sprouts-")
 """Beginnings of the names of rows."""
 PAPERS_MODELS = (
-    "`sprouts-*` are the papers' models, conditioned on the attributes of the caption as one vector of zeros and ones.",
+    "`sprouts-*` are the papers' models, conditioned on the attributes of the caption as a vector of zeros and ones.",
 )
 ACCURACY = "generation.attribute_accuracy"
 
@@ -44,18 +44,19 @@ def sprouts_table(stored: Stored) -> str:
             "-",
         ]
     )
-    titles = ["model", "all right, seen pairs", "short captions", "held-out pairs"]
-    titles += [*(f"{attribute}, held out" for attribute in ATTRIBUTES), "Fréchet (efficientnet-lite0), reconstructions"]
+    titles = ["model", "all right, seen pairs", "all right, short captions", "all right, held-out pairs"]
+    titles += [f"{attribute}, held out" for attribute in ATTRIBUTES]
+    titles += ["Fréchet (efficientnet-lite0), reconstructions", "Fréchet (efficientnet-lite0), samples", "training"]
     return "\n".join(
         [
             "## Beyond the papers: sprouts",
             "",
-            "Drawings of potted plants whose captions are exact: the fraction of samples in which a judge sees",
-            "everything that the caption names. Held-out pairs are a plant and a colour (of its pot, or of the",
-            "background) that training never had together. Short captions leave attributes out.",
+            "Drawings of potted plants with exact captions. *All right*: fraction of samples in which a judge",
+            "recognises everything that the caption names. Held-out pairs are a plant and a colour (of its pot, or of",
+            "the background) that never occur together in training. Short captions omit attributes.",
             *(PAPERS_MODELS if any(name.startswith("sprouts-") for name in names) else ()),
             "",
-            table([*titles, "samples", "training"], rows),
+            table(titles, rows),
             "",
             *(picture(name) for name in names),
             protocol(stored, names),

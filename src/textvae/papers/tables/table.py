@@ -45,21 +45,22 @@ def protocol(stored: Stored, names: Sequence[str]) -> str:
     tested = f"{one['num_samples']:,} {one['split']} images"
     if len(set(counts.values())) > 1:
         tested = f"{one['split']} images ({', '.join(f'{count:,} of {data}' for data, count in counts.items())})"
-    nets = dict.fromkeys(f"{name}: {resize}" for p in protocols for name, resize in p["feature_nets"].items())
+    nets = dict.fromkeys(f"{name} [{resize}]" for p in protocols for name, resize in p["feature_nets"].items())
     judges = dict.fromkeys(p[key] for p in protocols for key in ("judge", "attribute_judge") if key in p)
     weights = ", ".join(f"{name} {p['weights']}" for name, p in zip(names, protocols, strict=True))
     bounded = [p for p in protocols if "likelihood_of" in p]
-    draws = " or ".join(str(count) for count in sorted({p["importance_samples"] for p in bounded}))
-    of = "; ".join(dict.fromkeys(f"{p['likelihood_of']}" for p in bounded))
-    bounds = (
-        f" Likelihood bounds: {draws} latents per image, of {of} (only comparable within a kind)." if bounded else ""
-    )
+    counts_of_latents = [str(count) for count in sorted({p["importance_samples"] for p in bounded})]
+    draws = " or ".join(text for text in (", ".join(counts_of_latents[:-1]), *counts_of_latents[-1:]) if text)
+    latents = f"{draws} {'latent' if draws == '1' else 'latents'} per image"
+    kinds = list(dict.fromkeys(f"{p['likelihood_of']}" for p in bounded))
+    only = "; bounds of different kinds of images cannot be compared" if len(kinds) > 1 else ""
+    bounds = f" Likelihood bounds: {latents}, of {' or of '.join(kinds)}{only}." if bounded else ""
     keyed = [name for name, p in zip(names, protocols, strict=True) if "noise" in p]
     noise = f" Noise: {_noise(keyed, stored)}." if keyed else ""
     return (
         f"Protocol: {tested}, and as many images generated for their captions, all rounded to 8 bits; seed "
-        f"{one['seed']}. Features: {'; '.join(nets) or 'none'}. Judge: {', '.join(judges) or 'none'}.{bounds}{noise} "
-        f"Weights: {weights}.\n"
+        f"{one['seed']}. Feature networks [resizing and scaling of their input]: {', '.join(nets) or 'none'}. Judge "
+        f"(classifier): {', '.join(judges) or 'none'}.{bounds}{noise} Checksums of weights: {weights}.\n"
     )
 
 

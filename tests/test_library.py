@@ -129,6 +129,9 @@ def test_settings_are_those_of_the_command_line(tiny_data, tmp_path):
         textvae.train("label-conv", tmp_path / "other", trainer={"epoch": 1})
     with pytest.raises(textvae.UserError, match="limit of -1 images"):
         textvae.train("label-conv", tmp_path / "other", limit=-1)
+    for epochs in ({"trainer": {"epochs": 1}}, {"prior": "flow", "flow": {"stride_epochs": 1}}):
+        with pytest.raises(textvae.UserError, match="minutes choose the numbers of epochs"):
+            textvae.train("label-conv", tmp_path / "other", minutes=0.01, model=small, **epochs, **CPU)
     assert not (tmp_path / "other").exists()
 
 

@@ -166,6 +166,15 @@ def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
         library.train(tmp_path / "unseen", minutes=-1.0)
 
 
+def test_settings_that_pictures_do_not_take_are_refused_before_they_are_looked_at(tiny_photos, tmp_path):
+    (tmp_path / "unseen").mkdir()
+    for epochs in ({"trainer": {"epochs": 3}}, {"flow": {"trainer": {"epochs": 3}}}):
+        with pytest.raises(UserError, match="minutes choose the numbers of epochs"):
+            library.train(tmp_path / "unseen", **epochs)
+    with pytest.raises(UserError, match="sample_every"):
+        library.train(tmp_path / "unseen", sample_every=5)
+
+
 @pytest.mark.slow
 def test_the_recipe_fits_the_pictures(tiny_photos, tmp_path, monkeypatch, capsys):
     found = look_at(folder_of_pictures(tmp_path / "boats", 60), 128)

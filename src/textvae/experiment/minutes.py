@@ -101,6 +101,23 @@ def check_minutes(minutes: float) -> None:
         raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
 
 
+def check_epochs(recipe: Recipe, own: Recipe) -> None:
+    """Checks that a recipe to be trained for some minutes has its own numbers of epochs, which only share out the time.
+
+    Args:
+        recipe: the recipe with the settings to use.
+        own: the same recipe without them.
+
+    Raises:
+        UserError: a setting changes a number of epochs.
+    """
+    if epochs_of(recipe) != epochs_of(own):
+        raise UserError(
+            "the minutes choose the numbers of epochs, so these cannot be set as well",
+            "leave out the settings for epochs; a recipe that is trained without minutes takes them",
+        )
+
+
 def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:
     """The epochs of each stage that were chosen when the run was begun."""
     before = read_config(out).get(MINUTES)

@@ -64,14 +64,17 @@ from textvae.utils.progress import ProgressLine, say
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100
 SAMPLES_PER_PROMPT = 8
+SAMPLE_EVERY = 5
+"""Epochs between two updates of samples.png."""
 MOST_SAMPLES = 20
+"""Updates of samples.png in a stage."""
 
 
 def train_recipe(
     recipe: Recipe,
     out: Path,
     execution: Execution,
-    sample_every: int = 5,
+    sample_every: int = SAMPLE_EVERY,
     limit: int | None = None,
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),

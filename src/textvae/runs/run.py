@@ -88,6 +88,12 @@ class Run:
         return self.config.get(SNAPSHOT)
 
     @property
+    def beside(self) -> Path:
+        """The folder that holds the run folder; of a snapshot, the one that holds its training's."""
+        # A snapshot is two folders below its training.
+        return self.path.parent if self.snapshot is None else self.path.absolute().parents[2]
+
+    @property
     def weights_id(self) -> str:
         """The first 16 digits of the SHA-256 of the weights' file, by which protocols name them."""
         return sha256_of(self.path / MODEL)[:16]
@@ -127,6 +133,12 @@ class Run:
 def is_shipped(run: Run) -> bool:
     """Whether the run is a bundled model or a copy from the hub, whose folder must not be changed."""
     return run.path in shipped_models().values() or run.path.is_relative_to(hub_root())
+
+
+def run_beside(run: Run, name: str) -> Path | None:
+    """The run folder of that name beside a run, or else in ``runs``, where ``textvae train`` writes it by default."""
+    places = [folder / name for folder in (run.beside, Path("runs"))]
+    return next((place for place in places if (place / CONFIG).is_file()), None)
 
 
 def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | None = None) -> Run:

@@ -13,7 +13,8 @@ import textvae
 from textvae import data
 from textvae.models.label_conv import LabelConv
 from textvae.recipes import RECIPES
-from textvae.runs.run import METRICS, MODEL, read_history
+from textvae.runs.files import METRICS, MODEL
+from textvae.runs.run import read_history
 from textvae.text.labels import FASHION
 
 TOY = textvae.TrainerConfig(epochs=2, batch_size=64)

@@ -23,8 +23,8 @@ from textvae.own_pictures import is_pictures, look_at, recipe_for, run_folder
 from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
 from textvae.runs.card import card_of
-from textvae.runs.find import CONFIG
-from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
+from textvae.runs.files import CARD, CONFIG, METRICS, MODEL, SAMPLES
+from textvae.runs.run import open_run, read_history
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json
 

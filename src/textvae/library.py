@@ -23,11 +23,12 @@ from textvae.papers.results import Places
 from textvae.pipeline import TextToImage
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import RecipeLike, resolve
-from textvae.runs import hub
 from textvae.runs.card import write_card
+from textvae.runs.files import METRICS
 from textvae.runs.find import shipped_models
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, is_shipped, open_run
+from textvae.runs.push import push as push_run
+from textvae.runs.run import Run, is_shipped, open_run
 from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
 from textvae.utils.errors import UserError
 from textvae.utils.processes import is_first
@@ -269,7 +270,7 @@ def push(model: str | Path | Run, repository: str, private: bool = False) -> str
     Raises:
         UserError: the name is malformed, the run has no weights, nobody is logged in, or the hub refuses.
     """
-    return hub.push(model if isinstance(model, Run) else open_run(model), repository, private)
+    return push_run(model if isinstance(model, Run) else open_run(model), repository, private)
 
 
 def load_data(name: str, split: str = "train") -> CaptionedImages:

@@ -23,9 +23,9 @@ from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import write_card
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG, METRICS
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, open_run, read_config
+from textvae.runs.run import Run, open_run, read_config
 from textvae.text.caption_words import words_of
 from textvae.utils.config import options_of
 from textvae.utils.device import Execution

@@ -11,8 +11,9 @@ import yaml
 from textvae.data.prepared import conventional_contents
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import card_of, ship, training_command
-from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import CARD, LIMIT, METRICS, START, open_run, write_config
+from textvae.runs.files import CARD, CONFIG, METRICS
+from textvae.runs.find import shipped_models
+from textvae.runs.run import LIMIT, START, open_run, write_config
 from textvae.utils.config import to_dict
 
 REWRITE = (

@@ -142,7 +142,7 @@ def ship(
         raise UserError(f"{name!r} is not a valid model name", "use letters, digits and hyphens")
     from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
     from textvae.runs.card import ship, write_card
-    from textvae.runs.run import METRICS, MODEL
+    from textvae.runs.files import METRICS, MODEL
     from textvae.utils.device import choose_execution
 
     weights = repository / "src" / "textvae" / "weights"

@@ -108,8 +108,9 @@ def _pictures(
     """
     from textvae.data import load
     from textvae.own_pictures import train_pictures
+    from textvae.runs.files import METRICS
     from textvae.runs.metrics import Metrics
-    from textvae.runs.run import METRICS, open_run, read_history
+    from textvae.runs.run import open_run, read_history
     from textvae.utils.device import choose_execution
     from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say

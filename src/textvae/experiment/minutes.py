@@ -24,7 +24,7 @@ from textvae.experiment.stages import (
 )
 from textvae.recipes.conditions import conditions_for
 from textvae.recipes.recipe import Recipe
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG
 from textvae.runs.run import MINUTES, open_run, read_config, write_config, write_weights
 from textvae.training.loop import Training
 from textvae.utils.device import Execution

@@ -39,19 +39,9 @@ from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
+from textvae.runs.files import HISTORY, SAMPLES
 from textvae.runs.find import shipped_models
-from textvae.runs.run import (
-    COMMAND,
-    HISTORY,
-    LIMIT,
-    MINUTES,
-    SAMPLES,
-    START,
-    Run,
-    open_run,
-    stored_checksum,
-    write_history,
-)
+from textvae.runs.run import COMMAND, LIMIT, MINUTES, START, Run, open_run, stored_checksum, write_history
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step, check_held_out
 from textvae.utils.device import Execution

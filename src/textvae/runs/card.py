@@ -20,22 +20,10 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CARD, CONFIG, METRICS, MODEL, SAMPLES
 from textvae.runs.metrics import SHOWN, Metrics, numbers
 from textvae.runs.quantize import SCALE, quantized
-from textvae.runs.run import (
-    CARD,
-    COMMAND,
-    LIMIT,
-    METRICS,
-    MODEL,
-    SAMPLES,
-    START,
-    Run,
-    open_run,
-    read_config,
-    write_weights,
-)
+from textvae.runs.run import COMMAND, LIMIT, START, Run, open_run, read_config, write_weights
 from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS

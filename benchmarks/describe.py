@@ -15,8 +15,9 @@ from textvae import TextToImage
 from textvae.evaluation.context import EvaluationContext
 from textvae.evaluation.describing import FEATURES
 from textvae.evaluation.evaluators.description import description
+from textvae.runs.files import METRICS
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, read_config, read_history
+from textvae.runs.run import read_config, read_history
 from textvae.utils.files import write_json
 
 CAPTIONER = Path("runs/captioner-flowers102")

@@ -13,7 +13,8 @@ import textvae
 from textvae import data
 from textvae.models.label_conv import LabelConv
 from textvae.recipes import RECIPES
-from textvae.runs.run import METRICS, MODEL, read_history
+from textvae.runs.files import METRICS, MODEL
+from textvae.runs.run import read_history
 from textvae.text.labels import FASHION
 
 TOY = textvae.TrainerConfig(epochs=2, batch_size=64)
@@ -129,6 +130,9 @@ def test_settings_are_those_of_the_command_line(tiny_data, tmp_path):
         textvae.train("label-conv", tmp_path / "other", trainer={"epoch": 1})
     with pytest.raises(textvae.UserError, match="limit of -1 images"):
         textvae.train("label-conv", tmp_path / "other", limit=-1)
+    for epochs in ({"trainer": {"epochs": 1}}, {"prior": "flow", "flow": {"stride_epochs": 1}}):
+        with pytest.raises(textvae.UserError, match="minutes choose the numbers of epochs"):
+            textvae.train("label-conv", tmp_path / "other", minutes=0.01, model=small, **epochs, **CPU)
     assert not (tmp_path / "other").exists()
 
 

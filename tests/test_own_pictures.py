@@ -23,8 +23,8 @@ from textvae.own_pictures import is_pictures, look_at, recipe_for, run_folder
 from textvae.pretrained import efficientnet
 from textvae.recipes import RECIPES
 from textvae.runs.card import card_of
-from textvae.runs.find import CONFIG
-from textvae.runs.run import CARD, METRICS, MODEL, SAMPLES, open_run, read_history
+from textvae.runs.files import CARD, CONFIG, METRICS, MODEL, SAMPLES
+from textvae.runs.run import open_run, read_history
 from textvae.utils.errors import UserError
 from textvae.utils.files import write_json
 
@@ -164,6 +164,15 @@ def test_too_few_pictures_and_other_sizes_are_refused(tiny_photos, tmp_path):
         look_at(folder, 96)
     with pytest.raises(UserError, match="-1 minutes"):
         library.train(tmp_path / "unseen", minutes=-1.0)
+
+
+def test_settings_that_pictures_do_not_take_are_refused_before_they_are_looked_at(tiny_photos, tmp_path):
+    (tmp_path / "unseen").mkdir()
+    for epochs in ({"trainer": {"epochs": 3}}, {"flow": {"trainer": {"epochs": 3}}}):
+        with pytest.raises(UserError, match="minutes choose the numbers of epochs"):
+            library.train(tmp_path / "unseen", **epochs)
+    with pytest.raises(UserError, match="sample_every"):
+        library.train(tmp_path / "unseen", sample_every=5)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ Errors that the user can correct are raised as UserError, with a cause and a cur
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from textvae.utils.version import __version__
 
 if TYPE_CHECKING:
     from textvae.data.captioned_images import CaptionedImages

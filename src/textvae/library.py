@@ -15,18 +15,20 @@ from textvae.evaluation.describing import Describer
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.loggers import logging_to
-from textvae.experiment.train import train_recipe
+from textvae.experiment.minutes import check_epochs
+from textvae.experiment.train import SAMPLE_EVERY, train_recipe
 from textvae.own_pictures import MINUTES, Pictures, is_pictures, train_pictures
 from textvae.papers.reproduce import reproduce_paper
 from textvae.papers.results import Places
 from textvae.pipeline import TextToImage
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import RecipeLike, resolve
-from textvae.runs import hub
 from textvae.runs.card import write_card
+from textvae.runs.files import METRICS
 from textvae.runs.find import shipped_models
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, is_shipped, open_run
+from textvae.runs.push import push as push_run
+from textvae.runs.run import Run, is_shipped, open_run
 from textvae.utils.device import Precision, choose_device, choose_execution, choose_precision
 from textvae.utils.errors import UserError
 from textvae.utils.processes import is_first
@@ -65,7 +67,7 @@ def train(
     trainer: Mapping[str, Any] | None = None,
     flow: Mapping[str, Any] | None = None,
     limit: int | None = None,
-    sample_every: int = 5,
+    sample_every: int | None = None,
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),
     minutes: float | None = None,
@@ -102,13 +104,13 @@ def train(
         flow: settings of the flow prior, which override the recipe's, nested as in ``FlowStage``:
             {"trainer": {"epochs": 3}}.
         limit: train on this many images only, from the start of the training set.
-        sample_every: epochs between two updates of samples.png.
+        sample_every: epochs between two updates of samples.png; default: 5.
         callbacks: called after each step, epoch and checkpoint; see ``Callback``.
         keep_epochs: epochs after which the weights are kept in RUN/epochs/N, which opens like any run. For recipes with
             a flow prior, these are epochs of the flow.
-        minutes: training time, instead of a number of epochs. Each stage gets the epochs that fit, by a measurement of
-            the speed beforehand; they are recorded, so that an interruption does not change the result. Default for
-            folders of pictures: 30.
+        minutes: training time, instead of numbers of epochs, which then cannot be set. Each stage gets the epochs that
+            fit, by a measurement of the speed beforehand; they are recorded, so that an interruption does not change
+            the result. Default for folders of pictures: 30.
         start: a model to start from, such as "flowers" or a run folder, for pictures of the same size. Its first stage
             is kept, its flow prior is trained further, and words of the new captions are added to its vocabulary.
         size: for folders of pictures, the side length in pixels: 64, 128 or 256; default: 64.
@@ -134,9 +136,9 @@ def train(
     showing = [] if log is None else [partial(logging_to, log)]
     if is_pictures(recipe):
         assert isinstance(recipe, str | Path | Sequence)
-        if any((preset, data, prior, limit, keep_epochs, clip)):
+        if any((preset, data, prior, limit, keep_epochs, clip)) or sample_every is not None:
             raise UserError(
-                "folders of pictures take no preset, data, prior, limit, clip or epochs to keep",
+                "folders of pictures take no preset, data, prior, limit, clip, sample_every or epochs to keep",
                 'leave them out, or train the recipe "latent-flow-photos" on the prepared set',
             )
         where = None if out is None else Path(out)
@@ -153,10 +155,13 @@ def train(
         raise UserError("size can only be set for folders of pictures", "leave it out: a recipe has its own")
     assert isinstance(recipe, str) or not isinstance(recipe, Sequence)
     chosen = resolve(recipe, preset, data, overrides, prior, clip=clip)
+    if minutes is not None:
+        check_epochs(chosen, resolve(recipe, preset, data, prior=prior, clip=clip))
     folder = Path("runs") / chosen.name if out is None else Path(out)
     callbacks = [*callbacks, *(show(folder) for show in showing)]
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
-    if not train_recipe(chosen, folder, execution, sample_every, limit, callbacks, keep_epochs, minutes, start=begun):
+    every = SAMPLE_EVERY if sample_every is None else sample_every
+    if not train_recipe(chosen, folder, execution, every, limit, callbacks, keep_epochs, minutes, start=begun):
         raise KeyboardInterrupt
     return _trained(open_run(folder, chosen))
 
@@ -265,7 +270,7 @@ def push(model: str | Path | Run, repository: str, private: bool = False) -> str
     Raises:
         UserError: the name is malformed, the run has no weights, nobody is logged in, or the hub refuses.
     """
-    return hub.push(model if isinstance(model, Run) else open_run(model), repository, private)
+    return push_run(model if isinstance(model, Run) else open_run(model), repository, private)
 
 
 def load_data(name: str, split: str = "train") -> CaptionedImages:

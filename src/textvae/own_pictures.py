@@ -14,7 +14,7 @@ from textvae.data.catalog import joined_name
 from textvae.data.describe import contact_sheet
 from textvae.evaluation.evaluate import evaluate_run
 from textvae.experiment.callbacks import Callback
-from textvae.experiment.minutes import check_minutes
+from textvae.experiment.minutes import check_epochs, check_minutes
 from textvae.experiment.train import train_recipe
 from textvae.preparation.prepare import prepare
 from textvae.preparation.recognise import listed
@@ -23,9 +23,9 @@ from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import write_card
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG, METRICS
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, open_run, read_config
+from textvae.runs.run import Run, open_run, read_config
 from textvae.text.caption_words import words_of
 from textvae.utils.config import options_of
 from textvae.utils.device import Execution
@@ -195,9 +195,10 @@ def train_pictures(
         The run folder, and whether the training is complete; False if it was interrupted.
 
     Raises:
-        UserError: as ``look_at`` and ``train_recipe``.
+        UserError: as ``look_at`` and ``train_recipe``, or the settings change numbers of epochs.
     """
     check_minutes(minutes)
+    check_epochs(resolve(RECIPE, overrides=overrides), resolve(RECIPE))
     begun = None if start is None else start if isinstance(start, Run) else open_run(start)
     found = look_at(pictures, size)
     for line in found.lines():

@@ -13,7 +13,8 @@ from helpers import tiny
 from PIL import Image
 from safetensors.torch import load_file
 
-from textvae.runs.run import CONFIG, METRICS, MODEL, write_weights
+from textvae.runs.files import CONFIG, METRICS, MODEL
+from textvae.runs.run import write_weights
 
 FLOW = ("--prior", "flow")
 GUIDED = ("--flow.model.prior.guidance-input", "4.0", "--flow.guidance-epochs", "1")

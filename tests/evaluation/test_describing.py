@@ -20,7 +20,7 @@ from textvae.experiment.train import train_recipe
 from textvae.models.captioner import Captioner
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.resolve import resolve
-from textvae.runs.run import open_run
+from textvae.runs.run import SNAPSHOT, open_run
 from textvae.utils.device import Execution
 from textvae.utils.errors import UserError
 
@@ -126,6 +126,10 @@ def test_what_was_asked_for_is_read_off_drawn_pictures(captioner, monkeypatch):
     assert f1["shuffled"] < f1["samples"] < f1["real"]
     assert found.protocol["description"]["captioner"].startswith("captioner-coco-mini ")
     monkeypatch.chdir("/")
+    # A snapshot of a model in the same folder finds it, too.
+    kept = captioner.parent / "model" / "epochs" / "3"
+    snapshot = dataclasses.replace(Context.run, path=kept, config={**Context.run.config, SNAPSHOT: 3})
+    assert isinstance(describer_of(snapshot), Describer)
     monkeypatch.setattr(Context, "run", dataclasses.replace(Context.run, path=captioner.parents[1] / "other" / "run"))
     missing = describer_of(Context.run)
     assert isinstance(missing, Unavailable)

@@ -12,7 +12,8 @@ from PIL import Image
 from textvae import UserError
 from textvae.experiment.loggers import Logger, Logging, TensorBoard, logging_to
 from textvae.experiment.stages import Stage
-from textvae.runs.run import SAMPLES, read_history
+from textvae.runs.files import SAMPLES
+from textvae.runs.run import read_history
 
 EVENTS = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

@@ -13,8 +13,8 @@ from helpers import tiny
 
 from textvae.experiment import minutes as measuring
 from textvae.runs.card import training_command
-from textvae.runs.find import CONFIG
-from textvae.runs.run import MODEL, open_run
+from textvae.runs.files import CONFIG, MODEL
+from textvae.runs.run import open_run
 from textvae.training.loop import Training
 from textvae.utils.processes import Processes
 

@@ -25,8 +25,8 @@ from textvae.recipes.resolve import resolve
 from textvae.runs import checkpoint
 from textvae.runs import run as runs
 from textvae.runs.checkpoint import STATE, read_state
-from textvae.runs.find import CONFIG
-from textvae.runs.run import CARD, HISTORY, MODEL, open_run, read_history
+from textvae.runs.files import CARD, CONFIG, HISTORY, MODEL
+from textvae.runs.run import open_run, read_history
 from textvae.training.config import TrainerConfig
 from textvae.training.loop import Training
 from textvae.utils.errors import UserError

@@ -7,7 +7,8 @@ from helpers import tiny
 
 from textvae.experiment import train as experiment
 from textvae.pipeline import TextToImage
-from textvae.runs.run import SAMPLES, open_run, write_weights
+from textvae.runs.files import SAMPLES
+from textvae.runs.run import open_run, write_weights
 from textvae.utils.images import read_metadata
 
 FLOW = (

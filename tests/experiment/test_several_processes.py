@@ -17,7 +17,8 @@ from helpers import tiny
 from helpers.together import commands
 
 from textvae.runs.checkpoint import read_state
-from textvae.runs.run import MODEL, read_history
+from textvae.runs.files import MODEL
+from textvae.runs.run import read_history
 
 FLOW = (
     *("--prior", "flow", "--trainer.epochs", "2", "--trainer.batch-size", "50", "--trainer.ema-decay", "0.9"),

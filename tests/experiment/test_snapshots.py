@@ -14,7 +14,8 @@ from textvae.experiment import train as experiment
 from textvae.pipeline import TextToImage
 from textvae.runs.card import training_command, write_card
 from textvae.runs.checkpoint import read_state
-from textvae.runs.run import CARD, HISTORY, METRICS, MODEL, open_run, read_history
+from textvae.runs.files import CARD, HISTORY, METRICS, MODEL
+from textvae.runs.run import open_run, read_history
 from textvae.runs.snapshots import snapshot_folder
 
 CONSTANT = ("--trainer.batch-size", "64", "--trainer.ema-decay", "0.9")

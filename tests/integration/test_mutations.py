@@ -25,8 +25,9 @@ from textvae.preparation.layouts.image_folder import read_table
 from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.webdataset import read_shard
 from textvae.preparation.publish import publish
+from textvae.runs.files import CONFIG, HISTORY, METRICS, MODEL
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import CONFIG, HISTORY, METRICS, MODEL, open_run, read_history, shipped_models
+from textvae.runs.run import open_run, read_history, shipped_models
 from textvae.utils.files import write_json
 from textvae.utils.images import read_metadata as read_facts
 from textvae.utils.images import save_image

@@ -12,7 +12,7 @@ from helpers.pictures import folder_of_pictures
 from helpers.together import commands
 from PIL import Image
 
-from textvae.runs.run import METRICS, MODEL
+from textvae.runs.files import METRICS, MODEL
 
 SIZE = 3
 

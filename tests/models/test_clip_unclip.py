@@ -21,7 +21,8 @@ from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import FlowStage
 from textvae.recipes.resolve import resolve
-from textvae.runs.run import MODEL, open_run
+from textvae.runs.files import MODEL
+from textvae.runs.run import open_run
 from textvae.training.config import TrainerConfig
 from textvae.utils.errors import UserError
 from textvae.utils.random import Draws

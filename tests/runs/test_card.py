@@ -1,5 +1,6 @@
 """Model cards: metadata of the hub, the command, what is said only where it is known."""
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -7,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from torch import nn
 
+from textvae import Recipe, TrainerConfig
 from textvae.data.prepared import conventional_contents
+from textvae.models.base import Trainable
+from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
 from textvae.runs.card import card_of, ship, training_command
-from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import CARD, LIMIT, METRICS, START, open_run, write_config
+from textvae.runs.files import CARD, CONFIG, METRICS
+from textvae.runs.find import shipped_models
+from textvae.runs.run import LIMIT, START, open_run, write_config
+from textvae.text.labels import FASHION
 from textvae.utils.config import to_dict
 
 REWRITE = (
@@ -65,6 +72,41 @@ def test_the_hub_reads_the_metadata():
     data = hub.ModelCard(read("flowers")).data
     assert data.pipeline_tag == "text-to-image"
     assert {result.dataset_type for result in data.eval_results} == {"flowers102"}
+
+
+class Scorer(Trainable):
+    """A model of a user's own, which scores images and draws none."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        width: int = 2
+
+        def build(self) -> "Scorer":
+            return Scorer(self.width)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(784, width)
+
+    def loss(self, images, condition, draws):
+        return {"score": self.score(images.flatten(1)).mean()}
+
+
+def test_a_model_that_is_no_vae_is_not_said_to_draw(tmp_path):
+    scorer = Recipe("scorer", "scores images", "a test", "fashion-mnist", FASHION, Scorer.Config(), TrainerConfig(), ())
+    write_config(tmp_path, scorer, "", {"precision": "fp32"})
+    card = card_of(open_run(tmp_path, scorer), "hf://me/scorer")
+    assert front_matter(card)["pipeline_tag"] == "other"
+    assert "text-to-image" not in card
+    assert "textvae generate" not in card
+    assert "valid only for data like" in card
+
+
+def test_recipes_say_whether_they_draw():
+    scoring = {"judge", "pair", "captioner"}
+    assert {name for name in RECIPES if not RECIPES[name]().draws} == {
+        name for name in RECIPES if name.split("-")[0] in scoring
+    }
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ import torch
 
 from textvae.runs import checkpoint
 from textvae.runs.checkpoint import PENDING, STATE, read_state, recover, write_checkpoint
-from textvae.runs.run import HISTORY, MODEL, checksum, read_history, stored_checksum, write_weights
+from textvae.runs.files import HISTORY, MODEL
+from textvae.runs.run import checksum, read_history, stored_checksum, write_weights
 from textvae.utils.errors import UserError
 
 

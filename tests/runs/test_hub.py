@@ -10,8 +10,9 @@ from helpers.hub import Hub, serving
 
 from textvae import TextToImage, UserError, open_run, push
 from textvae.runs import hub as transfers
-from textvae.runs.find import CONFIG, hub_root
-from textvae.runs.run import CARD, METRICS, MODEL, is_shipped
+from textvae.runs.files import CARD, CONFIG, METRICS, MODEL
+from textvae.runs.hub import hub_root
+from textvae.runs.run import is_shipped
 
 pytest.importorskip("huggingface_hub")
 
@@ -54,8 +55,10 @@ def test_what_is_pushed_is_fetched_and_draws_the_same(hub, run, textvae, tmp_pat
     assert is_shipped(fetched)  # a copy: evaluate must not write into it
     again = TextToImage.load("hf://me/garments")("a dress", seed=3)
     assert [list(one.tobytes()) for one in again] == [list(TextToImage.load(run)("a dress", seed=3)[0].tobytes())]
+    hub.asked.clear()
     code, _, err = textvae("generate", "hf://me/garments", "a dress", "--num-images", "1", "--out", tmp_path / "a.png")
     assert code == 0, err
+    assert hub.asked.count("GET api/models/me/garments/revision/main") == 1
 
 
 def test_only_known_files_are_fetched(hub, run):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from textvae.runs.files import MODEL
 from textvae.runs.quantize import SCALE, dequantized, quantized
-from textvae.runs.run import MODEL, open_run, write_weights
+from textvae.runs.run import open_run, write_weights
 from textvae.utils.errors import UserError
 
 WEIGHTS = {

@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
-from textvae.runs.find import CONFIG, shipped_models
+from textvae.runs.files import CONFIG, MODEL
+from textvae.runs.find import shipped_models
 from textvae.runs.quantize import quantized
-from textvae.runs.run import MODEL, open_run
+from textvae.runs.run import open_run
 from textvae.utils.errors import UserError
 
 SHIPPED = shipped_models()["fashion"]

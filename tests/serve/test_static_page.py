@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from textvae.runs.find import shipped_models
+from textvae.serve import static_page
 from textvae.serve.static_page import write_page
 from textvae.utils.errors import UserError
 
@@ -24,3 +26,20 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds notes.txt, which is no part of a page"):
         write_page([str(OLD)], site)
     assert (site / "index.html").read_text() == "mine"
+
+
+def test_by_default_it_has_the_shipped_models_that_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    critic = Path(shutil.copytree(shipped_models()["judge-fashion"], tmp_path / "critic"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(static_page, "shipped_models", lambda: shipped_models() | {"critic": critic})
+    monkeypatch.setattr(static_page, "_copy_runtime", lambda *_: 0)
+
+    def export(run, folder: Path) -> dict:
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text("{}")
+        return {"summary": run.name, "graphs": {}}
+
+    monkeypatch.setattr(static_page, "export", export)
+    expected = ["digits", "fashion", "flowers", "products", "scenes", "sprouts"]
+    assert write_page([], tmp_path / "site")["models"] == expected

@@ -14,7 +14,7 @@ from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES
 from textvae.recipes.conditions import training_conditions, with_captions
 from textvae.recipes.resolve import resolve
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG
 from textvae.runs.run import open_run
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.config import updated

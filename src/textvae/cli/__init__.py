@@ -31,6 +31,7 @@ from textvae.cli.shared import Output, call
 from textvae.utils.errors import UserError
 from textvae.utils.printable import printable, printable_lines
 from textvae.utils.processes import is_first, place, speaks
+from textvae.utils.version import __version__
 
 VERBS: dict[str, Callable[..., Output] | Mapping[str, Callable[..., Output]]] = {
     "recipes": recipes.recipes,
@@ -152,8 +153,6 @@ def run(words: Sequence[str]) -> Output:
     if not words or words[0] in ("-h", "--help"):
         return Output({"verbs": list(VERBS)}, overview())
     if words[0] in ("-V", "--version"):
-        from textvae import __version__
-
         return Output({"version": __version__}, f"textvae {__version__}")
     verb, *rest = words
     if verb == "help":

@@ -66,8 +66,9 @@ def evaluate(
     check_seed(seed)
     target = None if out is None else output_file(out, "metrics.json", suffixes=(".json",))
     from textvae.library import evaluate
+    from textvae.runs.files import METRICS
     from textvae.runs.metrics import SHOWN, numbers, table
-    from textvae.runs.run import METRICS, is_shipped, open_run
+    from textvae.runs.run import is_shipped, open_run
     from textvae.utils.device import choose_execution
     from textvae.utils.processes import processes
 

@@ -67,19 +67,13 @@ def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
-    from textvae.models.attribute_classifier import AttributeClassifier
-    from textvae.models.captioner import Captioner
-    from textvae.models.classifier import Classifier
-    from textvae.models.dual_encoder import DualEncoder
     from textvae.papers.stored import measured, measured_training
 
     return {
         "summary": recipe.summary,
         "source": recipe.source,
         "data": recipe.data,
-        "generates": not isinstance(
-            recipe.model, AttributeClassifier.Config | Captioner.Config | Classifier.Config | DualEncoder.Config
-        ),
+        "generates": recipe.draws,
         "presets": list(recipe.presets),
         "published": dict(recipe.published),
         "epochs": recipe.trainer.epochs,
@@ -142,7 +136,7 @@ def ship(
         raise UserError(f"{name!r} is not a valid model name", "use letters, digits and hyphens")
     from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
     from textvae.runs.card import ship, write_card
-    from textvae.runs.run import METRICS, MODEL
+    from textvae.runs.files import METRICS, MODEL
     from textvae.utils.device import choose_execution
 
     weights = repository / "src" / "textvae" / "weights"

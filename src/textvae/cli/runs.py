@@ -23,7 +23,8 @@ def models(runs: Path = Path("runs")) -> Output:
         textvae models
         textvae models --runs elsewhere/runs
     """
-    from textvae.runs.find import CONFIG, shipped_models
+    from textvae.runs.files import CONFIG
+    from textvae.runs.find import shipped_models
     from textvae.utils.errors import UserError
 
     folders = dict(sorted(shipped_models().items()))
@@ -41,8 +42,9 @@ def models(runs: Path = Path("runs")) -> Output:
 
 def _facts(path: Path) -> dict[str, Any]:
     from textvae.models.base import TextVAE
+    from textvae.runs.files import METRICS, MODEL
     from textvae.runs.metrics import SHOWN, Metrics, numbers
-    from textvae.runs.run import METRICS, MODEL, open_run
+    from textvae.runs.run import open_run
 
     run = open_run(path)
     model = run.recipe.outline(with_flow=True)

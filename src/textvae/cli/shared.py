@@ -233,10 +233,10 @@ def open_model(
     if is_export(model):
         generator = TextToImage.load(model, device, precision)
         return ExportFolder(Path(model), ExportedRecipe(generator.text)), generator
-    find_run(model)  # before torch is imported
+    path = find_run(model)  # before torch is imported
     from textvae.runs.run import open_run
     from textvae.utils.device import choose_execution
 
-    run = open_run(model, recipe, clip)
+    run = open_run(path, recipe, clip)
     execution = choose_execution(device, precision)
     return run, TextToImage.load(run, execution.device, execution.precision)

@@ -108,8 +108,9 @@ def _pictures(
     """
     from textvae.data import load
     from textvae.own_pictures import train_pictures
+    from textvae.runs.files import METRICS
     from textvae.runs.metrics import Metrics
-    from textvae.runs.run import METRICS, open_run, read_history
+    from textvae.runs.run import open_run, read_history
     from textvae.utils.device import choose_execution
     from textvae.utils.processes import is_first
     from textvae.utils.progress import duration, say
@@ -151,7 +152,7 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     in_range("--sample-every", asked.run.sample_every, 1, 10**9)
     if asked.run.limit is not None:
         in_range("--limit", asked.run.limit, 1, 10**12)
-    from textvae.experiment.stages import epochs_of
+    from textvae.experiment.minutes import check_epochs
     from textvae.experiment.train import train_recipe
     from textvae.recipes.resolve import resolve
     from textvae.runs.run import open_run, read_history
@@ -162,8 +163,8 @@ def _train(name: str, chosen: dict[str, Any], recipe: Any, asked: Any) -> Output
     start = open_run(asked.run.start) if asked.run.start else None
     keep = _epochs("--keep-epochs", asked.run.keep_epochs)
     settings = resolve(name, **chosen, overrides=overrides_of(asked, recipe))
-    if asked.minutes is not None and epochs_of(settings) != epochs_of(recipe):
-        raise UserError("--minutes and the options for epochs exclude each other", "leave out one of them")
+    if asked.minutes is not None:
+        check_epochs(settings, recipe)
     execution = choose_execution(asked.device, asked.precision, asked.run.threads)
     for reason in execution.reasons:
         say(reason)

@@ -4,7 +4,6 @@ Source: "reverse the pipeline" in paper c, Areas of Improvement: from pictures, 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
@@ -16,8 +15,7 @@ from textvae.data.catalog import PHOTOGRAPHS
 from textvae.models.captioner import Captioner
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.recipes.recipe import Recipe
-from textvae.runs.find import CONFIG
-from textvae.runs.run import Run, open_run
+from textvae.runs.run import Run, open_run, run_beside
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.errors import UserError
 from textvae.utils.pixels import fit_image
@@ -79,7 +77,7 @@ def written_captions(network: Captioner, recipe: Recipe, features: Float[Tensor,
 def describer_of(run: Run) -> Describer | Unavailable:
     """The captioner for the images of a model, or why there is none.
 
-    It is the run folder ``captioner-SOURCE`` in the folder of the model's own run folder, or else in ``runs``.
+    It is the run folder ``captioner-SOURCE``, found by ``run_beside``.
 
     Raises:
         UserError: the folder of that name holds another kind of model.
@@ -87,8 +85,7 @@ def describer_of(run: Run) -> Describer | Unavailable:
     photographs = data.photographs(run.recipe.data)
     if photographs is None or photographs.name not in PHOTOGRAPHS:
         return Unavailable(f"there is no captioner for {run.recipe.data}, only for {', '.join(PHOTOGRAPHS)}")
-    places = [folder / photographs.captioner for folder in (run.path.parent, Path("runs"))]
-    found = next((place for place in places if (place / CONFIG).is_file()), None)
+    found = run_beside(run, photographs.captioner)
     if found is None:
         return Unavailable(f"the captioner is not trained: textvae train {photographs.captioner}")
     return Describer(open_run(found))

@@ -6,7 +6,6 @@ judge, there is a reason.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -21,8 +20,8 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable
 from textvae.recipes.recipe import Recipe
-from textvae.runs.find import CONFIG, shipped_models
-from textvae.runs.run import Run, open_run
+from textvae.runs.find import shipped_models
+from textvae.runs.run import Run, open_run, run_beside
 from textvae.text.clip import FOLDER, WEIGHTS, ClipImages, ClipText, clip_place, installed_clip
 from textvae.text.sentence import SentenceText
 from textvae.utils.errors import UserError
@@ -125,8 +124,7 @@ class RetrievalJudge:
 def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
     """The dual encoder that judges the images of a model, or why there is none.
 
-    It is the run folder ``pair-judge-SOURCE`` in the folder of the model's own run folder, or else in ``runs``, where
-    ``textvae train`` writes it by default.
+    It is the run folder ``pair-judge-SOURCE``, found by ``run_beside``.
 
     Raises:
         UserError: the folder of that name holds another kind of model.
@@ -135,13 +133,10 @@ def retrieval_judge(run: Run) -> RetrievalJudge | Unavailable:
     if photographs is None or photographs.name not in PHOTOGRAPHS:
         return Unavailable(f"there is no dual encoder for {run.recipe.data}, only for {', '.join(PHOTOGRAPHS)}")
     source, name = photographs.name, photographs.retrieval_judge
-    # A snapshot is two folders below its training.
-    beside = run.path.parent if run.snapshot is None else run.path.absolute().parents[2]
-    places = [folder / name for folder in (beside, Path("runs"))]
-    found = next((place for place in places if (place / CONFIG).is_file()), None)
+    found = run_beside(run, name)
     if found is None:
         prepare = f"textvae data prepare {source} --size 64 --text sentence --image-encoder efficientnet"
-        return Unavailable(f"the judge is not trained: {prepare}, then textvae train {name} --out {places[0]}")
+        return Unavailable(f"the judge is not trained: {prepare}, then textvae train {name} --out {run.beside / name}")
     judge = RetrievalJudge(open_run(found))
     text = run.recipe.text
     if isinstance(text, DualEncoderText) and text.identity == f"pair {judge.version}":

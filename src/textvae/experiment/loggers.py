@@ -14,7 +14,8 @@ from PIL import Image
 
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.stages import Stage
-from textvae.runs.run import SAMPLES, read_history
+from textvae.runs.files import SAMPLES
+from textvae.runs.run import read_history
 from textvae.utils.errors import UserError
 
 LOGGERS = ("tensorboard", "trackio", "wandb")

@@ -24,7 +24,7 @@ from textvae.experiment.stages import (
 )
 from textvae.recipes.conditions import conditions_for
 from textvae.recipes.recipe import Recipe
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG
 from textvae.runs.run import MINUTES, open_run, read_config, write_config, write_weights
 from textvae.training.loop import Training
 from textvae.utils.device import Execution
@@ -99,6 +99,23 @@ def check_minutes(minutes: float) -> None:
     """
     if not 0 < minutes < 1e7:
         raise UserError(f"{minutes:g} minutes are out of range", "give a positive number")
+
+
+def check_epochs(recipe: Recipe, own: Recipe) -> None:
+    """Checks that a recipe to be trained for some minutes has its own numbers of epochs, which only share out the time.
+
+    Args:
+        recipe: the recipe with the settings to use.
+        own: the same recipe without them.
+
+    Raises:
+        UserError: a setting changes a number of epochs.
+    """
+    if epochs_of(recipe) != epochs_of(own):
+        raise UserError(
+            "the minutes choose the numbers of epochs, so these cannot be set as well",
+            "leave out the settings for epochs; a recipe that is trained without minutes takes them",
+        )
 
 
 def _recorded(recipe: Recipe, minutes: float, out: Path) -> dict[str, int]:

@@ -13,7 +13,7 @@ from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import FLOW_STAGE, MODEL_STAGE, Stage, stages_of, trainer_of
 from textvae.recipes.recipe import Recipe
 from textvae.runs.checkpoint import FILES, LOCK, not_a_checkpoint, recover
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG
 from textvae.runs.run import LIMIT, START, check_history, open_run, write_config
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import to_dict

@@ -39,19 +39,9 @@ from textvae.recipes.conditions import conditions_for, with_captions
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
 from textvae.runs.checkpoint import write_checkpoint
+from textvae.runs.files import HISTORY, SAMPLES
 from textvae.runs.find import shipped_models
-from textvae.runs.run import (
-    COMMAND,
-    HISTORY,
-    LIMIT,
-    MINUTES,
-    SAMPLES,
-    START,
-    Run,
-    open_run,
-    stored_checksum,
-    write_history,
-)
+from textvae.runs.run import COMMAND, LIMIT, MINUTES, START, Run, open_run, stored_checksum, write_history
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step, check_held_out
 from textvae.utils.device import Execution
@@ -64,14 +54,17 @@ from textvae.utils.progress import ProgressLine, say
 CHECKPOINT_EVERY_S = 30.0
 HISTORY_EVERY_STEPS = 100
 SAMPLES_PER_PROMPT = 8
+SAMPLE_EVERY = 5
+"""Epochs between two updates of samples.png."""
 MOST_SAMPLES = 20
+"""Updates of samples.png in a stage."""
 
 
 def train_recipe(
     recipe: Recipe,
     out: Path,
     execution: Execution,
-    sample_every: int = 5,
+    sample_every: int = SAMPLE_EVERY,
     limit: int | None = None,
     callbacks: Sequence[Callback] = (),
     keep_epochs: Sequence[int] = (),

@@ -16,7 +16,8 @@ from textvae.exported.spec import FORMAT, SPEC, is_spec, read_spec, text_of
 from textvae.models.base import TextVAE
 from textvae.priors import FlowPrior
 from textvae.recipes.recipe import Recipe
-from textvae.runs.run import MODEL, Run, open_run
+from textvae.runs.files import MODEL
+from textvae.runs.run import Run, open_run
 from textvae.text.base import NONE
 from textvae.utils.errors import UserError
 from textvae.utils.files import sha256_of, write_json

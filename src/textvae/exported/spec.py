@@ -5,7 +5,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from textvae.runs.find import CONFIG, HUB
+from textvae.runs.files import CONFIG
+from textvae.runs.hub import HUB
 from textvae.text.base import RowEncoder
 from textvae.text.caption_words import CaptionWords
 from textvae.text.digit_captions import DigitCaptions

@@ -21,9 +21,9 @@ from textvae.papers.rows import Row, rows_named
 from textvae.papers.stored import SEEDED, stored_metrics
 from textvae.recipes.recipe import Recipe
 from textvae.runs.card import write_card
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG, METRICS
 from textvae.runs.metrics import Metrics
-from textvae.runs.run import METRICS, Run, open_run, read_config, read_history
+from textvae.runs.run import Run, open_run, read_config, read_history
 from textvae.runs.snapshots import has_snapshot, snapshot_folder
 from textvae.utils.device import choose_execution
 from textvae.utils.errors import UserError

@@ -33,6 +33,7 @@ from textvae.utils.errors import UserError
 from textvae.utils.files import sync_folder, temporary_target, write_json, write_text, written_whole
 from textvae.utils.processes import Processes
 from textvae.utils.progress import ProgressLine, say
+from textvae.utils.version import __version__
 
 IMAGES_A_CHUNK, CAPTIONS_A_CHUNK = 256, 1024
 
@@ -242,7 +243,7 @@ class Preparation:
         for line in map(json.loads, report):
             counts[line["done"]][kind_of(line["why"])] += 1
         manifest: dict[str, Any] = {
-            "textvae": _version(),
+            "textvae": __version__,
             "command": command,
             "made_of": self.plan,
             "source": self._source(),
@@ -359,9 +360,3 @@ def _line(split: str, key: str, done: str, why: str) -> Line:
 
 def _lines(report: Sequence[Line]) -> str:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in report)
-
-
-def _version() -> str:
-    from textvae import __version__
-
-    return __version__

@@ -76,6 +76,11 @@ class Recipe:
         """The name of the class that the model's settings build."""
         return type(self.outline()).__name__
 
+    @property
+    def draws(self) -> bool:
+        """Whether its model generates images: a classifier, a captioner and a dual encoder do not."""
+        return isinstance(self.outline(), TextVAE)
+
     def outline(self, with_flow: bool = False) -> Trainable:
         """The model on torch's meta device: only names, shapes and types of its weights, almost without memory.
 

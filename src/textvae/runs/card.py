@@ -20,22 +20,10 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CARD, CONFIG, METRICS, MODEL, SAMPLES
 from textvae.runs.metrics import SHOWN, Metrics, numbers
 from textvae.runs.quantize import SCALE, quantized
-from textvae.runs.run import (
-    CARD,
-    COMMAND,
-    LIMIT,
-    METRICS,
-    MODEL,
-    SAMPLES,
-    START,
-    Run,
-    open_run,
-    read_config,
-    write_weights,
-)
+from textvae.runs.run import COMMAND, LIMIT, START, Run, open_run, read_config, write_weights
 from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
@@ -105,13 +93,11 @@ def card_of(run: Run, address: str = "") -> str:
         UserError: as ``write_card``.
     """
     recipe, data = run.recipe, _data_of(run)
-    draws = not isinstance(
-        recipe.model, AttributeClassifier.Config | Captioner.Config | Classifier.Config | DualEncoder.Config
-    )
     metrics, start = _metrics_of(run), run.config.get(START)
+    draws = recipe.draws
     found = numbers(metrics, LISTED)
     lines = [
-        *_front_matter(run, data, metrics.get("protocol", {}), found),
+        *_front_matter(run, data, metrics.get("protocol", {}), found, draws),
         f"# {run.name}",
         "",
         f"{recipe.summary[0].upper()}{recipe.summary[1:]} ({recipe.source}).",
@@ -227,11 +213,15 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> I
             yield option_of(where, key, value)
 
 
-def _front_matter(run: Run, data: _Data, protocol: Mapping[str, Any], found: Mapping[str, float]) -> list[str]:
+def _front_matter(
+    run: Run, data: _Data, protocol: Mapping[str, Any], found: Mapping[str, float], draws: bool
+) -> list[str]:
     """Metadata for the Hugging Face hub: YAML between two lines of dashes. JSON strings are YAML strings."""
     model, flow = run.recipe.model, run.recipe.flow
-    task, tags = "text-to-image", ["text-to-image", "variational-autoencoder", *(["flow-matching"] if flow else [])]
-    if isinstance(model, AttributeClassifier.Config | Classifier.Config):
+    task, tags = "other", ["pytorch"]  # a user's own model that is no VAE
+    if draws:
+        task, tags = "text-to-image", ["text-to-image", "variational-autoencoder", *(["flow-matching"] if flow else [])]
+    elif isinstance(model, AttributeClassifier.Config | Classifier.Config):
         task, tags = "image-classification", ["image-classification", "evaluation"]
     elif isinstance(model, Captioner.Config):
         task, tags = "image-to-text", ["image-captioning", "evaluation"]

@@ -13,18 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textvae.runs.find import CONFIG
-from textvae.runs.run import (
-    CARD,
-    HISTORY,
-    METRICS,
-    MODEL,
-    SAMPLES,
-    checksum,
-    stored_checksum,
-    write_history,
-    write_weights,
-)
+from textvae.runs.files import CARD, CONFIG, HISTORY, METRICS, MODEL, SAMPLES
+from textvae.runs.run import checksum, stored_checksum, write_history, write_weights
 from textvae.utils.errors import UserError
 from textvae.utils.files import sweep, sync_folder, written_whole
 

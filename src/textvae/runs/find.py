@@ -4,12 +4,9 @@ import difflib
 from importlib import resources
 from pathlib import Path
 
+from textvae.runs.files import CONFIG
+from textvae.runs.hub import HUB, fetch
 from textvae.utils.errors import UserError
-from textvae.utils.paths import data_root
-
-CONFIG = "config.json"
-"""The file that identifies a folder as a run."""
-HUB = "hf://"
 
 
 def find_run(model: str | Path) -> Path:
@@ -20,8 +17,6 @@ def find_run(model: str | Path) -> Path:
         UserError: there is none, or the hub cannot be reached.
     """
     if str(model).startswith(HUB):
-        from textvae.runs.hub import fetch
-
         return fetch(str(model))
     path = Path(model)
     if (path / CONFIG).is_file():
@@ -38,11 +33,6 @@ def shipped_models() -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     return {entry.name: Path(str(entry)) for entry in folder.iterdir() if (entry / CONFIG).is_file()}
-
-
-def hub_root() -> Path:
-    """Folder for copies of models on the Hugging Face hub, next to ``data_root()``."""
-    return data_root().parent / "hub"
 
 
 def _not_a_run(path: Path, shipped: list[str]) -> UserError:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.runs.run import HISTORY, read_history
+from textvae.runs.files import HISTORY
+from textvae.runs.run import read_history
 from textvae.utils.errors import UserError
 from textvae.utils.figures import require_matplotlib, save_figure
 

@@ -36,23 +36,24 @@ from textvae.recipes import RECIPES
 from textvae.recipes.from_file import is_spec
 from textvae.recipes.recipe import Recipe
 from textvae.recipes.resolve import RecipeLike, resolve
-from textvae.runs.find import CONFIG, find_run, hub_root, shipped_models
+from textvae.runs.files import CONFIG, HISTORY, MODEL
+from textvae.runs.find import find_run, shipped_models
+from textvae.runs.hub import hub_root
 from textvae.runs.quantize import dequantized, dequantized_header
 from textvae.text.caption_words import CaptionWords
 from textvae.text.clip import ClipText
 from textvae.utils.config import completed, to_dict
 from textvae.utils.errors import UserError
 from textvae.utils.files import read_json, sha256_of, write_json, write_text, written_whole
+from textvae.utils.version import __version__
 from textvae.utils.weights import check_finite, check_fits, read_header
 
-MODEL = "model.safetensors"
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of model.safetensors."""
 MOST_CONFIG_BYTES = 1 << 24
 """Maximum size of a config.json in bytes; its largest part is the vocabulary."""
 VAE = "vae"
 """Name of the first stage in a model with a flow."""
-HISTORY, SAMPLES, METRICS, CARD = "history.jsonl", "samples.png", "metrics.json", "README.md"
 MINUTES, LIMIT, COMMAND = "minutes", "limit", "command"
 """Keys of config.json: the time that the epochs were chosen for, the images that were trained on at most, and the
 command that trained a folder of pictures; each only where it was given."""
@@ -86,6 +87,12 @@ class Run:
     def snapshot(self) -> int | None:
         """The epoch after which the training had these weights; None where they are those of its end."""
         return self.config.get(SNAPSHOT)
+
+    @property
+    def beside(self) -> Path:
+        """The folder that holds the run folder; of a snapshot, the one that holds its training's."""
+        # A snapshot is two folders below its training.
+        return self.path.parent if self.snapshot is None else self.path.absolute().parents[2]
 
     @property
     def weights_id(self) -> str:
@@ -127,6 +134,12 @@ class Run:
 def is_shipped(run: Run) -> bool:
     """Whether the run is a bundled model or a copy from the hub, whose folder must not be changed."""
     return run.path in shipped_models().values() or run.path.is_relative_to(hub_root())
+
+
+def run_beside(run: Run, name: str) -> Path | None:
+    """The run folder of that name beside a run, or else in ``runs``, where ``textvae train`` writes it by default."""
+    places = [folder / name for folder in (run.beside, Path("runs"))]
+    return next((place for place in places if (place / CONFIG).is_file()), None)
 
 
 def open_run(model: str | Path, recipe: RecipeLike | None = None, clip: str | None = None) -> Run:
@@ -175,8 +188,6 @@ def _stored(values: Any, today: Any) -> Any:
 
 def _check_version(path: Path, written_by: Any) -> None:
     """Refuses runs of later versions, whose settings may mean something else."""
-    from textvae import __version__
-
     found = re.match(r"(\d{1,9})\.(\d{1,9})", written_by) if isinstance(written_by, str) else None
     own = re.match(r"(\d+)\.(\d+)", __version__)
     if found and own and tuple(map(int, found.groups())) > tuple(map(int, own.groups())):
@@ -273,8 +284,6 @@ def write_config(
     asked: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes config.json; ``asked`` has ``MINUTES``, ``LIMIT``, ``COMMAND`` and ``START`` where they were given."""
-    from textvae import __version__
-
     held = contents(recipe.data)
     if held is not None and isinstance(recipe.text, ClipText):
         held = replace(held, text=replace(held.text, weights=recipe.text.model))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from textvae.runs.find import CONFIG
+from textvae.runs.files import CONFIG
 from textvae.runs.run import EPOCHS, SNAPSHOT, read_config, write_history, write_weights
 from textvae.utils.files import write_text
 

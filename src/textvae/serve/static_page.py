@@ -72,8 +72,9 @@ def write_page(models: Sequence[str], out: Path, webgpu: bool = False) -> dict[s
         UserError: a model cannot be exported, the folder holds something else, or ONNX Runtime for browsers cannot be
             fetched.
     """
-    chosen = list(models) or [name for name in sorted(shipped_models()) if not name.startswith("judge-")]
-    runs = [open_run(model) for model in chosen]
+    runs = [open_run(model) for model in models or sorted(shipped_models())]
+    if not models:
+        runs = [run for run in runs if run.recipe.draws]
     names = [run.name for run in runs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two models are called {twice[0]}", "rename one of the folders")

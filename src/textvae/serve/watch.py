@@ -25,8 +25,9 @@ from starlette.routing import Route
 
 from textvae.experiment.callbacks import Callback
 from textvae.experiment.stages import Stage, stages_of
+from textvae.runs.files import HISTORY, SAMPLES
 from textvae.runs.loss_curves import Curve, loss_curves, stages_in
-from textvae.runs.run import HISTORY, SAMPLES, read_history
+from textvae.runs.run import read_history
 from textvae.serve.server import listening
 from textvae.training.loop import Step
 from textvae.utils.errors import UserError

@@ -73,12 +73,12 @@ def classifier_judge(data_name: str, device: torch.device) -> ClassifierJudge | 
 class AttributeJudge:
     """The classifier of the attributes of sprouts that ships with textvae. Its name includes its version."""
 
-    def __init__(self, device: torch.device, name: str = "judge-sprouts") -> None:
-        run = open_run(shipped_models()[name])
+    def __init__(self, device: torch.device) -> None:
+        run = open_run(shipped_models()["judge-sprouts"])
         network = run.load_model()
         assert isinstance(network, AttributeClassifier)
         self.network = network.to(device)
-        self.name = f"{name} {run.weights_id[:8]}"
+        self.name = f"{run.name} {run.weights_id[:8]}"
         self.device = device
 
     def classify(self, images: UInt8[Tensor, "n 3 64 64"]) -> Int64[Tensor, "n attributes"]:

@@ -17,6 +17,7 @@ from textvae.evaluation.judges import ClassifierJudge, RetrievalJudge, classifie
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.evaluation.metrics.retrieval import retrieval_precision
+from textvae.evaluation.partners import partners
 from textvae.pipeline import TextToImage
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.priors import FlowPrior, SamplingOptions
@@ -134,7 +135,7 @@ def _other_classes(judge: ClassifierJudge, images: CaptionedImages, conditions: 
     """Captions of images of other classes."""
     labels = images.labels
     assert labels is not None
-    other = torch.arange(len(images)).roll(len(images) // 2)
+    other = partners(len(images))
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
     return _Changes(few, conditions[other[few]], lambda drawn: judge.classify(drawn) == labels[other[few]])
 

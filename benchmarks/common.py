@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from textvae.utils.cores import usable_cores
 from textvae.utils.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +28,7 @@ def machine() -> dict[str, Any]:
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     return {
         "processor": name,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -27,6 +27,7 @@ from textvae.evaluation.features import cached_features, compute_features
 from textvae.evaluation.judges import ClassifierJudge
 from textvae.papers.results import Places, write_results
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
+from textvae.utils.cores import usable_cores
 from textvae.utils.files import write_json
 from textvae.utils.images import grid
 from textvae.utils.pixels import to_pil
@@ -69,7 +70,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     asked = parse()
-    threads = asked.threads or len(os.sched_getaffinity(0))
+    threads = asked.threads or usable_cores()
     asked.work.mkdir(parents=True, exist_ok=True)
     train, test = data.load("fashion-mnist", "train").first(asked.images), data.load("fashion-mnist", "test")
     order = {"samples": asked.samples, "threads": threads}

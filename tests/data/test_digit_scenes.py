@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from textvae import data
 from textvae.data.digit_scenes import DIGIT_SCENES, HELD_OUT, SIZES, captions_of, compose, halves, scenes_of
 from textvae.data.mnist import MNIST
-from textvae.text.scene_grammar import RELATIONS, Scene, parse_scene, scene_caption
+from textvae.text.scene_grammar import PHRASES, Scene, parse_scene, scene_caption
 from textvae.utils.errors import UserError
 
 needs_mnist = pytest.mark.skipif(MNIST.find() is None, reason="MNIST is not here: textvae data fetch mnist")
 
 
-@given(st.integers(0, 9), st.integers(0, 9), st.sampled_from(RELATIONS))
+@given(st.integers(0, 9), st.integers(0, 9), st.sampled_from(list(PHRASES)))
 def test_captions_parse_back(first, second, relation):
     scene = Scene(first, second, relation)
     assert parse_scene(scene_caption(scene)) == scene
@@ -44,7 +44,7 @@ def test_held_out_pairs_are_in_the_test_only():
     assert not seen & unseen
     assert len(HELD_OUT) == 10
     assert all(sum(digit in pair for pair in HELD_OUT) == 2 for digit in range(10))
-    every = {scene_caption(Scene(*scene)) for scene in product(range(10), range(10), RELATIONS)}
+    every = {scene_caption(Scene(*scene)) for scene in product(range(10), range(10), PHRASES)}
     said = [caption for split in ("train", "test") for scene in scenes_of(split) for caption in captions_of(scene)]
     assert len(said) == 400
     assert set(said) == every
@@ -60,7 +60,7 @@ def blobs(generator: torch.Generator) -> torch.Tensor:
 
 
 def test_composed_scenes_have_their_digits_in_their_halves():
-    scenes = [Scene(*scene) for scene in product(range(10), range(10), RELATIONS)]
+    scenes = [Scene(*scene) for scene in product(range(10), range(10), PHRASES)]
     digits = blobs(torch.Generator().manual_seed(0))
     images = compose(digits, torch.arange(10), scenes, np.random.default_rng(0))
     assert images.shape == (400, 1, 60, 60)

@@ -19,7 +19,8 @@ def run(tmp_path, tiny_data):
 def test_curves_are_measured(run, monkeypatch):
     monkeypatch.setattr(module, "GUIDANCE", (1.0, 3.0))
     monkeypatch.setattr(module, "STEPS", (1, 2, 4))
-    found = sampling_curves(run, CPU, num_samples=24)
+    monkeypatch.setattr(module, "CLASSIFIED", 24)
+    found = sampling_curves(run, CPU)
     curves = found["curves"]
     assert [row["guidance"] for row in curves["guidance"]] == [1.0, 3.0]
     assert [row["evaluations"] for row in curves["solver"]] == [2, 4, 8]

@@ -13,12 +13,13 @@ from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_grid import ClipGrid
 from textvae.models.clip_latent import ClipLatent
 from textvae.models.dual_encoder import DualEncoder
+from textvae.models.flow_matching import FlowMatching
 from textvae.models.halves_vae import HalvesVAE
 from textvae.models.label_conv import LabelConv
 from textvae.models.label_dense import LabelDense
 from textvae.models.onehot_dense import OneHotDense
 from textvae.models.spatial_vae import SpatialVAE
-from textvae.models.with_flow import FlowConfig, FlowMatching
+from textvae.models.with_flow import FlowConfig
 from textvae.priors import FlowPrior
 
 N = 9

@@ -8,7 +8,6 @@ import pytest
 import torch
 from helpers import photos
 
-from textvae import cli
 from textvae.data import load
 from textvae.evaluation.evaluators import word_sensitivity
 from textvae.runs.run import open_run
@@ -23,20 +22,11 @@ SMALL = ("--model.latent-dim", "4")
 
 
 @pytest.fixture
-def textvae(tmp_path, monkeypatch, capsys):
-    """The command line in this process, in a folder of its own; gives (exit code, stdout, stderr)."""
+def textvae(textvae, tmp_path, monkeypatch):
+    """The command line, in a folder of its own."""
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TEXTVAE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    return run
+    return textvae
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import torch
 
 from textvae.experiment.stages import Stage
 from textvae.models.caption_matching import CaptionMatching
+from textvae.models.flow_matching import FlowMatching
 from textvae.models.losses import scaled_similarities
 from textvae.models.spatial_vae import SpatialVAE
-from textvae.models.with_flow import FlowConfig, FlowMatching
+from textvae.models.with_flow import FlowConfig
 from textvae.priors import FlowPrior
 from textvae.recipes.resolve import resolve
 from textvae.training.config import TrainerConfig

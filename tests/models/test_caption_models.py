@@ -7,14 +7,13 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from textvae.models.caption_encoders import (
     AngleSumEncoder,
-    AuxiliaryEncoder,
-    ContrastiveEncoder,
     RecurrentEncoder,
     SlotEncoder,
 )
 from textvae.models.caption_prior import CaptionPrior
 from textvae.models.caption_rnn import CaptionRNN, GaussianGroups
 from textvae.models.caption_slots import CaptionSlots
+from textvae.models.taught_readers import AuxiliaryEncoder, ContrastiveEncoder
 from textvae.priors import LearnedGaussian
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve

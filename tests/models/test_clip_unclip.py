@@ -15,7 +15,8 @@ from textvae.experiment.train import train_recipe
 from textvae.models import clip_dual
 from textvae.models.clip_dual import ClipDual
 from textvae.models.clip_unclip import ClipUnclip
-from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
+from textvae.models.flow_matching import FlowMatching, moments
+from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.pipeline import TextToImage
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from textvae.models.flow_matching import FlowMatching
 from textvae.models.halves_vae import HalvesVAE
 from textvae.models.layers import WholeBatch
-from textvae.models.tree_encoder import MatchedEncoder, TreeEncoder
-from textvae.models.with_flow import FlowConfig, FlowMatching
+from textvae.models.taught_readers import MatchedEncoder
+from textvae.models.tree_encoder import TreeEncoder
+from textvae.models.with_flow import FlowConfig
 from textvae.priors import FlowPrior
 from textvae.text.expression_grammar import OPERATORS, ExpressionCaptions
 from textvae.utils.random import Draws

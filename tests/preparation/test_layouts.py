@@ -18,7 +18,7 @@ from textvae.preparation.layouts.coco import CocoCaptions
 from textvae.preparation.layouts.image_folder import ImageFolder
 from textvae.preparation.layouts.side_cars import SideCars
 from textvae.preparation.layouts.webdataset import Shards, read_shard
-from textvae.preparation.recognise import recognise
+from textvae.preparation.recognise import Recognised, summary
 from textvae.preparation.record import Record, clean
 from textvae.preparation.subset import Subset, splits_of
 from textvae.utils.errors import UserError
@@ -349,6 +349,11 @@ def test_unknown_names_and_folders_are_refused(tmp_path, monkeypatch) -> None:
         find_photographs("products")
 
 
+def recognised(folder: Path) -> Recognised:
+    photographs = find_photographs(str(folder))
+    return summary(photographs, splits_of(photographs, Subset()))
+
+
 def test_what_is_recognised_is_told(tmp_path) -> None:
     for number in range(20):
         (tmp_path / f"{number}.jpg").write_bytes(photos.encoded(photos.picture(number)))
@@ -356,7 +361,7 @@ def test_what_is_recognised_is_told(tmp_path) -> None:
     (tmp_path / "blank.jpg").write_bytes(b"")
     (tmp_path / "blank.txt").write_text(" ")
     (tmp_path / "none.jpg").write_bytes(b"")
-    found = recognise(str(tmp_path))
+    found = recognised(tmp_path)
     assert found.layouts == {str(tmp_path): SideCars.TITLE}
     assert sum(found.images.values()) == 20
     assert set(found.images) == {"train", "test"}
@@ -364,13 +369,13 @@ def test_what_is_recognised_is_told(tmp_path) -> None:
     assert (found.captions, found.words) == (14, 3 + 2 + 4 + 10)
     assert found.skipped == {"no caption": 1, "no text file of its name": 1}
     assert found.held_out == (str(tmp_path),)
-    assert recognise(str(tmp_path)) == found
+    assert recognised(tmp_path) == found
     (tmp_path / "test").mkdir()
     (tmp_path / "train").mkdir()
     for path in [path for path in tmp_path.iterdir() if path.is_file()]:
         path.rename(tmp_path / ("test" if path.name.startswith("1") else "train") / path.name)
-    assert recognise(str(tmp_path)).images == {"test": 11, "train": 9}
-    assert recognise(str(tmp_path)).held_out == ()
+    assert recognised(tmp_path).images == {"test": 11, "train": 9}
+    assert recognised(tmp_path).held_out == ()
 
 
 def test_folders_are_searched_to_any_depth_but_not_through_links(tmp_path) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from textvae.pretrained import efficientnet, inception
-from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net, feature_nets
+from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.utils.errors import UserError
 
 
@@ -21,9 +21,12 @@ def available(name: str) -> FeatureNet:
 
 @pytest.mark.slow
 def test_every_name_gives_its_network_or_a_reason() -> None:
-    nets = feature_nets()
-    assert set(nets) == {"inception", "inception-768", "efficientnet-lite0"}
-    for name, net in nets.items():
+    with pytest.raises(UserError) as refused:
+        feature_net("vgg")
+    names = refused.value.cure.removeprefix("choose one of ").split(", ")
+    assert set(names) == {"inception", "inception-768", "efficientnet-lite0"}
+    for name in names:
+        net = feature_net(name)
         if isinstance(net, FeatureNet):
             assert net.name == name
             assert net.resize

@@ -94,17 +94,16 @@ def _one_operation() -> Iterator[Caption]:
             yield " plus ".join(["one"] * digit), digit
 
 
-def _longer(within: bool, most: int = 25) -> Iterator[Caption]:
-    """Sums of three to six numbers, ``most`` captions for each digit and length.
+def _longer(within: bool) -> Iterator[Caption]:
+    """Sums of three to six numbers, 25 captions for each digit and length.
 
     Args:
         within: True: every intermediate result is a digit; False: at least one is not.
-        most: captions for each digit and length.
     """
     rng = Random(f"arithmetic {within}")
     drawn = {caption for caption, _ in _one_operation()}
     for length in range(3, 7):
-        room = dict.fromkeys(range(10), most)
+        room = dict.fromkeys(range(10), 25)
         while any(room.values()):
             total = rng.randrange(10)
             words, always_digit = [DIGIT_WORDS[total]], True

@@ -108,6 +108,11 @@ class CaptionedImages:
         start, stop = self.caption_range[index].unbind(1)
         return start + (uniform * (stop - start)).long()
 
+    def one_caption_each(self, seed: int) -> Int64[Tensor, "n"]:
+        """The number of one caption of each image, drawn at random."""
+        uniform = torch.rand(len(self), generator=torch.Generator().manual_seed(seed))
+        return self.draw_captions(torch.arange(len(self)), uniform)
+
     def times_shown(self) -> Iterator[int]:
         """The number of images of each caption, in the order of the captions."""
         # Ranges begun, less ranges ended before; of many captions, in a file.

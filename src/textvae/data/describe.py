@@ -13,6 +13,8 @@ from textvae.utils.pixels import to_pil
 
 SHOWN, SHOWN_COLUMNS = 30, 6
 """Pictures of a contact sheet without classes, and in each of its rows."""
+SHOWN_OF_CLASS = 10
+"""Pictures of each class, where there are classes."""
 
 
 def describe(name: str, sheet: Path | None = None) -> dict[str, Any]:
@@ -83,12 +85,10 @@ def _pixels(images: CaptionedImages) -> dict[str, float]:
     return {"pixel_mean": mean / 255, "pixel_std": (squares / count - mean**2) ** 0.5 / 255}
 
 
-def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:
+def contact_sheet(images: CaptionedImages) -> Image.Image:
     """The first pictures of each class in a row; without classes, pictures from all over, with their captions.
 
-    Args:
-        images: pixels, not features.
-        columns: pictures of a class.
+    The images are pixels, not features.
     """
     if images.labels is None:
         count = min(len(images), SHOWN)
@@ -97,7 +97,7 @@ def contact_sheet(images: CaptionedImages, columns: int = 10) -> Image.Image:
         return pictures.captioned(to_pil(images.images[chosen]), captions, SHOWN_COLUMNS)
     rows, names = [], []
     for number, class_name in enumerate(images.class_names):
-        row = (images.labels == number).nonzero().flatten()[:columns].tolist()
+        row = (images.labels == number).nonzero().flatten()[:SHOWN_OF_CLASS].tolist()
         if row:
             rows.append(row)
             names.append(class_name)

@@ -7,6 +7,7 @@ from textvae.data.captioned_images import CaptionedImages, labelled_images
 from textvae.data.download import Download, stored, to_stderr
 from textvae.data.idx import read_idx
 from textvae.data.mirrors import DebianPackage, NpmPackage, RemoteFile, Say, Web
+from textvae.text.labels import DIGITS, FASHION
 
 
 @dataclass(frozen=True)
@@ -74,18 +75,7 @@ FASHION_MNIST = IdxSource(
     title="Fashion-MNIST: articles of clothing from a shop's catalogue",
     home="https://github.com/zalandoresearch/fashion-mnist",
     terms="MIT License, Zalando SE; Xiao, Rasul and Vollgraf (2017), arXiv:1708.07747",
-    class_names=(
-        "t-shirt",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "ankle boot",
-    ),
+    class_names=FASHION.class_names,
     download=Download(
         "fashion-mnist",
         _four_files(
@@ -105,7 +95,7 @@ MNIST = IdxSource(
     title="MNIST: handwritten digits",
     home="http://yann.lecun.com/exdb/mnist/",
     terms="CC BY-SA 3.0, Yann LeCun and Corinna Cortes; LeCun, Bottou, Bengio and Haffner (1998)",
-    class_names=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    class_names=DIGITS.class_names,
     download=Download(
         "mnist",
         _four_files(

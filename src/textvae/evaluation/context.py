@@ -14,6 +14,7 @@ from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.features import cached_features, compute_features
 from textvae.evaluation.judges import ClassifierJudge, classifier_judge
+from textvae.evaluation.partners import partners
 from textvae.pipeline import TextToImage
 from textvae.pretrained.feature_nets import FeatureNet, Unavailable, feature_net
 from textvae.priors import FlowPrior
@@ -78,8 +79,7 @@ class EvaluationContext:
     @cached_property
     def caption_numbers(self) -> Int64[Tensor, "n"]:
         """One caption of each test image, drawn at random, as an index into ``images.captions``."""
-        uniform = torch.rand(len(self.images), generator=torch.Generator().manual_seed(self.seed))
-        return self.images.draw_captions(torch.arange(len(self.images)), uniform)
+        return self.images.one_caption_each(self.seed)
 
     @cached_property
     def captions(self) -> list[str]:
@@ -106,7 +106,7 @@ class EvaluationContext:
     @cached_property
     def mismatched(self) -> Int64[Tensor, "n"]:
         """For each image, the index of another one whose caption it gets when a chance level is measured."""
-        return torch.arange(len(self.images)).roll(len(self.images) // 2)
+        return partners(len(self.images))
 
     @cached_property
     def judge(self) -> ClassifierJudge | Unavailable:

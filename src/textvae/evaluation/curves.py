@@ -17,6 +17,7 @@ from textvae.evaluation.judges import ClassifierJudge, RetrievalJudge, classifie
 from textvae.evaluation.metrics.diversity import mean_distance_within_classes
 from textvae.evaluation.metrics.frechet import frechet_from_features
 from textvae.evaluation.metrics.retrieval import retrieval_precision
+from textvae.evaluation.partners import partners
 from textvae.pipeline import TextToImage
 from textvae.pretrained.feature_nets import FeatureNet, feature_net
 from textvae.priors import FlowPrior, SamplingOptions
@@ -35,7 +36,7 @@ Measure = Callable[[UInt8[Tensor, "n c h w"]], dict[str, float]]
 """Numbers about images that were generated for the captions of the test images."""
 
 
-def sampling_curves(run: Run, device: torch.device, num_samples: int | None = None, seed: int = 0) -> dict[str, Any]:
+def sampling_curves(run: Run, device: torch.device) -> dict[str, Any]:
     """Quality and faithfulness over guidance scales and over evaluations of the flow's network, and effects of edits.
 
     For data with a classifier: Fréchet distance in its features, its accuracy, and diversity within classes. For
@@ -46,8 +47,6 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     Args:
         run: the run of the model.
         device: where to compute.
-        num_samples: images per point; default: ``CLASSIFIED`` or ``PHOTOGRAPHS``.
-        seed: of the first image.
 
     Returns:
         {"curves": {"guidance": rows, "solver": rows, "strides": rows of few-step sampling if it was learned, "edits":
@@ -56,7 +55,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
     judge = classifier_judge(run.recipe.data, device)
     images = data.load(run.recipe.data, "test")
     classes = judge if isinstance(judge, ClassifierJudge) and images.labels is not None else None
-    images = images.first(min(num_samples or (CLASSIFIED if classes else PHOTOGRAPHS), len(images)))
+    images = images.first(CLASSIFIED if classes else PHOTOGRAPHS)
     generator = TextToImage.load(run, device)
     if not generator.model.prior.supports_guidance:
         return {}
@@ -67,11 +66,11 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
         net, dual_encoder = feature_net(RetrievalJudge.features, device), retrieval_judge(run)
         if not isinstance(net, FeatureNet) or not isinstance(dual_encoder, RetrievalJudge):
             return {}
-        measure = _by_dual_encoder(net, dual_encoder, images, seed)
+        measure = _by_dual_encoder(net, dual_encoder, images)
     conditions = conditions_of(images, run.recipe.text)[images.caption_range[:, 0]]
 
     def row(sampling: SamplingOptions) -> dict[str, float]:
-        return measure(generator.draw(conditions, range(seed, seed + len(images)), sampling))
+        return measure(generator.draw(conditions, range(len(images)), sampling))
 
     evaluations = 1 if prior.config.solver == "multistep" else 2
     found: dict[str, Any] = {
@@ -85,7 +84,7 @@ def sampling_curves(run: Run, device: torch.device, num_samples: int | None = No
         found["strides"] = [{"evaluations": n} | row(SamplingOptions(steps=n)) for n in few]
     changes = _other_classes(classes, images, conditions) if classes else _other_colours(run, images)
     if changes is not None:
-        found["edits"] = _edits(generator, images, conditions, changes, seed)
+        found["edits"] = _edits(generator, images, conditions, changes)
     return {"curves": found}
 
 
@@ -106,7 +105,7 @@ def _by_classifier(judge: ClassifierJudge, images: CaptionedImages) -> Measure:
     return measure
 
 
-def _by_dual_encoder(net: FeatureNet, judge: RetrievalJudge, images: CaptionedImages, seed: int) -> Measure:
+def _by_dual_encoder(net: FeatureNet, judge: RetrievalJudge, images: CaptionedImages) -> Measure:
     real = net(images.images)
     captions = _first_captions(images)
     texts = judge.embed_captions(captions)
@@ -115,7 +114,7 @@ def _by_dual_encoder(net: FeatureNet, judge: RetrievalJudge, images: CaptionedIm
         features = net(drawn)
         return {
             f"frechet_{net.name}": frechet_from_features(features, real),
-            "retrieval_precision": retrieval_precision(judge.embed_images(features), texts, captions, seed),
+            "retrieval_precision": retrieval_precision(judge.embed_images(features), texts, captions),
         }
 
     return measure
@@ -136,7 +135,7 @@ def _other_classes(judge: ClassifierJudge, images: CaptionedImages, conditions: 
     """Captions of images of other classes."""
     labels = images.labels
     assert labels is not None
-    other = torch.arange(len(images)).roll(len(images) // 2)
+    other = partners(len(images))
     few = (labels != labels[other]).nonzero()[:EDITED, 0]
     return _Changes(few, conditions[other[few]], lambda drawn: judge.classify(drawn) == labels[other[few]])
 
@@ -166,7 +165,7 @@ def _first_captions(images: CaptionedImages) -> list[str]:
 
 
 def _edits(
-    generator: TextToImage, images: CaptionedImages, conditions: Tensor, changes: _Changes, seed: int
+    generator: TextToImage, images: CaptionedImages, conditions: Tensor, changes: _Changes
 ) -> list[dict[str, int | float]]:
     """Test images edited by new captions (``editing.edit``), over guidance scales.
 
@@ -180,7 +179,7 @@ def _edits(
     for guidance in GUIDANCE:
         after = redrawn(generator, noise, changes.conditions, guidance)
         options = SamplingOptions(guidance, few_step=False)
-        fresh = generator.draw(changes.conditions, range(seed, seed + len(few)), options)
+        fresh = generator.draw(changes.conditions, range(len(few)), options)
         rows.append(
             {
                 "guidance": guidance,

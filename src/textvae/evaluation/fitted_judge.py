@@ -22,6 +22,8 @@ from textvae.utils.progress import ProgressLine
 STEPS = 400
 """Minimum number of training steps: 40 epochs of 2,500 images."""
 BATCH = 256
+SEED = 1
+"""Of weights and batches."""
 WORDS = CaptionWords(least=2, most=4000)
 
 
@@ -54,13 +56,12 @@ class FittedJudge:
         return self.network.embed_text(bags_of_words(captions, self.words))
 
 
-def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: int = 1) -> FittedJudge | Unavailable:
+def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"]) -> FittedJudge | Unavailable:
     """Trains a judge; takes seconds.
 
     Args:
         train: training images with their captions.
         features: of these images, by the network whose features will be judged.
-        seed: of weights and batches.
     """
     # Of a set of which these are the first images, the captions that follow are not theirs.
     captions = train.captions[: int(train.caption_range[:, 1].max())]
@@ -75,9 +76,9 @@ def fitted_judge(train: CaptionedImages, features: Float[Tensor, "n d"], seed: i
         learning_rate=1e-3,
         weight_decay=1e-5,
         schedule="cosine",
-        seed=seed,
+        seed=SEED,
     )
-    torch.manual_seed(seed)
+    torch.manual_seed(SEED)
     execution = Execution(torch.device("cpu"), "fp32", torch.get_num_threads(), ())
     latents = CaptionedLatents(features[:, :, None, None], train.caption_range)
     training = Training(config.build(), latents, bags_of_words(captions, words), trainer, execution)

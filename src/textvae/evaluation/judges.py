@@ -31,6 +31,19 @@ CLIP_PREFIX = "A photo depicts "
 """Put before each caption by Hessel et al., "CLIPScore", 2021, section 3; paper a scores captions as they are."""
 
 
+BATCH_SIZE = 500
+"""Images that are classified at once."""
+
+
+def seen_in(
+    images: UInt8[Tensor, "n c h w"], network: Classifier | AttributeClassifier
+) -> Int64[Tensor, "n *attributes"]:
+    """What a classifier sees in images: the class of each, or the index of the value of each of its attributes."""
+    device = next(network.parameters()).device
+    batches = torch.split(images, BATCH_SIZE)
+    return torch.cat([network.classify(unit_interval(batch, device)) for batch in batches]).cpu()
+
+
 class ClassifierJudge:
     """A classifier that ships with textvae. Its name includes its version: the checksum of its weights."""
 
@@ -44,11 +57,9 @@ class ClassifierJudge:
         self.name = f"{name} {run.weights_id[:8]}"
         self.device = device
 
-    @torch.no_grad()
     def classify(self, images: UInt8[Tensor, "n 1 28 28"]) -> Int64[Tensor, "n"]:
         """The predicted class of each image."""
-        logits = [self.network(unit_interval(batch, self.device)) for batch in torch.split(images, 500)]
-        return torch.cat(logits).argmax(1).cpu()
+        return seen_in(images, self.network)
 
     def features(self) -> FeatureNet:
         """The last hidden layer as the feature network "judge"."""
@@ -58,7 +69,7 @@ class ClassifierJudge:
             "none: 28 px as stored",
             lambda images: self.network.features(unit_interval(images, self.device)),
             self.device,
-            500,
+            BATCH_SIZE,
         )
 
 
@@ -72,18 +83,16 @@ def classifier_judge(data_name: str, device: torch.device) -> ClassifierJudge | 
 class AttributeJudge:
     """The classifier of the attributes of sprouts that ships with textvae. Its name includes its version."""
 
-    def __init__(self, device: torch.device, name: str = "judge-sprouts") -> None:
-        run = open_run(shipped_models()[name])
+    def __init__(self, device: torch.device) -> None:
+        run = open_run(shipped_models()["judge-sprouts"])
         network = run.load_model()
         assert isinstance(network, AttributeClassifier)
         self.network = network.to(device)
-        self.name = f"{name} {run.weights_id[:8]}"
-        self.device = device
+        self.name = f"{run.name} {run.weights_id[:8]}"
 
     def classify(self, images: UInt8[Tensor, "n 3 64 64"]) -> Int64[Tensor, "n attributes"]:
         """The index of the value of each attribute, in the order of ``sprout_grammar.ATTRIBUTES``."""
-        batches = torch.split(images, 500)
-        return torch.cat([self.network.classify(unit_interval(batch, self.device)) for batch in batches]).cpu()
+        return seen_in(images, self.network)
 
 
 class RetrievalJudge:

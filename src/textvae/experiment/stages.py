@@ -17,7 +17,8 @@ from textvae.data.captioned_images import CaptionedImages
 from textvae.data.parts import ConditionsInParts
 from textvae.data.remote import ImagesInParts
 from textvae.models.base import TextVAE, Trainable
-from textvae.models.with_flow import FlowConfig, FlowMatching, WithFlow, moments
+from textvae.models.flow_matching import FlowMatching, moments
+from textvae.models.with_flow import FlowConfig, WithFlow
 from textvae.pipeline import TextToImage
 from textvae.priors.flow.objectives import matching_errors
 from textvae.recipes.conditions import Conditions, training_conditions

@@ -6,7 +6,8 @@ from typing import Any
 
 from textvae.experiment.resume import Position
 from textvae.experiment.stages import MODEL_STAGE, Stage
-from textvae.models.with_flow import FlowMatching, WithFlow
+from textvae.models.flow_matching import FlowMatching
+from textvae.models.with_flow import WithFlow
 from textvae.priors import FlowPrior
 from textvae.recipes import RECIPES
 from textvae.recipes.recipe import Recipe

@@ -7,10 +7,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
-from textvae.models.caption_encoders import AngleSumEncoder, AuxiliaryEncoder, Reader, RecurrentEncoder
+from textvae.models.caption_encoders import AngleSumEncoder, Reader, RecurrentEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, LikelihoodName, PixelLikelihood
 from textvae.models.losses import LossTerms
+from textvae.models.taught_readers import AuxiliaryEncoder
 from textvae.priors import LearnedGaussian
 from textvae.utils.config import Factor, Pixels, Size
 from textvae.utils.random import Draws

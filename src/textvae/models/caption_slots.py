@@ -8,10 +8,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
-from textvae.models.caption_encoders import ContrastiveEncoder, SlotEncoder
+from textvae.models.caption_encoders import SlotEncoder
 from textvae.models.distributions import DiagonalGaussian, Likelihood
 from textvae.models.layers import GaussianHead, PixelLikelihood
 from textvae.models.losses import LossTerms
+from textvae.models.taught_readers import ContrastiveEncoder
 from textvae.priors import LearnedGaussian
 from textvae.utils.config import Depth, Pixels, Size
 from textvae.utils.random import Draws

@@ -5,7 +5,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from textvae.models.base import Trainable
@@ -62,6 +62,11 @@ class Classifier(Trainable):
     def forward(self, images: Float[Tensor, "n 1 28 28"], draws: Draws | None = None) -> Float[Tensor, "n classes"]:
         """Class logits for images in [0, 1]; dropout in training needs ``draws``."""
         return cast(Tensor, self.to_classes(self.dropout(F.relu(self.features(images)), draws)))
+
+    @torch.no_grad()
+    def classify(self, images: Float[Tensor, "n 1 28 28"]) -> Int64[Tensor, "n"]:
+        """The most probable class of each image, for images in [0, 1]."""
+        return cast(Tensor, self(images)).argmax(1)
 
     def loss(
         self, images: Float[Tensor, "n 1 28 28"], condition: Float[Tensor, "n classes"], draws: Draws

@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from textvae.models.base import TextVAE
-from textvae.models.caption_encoders import AngleSumEncoder, AuxiliaryEncoder
+from textvae.models.caption_encoders import AngleSumEncoder
 from textvae.models.distributions import DiagonalGaussian, Gaussian, Likelihood
 from textvae.models.losses import LossTerms, negative_elbo
 from textvae.models.perceptual import perceptual_distance
+from textvae.models.taught_readers import AuxiliaryEncoder
 from textvae.priors import StandardNormal
 from textvae.utils.config import Count, Factor, Pixels, Range, Size
 from textvae.utils.random import Draws

@@ -1,12 +1,8 @@
-"""TreeEncoder: a recursive network that reads calculations in postfix order; MatchedEncoder: how it is trained."""
+"""TreeEncoder: a recursive network that reads calculations in postfix order."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-
-from textvae.models.layers import WholeBatch
-from textvae.models.losses import contrastive_loss, scaled_similarities
 
 
 class TreeEncoder(nn.Module):
@@ -52,45 +48,3 @@ class TreeEncoder(nn.Module):
 
 def _at(stack: Float[Tensor, "n levels width"], level: Int64[Tensor, "n"]) -> Float[Tensor, "n width"]:
     return stack.gather(1, level[:, None, None].expand(-1, 1, stack.shape[2]))[:, 0]
-
-
-class MatchedEncoder(nn.Module):
-    """A caption encoder that is trained by matching captions with latents, by CLIP's loss (Radford et al. 2021).
-
-    The loss of the flow does not train it: in most of its steps the noisy latent tells more about the image than the
-    caption does. docs/experiment_log.md has the figures.
-    """
-
-    def __init__(
-        self, reader: TreeEncoder, latent_dim: int, parts: int = 1, width: int = 64, hidden: int = 256
-    ) -> None:
-        """``parts``: number of equal parts of a latent, all read by the same network."""
-        super().__init__()
-        self.reader = reader
-        self.num_features = reader.num_features
-        self.of_words = nn.Sequential(nn.Linear(reader.num_features, hidden), nn.SiLU(), nn.Linear(hidden, width))
-        self.of_latent = nn.Sequential(
-            nn.Unflatten(1, (parts, latent_dim // parts)),
-            nn.Linear(latent_dim // parts, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, width // parts),
-            nn.Flatten(),
-        )
-        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
-        self.whole_batch = WholeBatch()
-
-    @torch.no_grad()
-    def forward(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n features"]:
-        """Features of each caption, without a gradient."""
-        features: Tensor = self.reader(tokens)
-        return features
-
-    def auxiliary_loss(
-        self, tokens: Int64[Tensor, "n length"], latents: Float[Tensor, "n latent"]
-    ) -> Float[Tensor, ""]:
-        """Cross-entropy of a latent's caption among those of the batch, and of a caption's latent, in nats."""
-        said = self.whole_batch(F.normalize(self.of_words(self.reader(tokens)), dim=1))
-        shown = self.whole_batch(F.normalize(self.of_latent(latents), dim=1))
-        return contrastive_loss(scaled_similarities(said, shown, self.log_scale))

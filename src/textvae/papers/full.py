@@ -3,7 +3,6 @@
 ``textvae reproduce PAPER --full`` prepares, trains and measures them; they need days on a CPU, or a GPU.
 """
 
-import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from textvae.preparation.layouts import slug
 from textvae.preparation.prepare import prepare
 from textvae.preparation.subset import Subset
 from textvae.recipes.resolve import resolve
+from textvae.utils.cores import usable_cores
 from textvae.utils.errors import UserError
 from textvae.utils.progress import duration, say
 
@@ -192,7 +192,7 @@ def plan_full(paper: str, runs: Path, only: Sequence[str] = (), source: str = "c
         UserError: there is no such row.
     """
     rows = _rows(paper, only)
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_cores()
     commands, details = [], []
     seconds = size = 0.0
     if source == "coco" and whole_coco(2017, 2014) is None:

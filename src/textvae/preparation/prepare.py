@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from textvae.pretrained.base import FrozenImages
 from textvae.text.base import FrozenText
 from textvae.text.embedding_length import EmbeddingLength
 from textvae.utils.config import to_dict
+from textvae.utils.cores import usable_cores
 from textvae.utils.errors import UserError
 from textvae.utils.files import alone
 from textvae.utils.paths import prepared_root
@@ -193,5 +193,4 @@ def _command(
 
 def _cores() -> int:
     """The cores of this process; processes of one command share those of their host."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // on_this_host())
+    return max(1, usable_cores() // on_this_host())

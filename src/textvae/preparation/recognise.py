@@ -1,13 +1,13 @@
-"""``recognise``: what a source of captioned images holds, as far as that is known without opening an image."""
+"""What sources of captioned images hold, as far as that is known without opening an image."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from textvae.preparation.layouts import Photographs, find_photographs
+from textvae.preparation.layouts import Photographs
 from textvae.preparation.record import clean
-from textvae.preparation.subset import Splits, Subset, splits_of
+from textvae.preparation.subset import Splits
 from textvae.utils.printable import printable
 
 
@@ -47,21 +47,6 @@ class Recognised:
 def listed(counts: Mapping[str, int]) -> str:
     """Counts of things, for people: "6,989 train, 1,200 test"."""
     return ", ".join(f"{count:,} {thing}" for thing, count in counts.items())
-
-
-def recognise(*sources: str, subset: Subset | None = None) -> Recognised:
-    """What captioned images there are; nothing is written, no image is opened.
-
-    Args:
-        sources: as for ``prepare``.
-        subset: which part; default: all.
-
-    Raises:
-        UserError: there is no such source, it is in no known layout, or it holds no captioned image.
-    """
-    photographs = find_photographs(*sources)
-    subset = subset or Subset()
-    return summary(photographs, splits_of(photographs, subset))
 
 
 def summary(photographs: Photographs, splits: Splits) -> Recognised:

@@ -62,11 +62,6 @@ class Unavailable:
     reason: str
 
 
-def feature_nets(device: str | torch.device = "cpu") -> dict[str, FeatureNet | Unavailable]:
-    """All feature networks by name; for each the network, or why it is not available."""
-    return {name: feature_net(name, device) for name in _NETS}
-
-
 def feature_net(name: str, device: str | torch.device = "cpu") -> FeatureNet | Unavailable:
     """The feature network ``name``, or why it is not available.
 

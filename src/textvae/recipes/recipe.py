@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal
 
 import torch
 
@@ -12,15 +12,6 @@ from textvae.text.base import TextEncoder
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import Range
 from textvae.utils.errors import UserError
-
-
-@runtime_checkable
-class ModelConfig(Protocol):
-    """A frozen dataclass of a model's settings."""
-
-    def build(self) -> Trainable:
-        """The model with initial weights."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +44,9 @@ class Recipe:
     """Name of the data set."""
     text: TextEncoder
     model: Any
-    """A ``ModelConfig``: its fields are the model's settings. With a field ``condition_dim``, it can be trained on any
-    prepared set of its ``image_size`` that stores one vector for each caption."""
+    """A frozen dataclass of the model's settings, whose method ``build()`` gives the model with initial weights. With a
+    field ``condition_dim``, the model can be trained on any prepared set of its ``image_size`` that stores one vector
+    for each caption."""
     trainer: TrainerConfig
     prompts: tuple[str, ...]
     """Prompts for samples during training and on the model card; if empty, captions of the training set are used."""

@@ -58,10 +58,7 @@ class Metrics:
 
     def get(self, name: str) -> Any:
         """The value of a dotted name such as "generation.frechet.inception"; None if there is none."""
-        value: Any = self.sections
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return value
+        return _value(self.sections, name)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of metrics.json."""
@@ -159,11 +156,13 @@ SHOWN = (
 
 def numbers(metrics: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, float]:
     """Numbers by dotted name; absent ones are left out."""
-    found = {}
-    for key in keys:
-        value: Any = metrics
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if isinstance(value, int | float):
-            found[key] = float(value)
-    return found
+    values = {key: _value(metrics, key) for key in keys}
+    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+
+
+def _value(sections: Mapping[str, Any], name: str) -> Any:
+    """What has this dotted name; None if nothing has."""
+    value: Any = sections
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

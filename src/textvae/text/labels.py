@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from textvae.text.base import NONE, RowEncoder
+from textvae.text.digit_grammar import DIGIT_WORDS
 from textvae.utils.errors import UserError
 
 Words = tuple[str, ...]
@@ -188,7 +189,7 @@ FASHION = LabelText(
 """The classes of Fashion-MNIST. Source: paper b, section 3.1 (its example: coat and jacket)."""
 
 DIGITS = LabelText(
-    class_names=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    class_names=DIGIT_WORDS,
     synonyms=(("0", "nought", "nil"), ("1",), ("2",), ("3",), ("4",), ("5",), ("6",), ("7",), ("8",), ("9",)),
 )
 """The classes of MNIST."""

@@ -5,7 +5,7 @@ The task is that of Mansimov et al., "Generating Images from Captions with Atten
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,8 +17,6 @@ from textvae.utils.errors import UserError
 
 Relation = Literal["left", "right", "above", "below"]
 """Position of the first digit relative to the second."""
-
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 PHRASES: dict[Relation, str] = {
     "left": "on the left of",

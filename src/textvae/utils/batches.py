@@ -9,9 +9,7 @@ from textvae.utils.progress import ProgressLine
 T = TypeVar("T")
 
 
-def in_batches(
-    group: Processes, count: int, size: int, make: Callable[[slice], T], title: str, unit: str = "images"
-) -> list[T]:
+def in_batches(group: Processes, count: int, size: int, make: Callable[[slice], T], title: str) -> list[T]:
     """What ``make`` returns for each batch of rows, in their order.
 
     Processes deal out the batches, which are the same for any number of processes, so that results are, too. Each
@@ -22,10 +20,9 @@ def in_batches(
         count: rows.
         size: rows in a batch; the last may have fewer.
         make: computes the batch of these rows.
-        title: of the progress line.
-        unit: of what is counted there.
+        title: of the progress line, which counts images.
     """
-    with ProgressLine(title, count, unit) as progress:
+    with ProgressLine(title, count, "images") as progress:
 
         def batch(number: int) -> T:
             made = make(slice(size * number, min(size * (number + 1), count)))

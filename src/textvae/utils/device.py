@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from textvae.utils.cores import usable_cores
 from textvae.utils.errors import UserError
 from textvae.utils.processes import place
 from textvae.utils.progress import say
@@ -179,9 +180,7 @@ def _available_cores() -> int:
     # OMP_NUM_THREADS is the user's choice; torch read it when it was imported.
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return usable_cores()
 
 
 def to_device(model: nn.Module, device: torch.device) -> None:

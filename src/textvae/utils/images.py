@@ -30,6 +30,8 @@ MOST_EXIF = 65_500
 """Bytes of metadata that a JPEG file can hold."""
 CAPTION_LINES = 4
 """Lines of a caption below a picture."""
+CAPTIONED_WIDTH = 160
+"""Pixels that a picture with a caption is enlarged to, at least, by a whole number."""
 
 
 def pictures_of(arrays: UInt8[np.ndarray, "n h w c"]) -> list[Image.Image]:
@@ -65,17 +67,16 @@ def grid(rows: Sequence[Sequence[Image.Image]], names: Sequence[str] | None = No
     return canvas
 
 
-def captioned(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int, width: int = 160) -> Image.Image:
+def captioned(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int) -> Image.Image:
     """Pictures on white, each with its caption below in at most ``CAPTION_LINES`` lines.
 
     Args:
         pictures: of one size each.
         captions: a caption for each picture; a long one is cut.
         columns: pictures in a row.
-        width: pixels that each is enlarged to, at least, by a whole number.
     """
     gap = 10
-    scale = max(1, -(-width // pictures[0].width))
+    scale = max(1, -(-CAPTIONED_WIDTH // pictures[0].width))
     width, height = (side * scale for side in pictures[0].size)
     font = ImageFont.load_default(size=13)
     line_height = int(font.getbbox("Ag")[3]) + 4

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from textvae import data
 from textvae.data.captioned_images import CaptionedImages
 from textvae.evaluation.context import EvaluationContext
@@ -12,6 +10,7 @@ from textvae.evaluation.describing import FEATURES, describer_of, written_captio
 from textvae.evaluation.evaluators.colour import PLAIN, colours_of
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.words import colours_recovered, word_f1
+from textvae.evaluation.partners import partners
 from textvae.models.captioner import Captioner
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.recipe import Recipe
@@ -42,12 +41,9 @@ def description(context: EvaluationContext) -> Measurement:
 
 def captioning(model: Captioner, recipe: Recipe, images: CaptionedImages, seed: int) -> Measurement:
     """Words and colours of the captions of ``real`` test images, and of ``shuffled`` ones, that a captioner writes."""
-    uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
-    numbers = images.draw_captions(torch.arange(len(images)), uniform)
-    captions = [images.captions[number] for number in numbers.tolist()]
+    captions = [images.captions[number] for number in images.one_caption_each(seed).tolist()]
     written = written_captions(model, recipe, images.images.flatten(1))
-    half = len(written) // 2
-    both = {"real": written, "shuffled": [*written[-half:], *written[:-half]]}
+    both = {"real": written, "shuffled": [written[number] for number in partners(len(images)).tolist()]}
     return Measurement(_compared(both, captions, colours_of(recipe.data)))
 
 

@@ -10,6 +10,7 @@ from textvae.evaluation.fitted_judge import FittedJudge, fitted_judge
 from textvae.evaluation.judges import RetrievalJudge, retrieval_judge
 from textvae.evaluation.measurement import Measurement
 from textvae.evaluation.metrics.retrieval import OTHERS, retrieval_precision
+from textvae.evaluation.partners import partners
 from textvae.models.dual_encoder import DualEncoder
 from textvae.pretrained.feature_nets import Unavailable
 from textvae.recipes.conditions import conditions_of
@@ -62,13 +63,12 @@ def retrieval(context: EvaluationContext) -> Measurement:
 @torch.no_grad()
 def dual_encoder(model: DualEncoder, recipe: Recipe, images: CaptionedImages, seed: int) -> Measurement:
     """Retrieval precision of a dual encoder on real test images, and with captions of other images as chance level."""
-    uniform = torch.rand(len(images), generator=torch.Generator().manual_seed(seed))
-    numbers = images.draw_captions(torch.arange(len(images)), uniform)
+    numbers = images.one_caption_each(seed)
     device = next(model.parameters()).device
     texts = model.embed_text(conditions_of(images, recipe.text)[numbers].to(device)).cpu()
     pictures = model.embed_image(images.images.flatten(1).to(device)).cpu()
     captions = [images.captions[number] for number in numbers.tolist()]
-    wrong = torch.arange(len(images)).roll(len(images) // 2)
+    wrong = partners(len(images))
     return Measurement(
         {
             "real": retrieval_precision(pictures, texts, captions, seed),

@@ -30,12 +30,12 @@ def bits_per_dimension(log_likelihood: Nats, dimensions: int) -> Nats:
     return -log_likelihood / (dimensions * math.log(2))
 
 
-def active_units(means: Float[Tensor, "n d"], threshold: float = 0.01) -> int:
-    """The number of latent dimensions whose posterior mean has a variance above ``threshold`` over the images.
+def active_units(means: Float[Tensor, "n d"]) -> int:
+    """The number of latent dimensions whose posterior mean has a variance above 0.01 over the images.
 
     Source: A_u = Var_x(E_q[u|x]) > 0.01 of Burda et al. 2016, section 5.2.
     """
-    return int((means.double().var(0) > threshold).sum())
+    return int((means.double().var(0) > 0.01).sum())
 
 
 def kl_per_dimension(kl: Float[Tensor, "n *latent"]) -> Float[Tensor, "d"]:

@@ -191,16 +191,13 @@ class FlowPrior(nn.Module):
             x = x + self.velocity(x, length * step, length, features).float() / steps
         return x
 
-    def inverse(
-        self, latent: Float[Tensor, "n *latent"], condition: Tensor, sampling: SamplingOptions | None = None
-    ) -> Float[Tensor, "n *latent"]:
+    def inverse(self, latent: Float[Tensor, "n *latent"], condition: Tensor) -> Float[Tensor, "n *latent"]:
         """The noise from which ``sample`` computes these latents: the equation solved backwards.
 
-        By default without guidance and with ``MAX_STEPS`` steps.
+        Without guidance, and with ``MAX_STEPS`` steps.
         """
-        sampling, guidance, steps = _with_defaults(sampling, 1.0, MAX_STEPS)
-        velocity = self.guided_velocity(condition, guidance, sampling.negative)
-        times = spaced(steps, self.config.spacing)[::-1]
+        velocity = self.guided_velocity(condition, 1.0)
+        times = spaced(MAX_STEPS, self.config.spacing)[::-1]
         return solve(velocity, self.standardise(latent), times, self.config.solver)
 
     def inpaint(

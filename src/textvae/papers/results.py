@@ -24,6 +24,10 @@ metrics file states the reason). [docs/metrics.md](docs/metrics.md) explains the
 Numbers with ± are means and standard deviations over seeds. A difference is called *significant* if the means differ by
 more than three standard errors; *one seed* means that this could not be tested, because at least one of the two models
 was trained with a single seed.
+
+A claim of a paper *holds*, *holds in part* or *does not hold* by the numbers behind it: by significant differences, by
+trends that go the same way at every step, or, where images should show what their caption says, by whether they cover
+at least half of the way from chance to real images. It is *undecided* where none of this can be said.
 """
 OLD_NOISE = """
 Models for which the protocol below the table names no noise were measured with torch's random numbers, before version

@@ -27,6 +27,9 @@ def test_one_recipe_is_shown_with_its_numbers(textvae):
     found = json.loads(textvae("recipes", "label-conv", "--json")[1])["label-conv"]
     assert found["description"]
     assert found["published"]["reconstruction.mse_sum"] == 11.1087
+    assert found["epochs"] == {"model": 25}
+    assert "25" in _parts(out)
+    assert "14 (model) + 36 (flow) + 4 (guidance)" in _parts(textvae("recipes", "latent-flow-flowers")[1])
 
 
 def _parts(text: str) -> set[str]:

@@ -67,6 +67,7 @@ def _listed(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
+    from textvae.experiment.stages import stages_of, trainer_of
     from textvae.papers.stored import measured, measured_training
 
     return {
@@ -76,7 +77,7 @@ def _facts(recipe: Any, ships: dict[str, str]) -> dict[str, Any]:
         "generates": recipe.draws,
         "presets": list(recipe.presets),
         "published": dict(recipe.published),
-        "epochs": recipe.trainer.epochs,
+        "epochs": {stage: trainer_of(recipe, stage).epochs for stage in stages_of(recipe)},
         "measured": measured(recipe.name),
         "measured_after": measured_training(recipe.name),
         "ships_as": ships.get(recipe.name),
@@ -90,7 +91,9 @@ def _shown(name: str, facts: dict[str, Any]) -> str:
         lines.append(f"{'presets':<12}{', '.join(facts['presets'])}")
     if facts["ships_as"]:
         lines.append(f"{'bundled as':<12}{facts['ships_as']}")
-    lines += [f"{'train':<12}textvae train {name}", f"{'epochs':<12}{facts['epochs']}"]
+    stages = facts["epochs"]
+    epochs = " + ".join(f"{count} ({stage})" if len(stages) > 1 else f"{count}" for stage, count in stages.items())
+    lines += [f"{'train':<12}textvae train {name}", f"{'epochs':<12}{epochs}"]
     if facts["measured_after"]:
         lines += textwrap.wrap(f"{'measured':<12}after {facts['measured_after']}", 110, subsequent_indent=" " * 12)
     published, measured = facts["published"], facts["measured"]

@@ -24,7 +24,7 @@ def pair(source: str) -> Recipe:
     """
     return Recipe(
         name=PHOTOGRAPHS[source].pair,
-        summary=f"captions and images of {source} in one space: conditions in the place of CLIP's",
+        summary=f"captions and images of {source} in one embedding space, as conditions instead of CLIP's",
         source="ours, after Radford et al. 2021",
         data=f"{source}-64-sentence-features",
         text=SentenceText(),
@@ -56,7 +56,7 @@ def pair_judge(source: str) -> Recipe:
     return dataclasses.replace(
         other,
         name=PHOTOGRAPHS[source].retrieval_judge,
-        summary=f"captions and images of {source} in one space: judges samples by retrieval",
+        summary=f"captions and images of {source} in one embedding space, to judge samples by retrieval",
         model=DualEncoder.Config(width=192, hidden=384, dropout=0.4),
         trainer=dataclasses.replace(other.trainer, seed=1),
     )

@@ -17,7 +17,7 @@ from textvae.training.config import TrainerConfig
 
 
 def latent_flow_fashion() -> Recipe:
-    """Garments from a key word. What was tried: docs/experiment_log.md.
+    """Garments from a keyword. What was tried: docs/experiment_log.md.
 
     Source: ours. The likelihood's noise scale is learned; the latents keep their positions in the image; p(z|c) is a
     rectified flow, conditioned in every layer; few-step sampling by the shortcut loss (Frans et al. 2025).
@@ -36,7 +36,7 @@ def latent_flow_fashion() -> Recipe:
     small = FlowConfig(FlowPrior.Config(width=96, depth=2, sides=1), "none", size=10)
     return Recipe(
         name="latent-flow-fashion",
-        summary="garments from a key word, spatial latents and a flow prior",
+        summary="garments from a keyword, by a VAE with spatial latents and a flow prior",
         source="ours",
         data="fashion-mnist",
         text=FASHION,
@@ -70,7 +70,7 @@ def latent_flow_digits() -> Recipe:
     return dataclasses.replace(
         fashion,
         name="latent-flow-digits",
-        summary="digits from arithmetic captions, spatial latents and a flow prior",
+        summary="digits from arithmetic captions, by a VAE with spatial latents and a flow prior",
         data="digits-arithmetic",
         text=text,
         model=SpatialVAE.Config(latent_channels=4, beta=0.3, contrast=1.0, num_tokens=text.num_tokens),
@@ -86,7 +86,7 @@ def latent_flow_digits() -> Recipe:
     )
 
 
-_SUMMARY = "from captions, spatial latents and a flow prior that learns to read"
+_SUMMARY = "from captions, by a VAE with spatial latents and a flow prior with its own caption encoder"
 _MODEL = SpatialVAE.Config(
     (3, 64, 64),
     channels=(32, 64),
@@ -328,7 +328,7 @@ def latent_flow_sprouts() -> Recipe:
     trainer = TrainerConfig(optimizer="muon", learning_rate=2e-3, schedule="cosine")
     return Recipe(
         name="latent-flow-sprouts",
-        summary="drawings of potted plants from captions, spatial latents and a flow prior that learns to read",
+        summary=f"drawings of potted plants {_SUMMARY}",
         source="ours",
         data="sprouts",
         text=CaptionWords(length=20),

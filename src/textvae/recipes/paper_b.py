@@ -14,7 +14,7 @@ from textvae.training.config import TrainerConfig
 
 
 def label_dense() -> Recipe:
-    """Garments from a key word, fully connected.
+    """Garments from a keyword, fully connected.
 
     Source: paper b, sections 3.1, 3.2, 4.2; table 1. It states: three linear layers, ReLU after the first two, the
     embedded class concatenated before the third, which gives μ and σ; z and the embedded class concatenated into three
@@ -31,7 +31,7 @@ def label_dense() -> Recipe:
     """
     return Recipe(
         name="label-dense",
-        summary="garments from a key word, three linear layers each way",
+        summary="garments from a keyword, three linear layers each way",
         source="paper b, section 3.2",
         data="fashion-mnist",
         text=FASHION,
@@ -47,7 +47,7 @@ def label_dense() -> Recipe:
 
 
 def label_conv() -> Recipe:
-    """Garments from a key word, convolutional.
+    """Garments from a keyword, convolutional.
 
     Source: paper b, sections 3.1, 3.3, 4.2, 4.3; table 1, figures 2 and 3. It states: three convolutions with ReLU,
     flattened, the embedded class added, two linear layers for μ and σ; z and the embedded class concatenated into three
@@ -62,7 +62,7 @@ def label_conv() -> Recipe:
     """
     return Recipe(
         name="label-conv",
-        summary="garments from a key word, three convolutions each way",
+        summary="garments from a keyword, three convolutions each way",
         source="paper b, section 3.3",
         data="fashion-mnist",
         text=FASHION,

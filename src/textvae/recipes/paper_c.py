@@ -119,7 +119,7 @@ def clip_dual_unclip() -> Recipe:
     return dataclasses.replace(
         plain,
         name="clip-dual-64-image-unclip",
-        summary="photographs of 64 pixels, trained on embeddings of images, which a flow makes of those of prompts",
+        summary="photographs of 64 pixels, trained on image embeddings; a flow generates them from sentence embeddings",
         source="ours, after paper c",
         model=ClipUnclip.Config(image_size=64, condition_dim=width, dropout=0.2),
         flow=FlowStage(

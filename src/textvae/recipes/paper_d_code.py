@@ -26,7 +26,7 @@ def caption_rnn_code(family: Family) -> Recipe:
     return dataclasses.replace(
         caption_rnn(family),
         name=f"caption-rnn-{family}-code",
-        summary=f"digits from {family} captions, as the authors' program has it",
+        summary=f"digits from {family} captions, after the authors' program",
         source="paper d, the authors' program",
         data=f"digits-{family}-60k",
         text=text,

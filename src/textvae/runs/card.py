@@ -125,9 +125,9 @@ def card_of(run: Run, address: str = "") -> str:
     ]
     if isinstance(recipe.text, CaptionWords):
         lines += [
-            f"The model knows {len(recipe.text.words):,} words, all from its training captions, and reads at most "
-            f"{recipe.text.length} per prompt. Other words are read as known words of related meaning, or ignored, "
-            "with a notice. It has learned only the word orders and the subjects of those captions.",
+            f"The model knows {len(recipe.text.words):,} words, all from its training captions, and uses at most "
+            f"{recipe.text.length} per prompt. Other words are replaced by known words of related meaning, or ignored; "
+            "a notice says so. The model only knows subjects and phrasings like those of its training captions.",
             # The captions of sprouts leave attributes out themselves.
             *([WHOLE] if recipe.flow and not recipe.flow.model.prior.word_dropout and recipe.data != "sprouts" else []),
             "",

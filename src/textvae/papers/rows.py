@@ -167,8 +167,8 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         ),
     ),
     "b": (
-        Row("label-dense", "label-dense"),
-        Row("label-conv", "label-conv"),
+        *_seeds(Row("label-dense", "label-dense"), 1),
+        *_seeds(Row("label-conv", "label-conv"), 1),
         # Not in the paper: the other interpretation of its equation 1.
         Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
         Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),

@@ -80,9 +80,8 @@ def epochs_table(stored: Stored) -> str:
     titles += ["retrieval precision", "MSE (sum)", "ELBO, nats", "training"]
     lines = [
         "Table 3: `clip-grid-64-scenes`, trained once on 9,231 images of MS-COCO and Flickr8k at 64 pixels and",
-        "measured after the paper's numbers of epochs. A single number for FID or CLIP score is the paper's. The",
-        "paper's FID uses other features and other images than our Fréchet distances: only the trends over the epochs",
-        "can be compared.",
+        "measured after the paper's numbers of epochs. The paper's FID uses other features and other images than our",
+        "Fréchet distances: only the trends over the epochs can be compared.",
         "",
         table(titles, rows),
     ]

@@ -1,6 +1,6 @@
 """The table of photographs from captions, for papers a, b and c and for our models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textvae.papers.findings.evidence import INCEPTION, spread
@@ -29,74 +29,17 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
     names = [name for name in stored if name.startswith(families)]
     if not names:
         return ""
-    validated = any(getter(stored[name])("training.best_validation_loss") is not None for name in names)
-    scored = any(getter(stored[name])(CLIP_SCORE) is not None for name in names)
-    timed = any(name.startswith("latent-flow-") for name in names)
-    fid = any(getter(stored[name])(FID_SAMPLED) is not None for name in names)
-    inception = any(getter(stored[name])(INCEPTION) is not None for name in names)
-    rows = []
-    for name in names:
-        get = getter(stored[name])
-        published = RECIPES[name]().published if name in RECIPES else {}
-        distances = [pair(published.get(key), get(key)) for key in (FID_RECONSTRUCTED, FID_SAMPLED)]
-        if not fid:
-            distances = [number(published.get(FID_SAMPLED, published.get(FID_RECONSTRUCTED)))]
-        loss = pair(published.get("training.best_validation_loss"), get("training.best_validation_loss"))
-        rows.append(
-            [
-                f"`{name}`",
-                *([loss] if validated else []),
-                pair(published.get("reconstruction.mse_sum"), get("reconstruction.mse_sum")),
-                pair(published.get("reconstruction.ssim"), get("reconstruction.ssim")),
-                *distances,
-                number(get("reconstruction.frechet.efficientnet-lite0")),
-                number(get("generation.frechet.efficientnet-lite0")),
-                *([number(get(INCEPTION))] if inception else []),
-                number(get("generation.retrieval_precision.samples")),
-                *(
-                    [
-                        pair(published.get(CLIP_SCORE), get(CLIP_SCORE)) + ("†" if get(CONDITIONED) else ""),
-                        number(get(PREFIXED)),
-                    ]
-                    if scored
-                    else []
-                ),
-                f"{number(get('generation.word_sensitivity.right_sign'))}, "
-                f"{number(get('generation.word_sensitivity.strength'))}",
-                f"{number(get('generation.colour.accuracy'))}, {number(get('generation.colour.real'))}",
-                number(get("likelihood.retrieval_precision")),
-                number(get("likelihood.elbo_nats")),
-                *([number(get("speed.generated_images_per_s"))] if timed else []),
-                training(stored[name], paper_training(name)),
-            ]
-        )
+    rows = [_of_model(name, stored[name]) for name in names]
     # One row for each set of images, however its captions are encoded.
     for images in dict.fromkeys(images_of(stored[name]) for name in names):
-        same = [stored[name] for name in names if images_of(stored[name]) == images]
-        distance = number(_first(same, "reference.real_train.frechet.efficientnet-lite0"))
-        retrieved = number(_first(same, "generation.retrieval_precision.real"))
-        other = [number(_first(same, "reference.real_train.frechet.inception-768"))] if inception else []
-        first = ["-"] * (3 if validated else 2)
-        first += ["-", number(_first(same, "reference.real_train.frechet.inception")), "-"] if fid else ["-", "-"]
-        score = [number(_first(same, f"generation.{name}.real")) for name in ("clip_score", "clip_score_prefixed")]
-        after = ["-"] * (6 if timed else 5)
-        rows.append(
-            [f"*real images of {images}*", *first, distance, *other, retrieved, *(score if scored else []), *after]
-        )
-    titles = ["model", *(["validation loss"] if validated else []), "MSE (sum)", "SSIM"]
-    titles += ["FID, reconstructions", "FID, samples"] if fid else ["published FID"]
-    titles += ["Fréchet (efficientnet-lite0), reconstructions", "Fréchet (efficientnet-lite0), samples"]
-    titles += [*(["Fréchet (inception-768), samples"] if inception else []), "retrieval precision"]
-    titles += [*(["CLIP score", "CLIP score with prefix"] if scored else []), "word sensitivity: right sign, strength"]
-    titles += ["named colour recognised: samples, real images", "own caption has the highest bound"]
-    titles += ["ELBO, nats", *(["images/s"] if timed else []), "training"]
+        rows.append(_of_real_images(images, [stored[name] for name in names if images_of(stored[name]) == images]))
     return "\n".join(
         [
             title,
             "",
             *preface,
             "",
-            table(titles, rows),
+            table(*_filled(rows)),
             "",
             _columns(stored, names),
             *_seeds(stored, names),
@@ -105,6 +48,60 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
             protocol(stored, names),
         ]
     )
+
+
+def _of_model(name: str, metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The cells of a row by the title of their column."""
+    get, published = getter(metrics), RECIPES[name]().published if name in RECIPES else {}
+
+    def both(key: str) -> str:
+        return pair(published.get(key), get(key))
+
+    return {
+        "model": f"`{name}`",
+        "validation loss": both("training.best_validation_loss"),
+        "MSE (sum)": both("reconstruction.mse_sum"),
+        "SSIM": both("reconstruction.ssim"),
+        "published FID": number(published.get(FID_SAMPLED, published.get(FID_RECONSTRUCTED))),
+        "FID, reconstructions": number(get(FID_RECONSTRUCTED)),
+        "FID, samples": number(get(FID_SAMPLED)),
+        "Fréchet (efficientnet-lite0), reconstructions": number(get("reconstruction.frechet.efficientnet-lite0")),
+        "Fréchet (efficientnet-lite0), samples": number(get("generation.frechet.efficientnet-lite0")),
+        "Fréchet (inception-768), samples": number(get(INCEPTION)),
+        "retrieval precision": number(get("generation.retrieval_precision.samples")),
+        "CLIP score": both(CLIP_SCORE) + ("†" if get(CONDITIONED) else ""),
+        "CLIP score with prefix": number(get(PREFIXED)),
+        "word sensitivity: right sign, strength": _two(get, "word_sensitivity.right_sign", "word_sensitivity.strength"),
+        "named colour recognised: samples, real images": _two(get, "colour.accuracy", "colour.real"),
+        "own caption has the highest bound": number(get("likelihood.retrieval_precision")),
+        "ELBO, nats": number(get("likelihood.elbo_nats")),
+        "images/s": number(get("speed.generated_images_per_s")) if name.startswith("latent-flow-") else "-",
+        "training": training(metrics, paper_training(name)),
+    }
+
+
+def _of_real_images(images: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the metrics of models of the same images say about real ones, by the title of their column."""
+    keys = {
+        "FID, samples": "reference.real_train.frechet.inception",
+        "Fréchet (efficientnet-lite0), samples": "reference.real_train.frechet.efficientnet-lite0",
+        "Fréchet (inception-768), samples": "reference.real_train.frechet.inception-768",
+        "retrieval precision": "generation.retrieval_precision.real",
+        "CLIP score": "generation.clip_score.real",
+        "CLIP score with prefix": "generation.clip_score_prefixed.real",
+    }
+    return {"model": f"*real images of {images}*"} | {title: number(_first(rows, key)) for title, key in keys.items()}
+
+
+def _two(get: Callable[[str], Any], one: str, other: str) -> str:
+    values = [get(f"generation.{key}") for key in (one, other)]
+    return "-" if values == [None, None] else ", ".join(map(number, values))
+
+
+def _filled(rows: Sequence[Mapping[str, str]]) -> tuple[list[str], list[list[str]]]:
+    """The titles of the columns that are not empty, in the order of the first row, and the cells of the rows."""
+    titles = [title for title in rows[0] if any(row.get(title, "-") != "-" for row in rows)]
+    return titles, [[row.get(title, "-") for title in titles] for row in rows]
 
 
 def _first(rows: Sequence[Mapping[str, Any]], key: str) -> Any:

@@ -23,8 +23,8 @@ def number(value: Any) -> str:
 
 
 def pair(published: float | None, measured: float | None) -> str:
-    """Published | measured."""
-    return f"{number(published)} \\| {number(measured)}" if measured is not None else number(published)
+    """Published | measured; a dash if there is neither."""
+    return "-" if published is measured is None else f"{number(published)} \\| {number(measured)}"
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -56,5 +56,5 @@ def test_refuses_what_it_cannot_serve(tmp_path: Path) -> None:
     with listening("127.0.0.1", 0) as taken:
         taken.listen()
         assert "cannot be listened on" in serve("--port", str(taken.getsockname()[1]))
-    assert "no page" in serve("--page", str(tmp_path))
+    assert "does not contain a page" in serve("--page", str(tmp_path))
     assert "two models" in serve(str(OLD_RUN), "--port", "0")

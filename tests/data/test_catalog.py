@@ -42,6 +42,7 @@ def test_one_entry_is_all_that_a_set_needs(tmp_path, monkeypatch, capsys) -> Non
     monkeypatch.setenv("TEXTVAE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("textvae.evaluation.evaluate.PHOTOGRAPH_NETS", ())
+    monkeypatch.setattr("textvae.evaluation.evaluators.colour.LEAST_NAMED", 2)
     photos.coco_folder(tmp_path / "data" / "blocks", 24, 8)
     assert "blocks" in run(capsys, "data", "list")
     run(capsys, "data", "prepare", "blocks", "--size", 64, "--text", "words", "--workers", 1)

@@ -102,7 +102,16 @@ def test_a_model_that_is_no_vae_is_not_said_to_draw(tmp_path):
     assert "valid only for data like" in card
 
 
-def test_recipes_say_whether_they_draw():
+def test_a_model_whose_class_is_not_declared_is_looked_at(monkeypatch):
+    scorer = Recipe("scorer", "scores images", "a test", "fashion-mnist", FASHION, Scorer.Config(), TrainerConfig(), ())
+    monkeypatch.setattr(Scorer.Config, "build", lambda self: Scorer(self.width))
+    assert not scorer.draws
+    monkeypatch.setattr(Scorer.Config, "build", lambda _: RECIPES["label-dense"]().model.build())
+    assert scorer.draws
+
+
+def test_recipes_say_whether_they_draw(monkeypatch):
+    monkeypatch.delattr(Recipe, "outline")  # the list of recipes builds no model
     scoring = {"judge", "pair", "captioner"}
     assert {name for name in RECIPES if not RECIPES[name]().draws} == {
         name for name in RECIPES if name.split("-")[0] in scoring

@@ -90,8 +90,8 @@ def epochs_table(stored: Stored) -> str:
 
 def paper_b(stored: Stored) -> str:
     """Garments from a keyword, photographs from sentences."""
-    rivals = ("label-dense", "label-conv", "label-dense-bernoulli", "label-conv-bernoulli")
-    names = [name for rival in rivals for name in seeds_of(stored, rival)]
+    models = ("label-dense", "label-conv", "label-dense-bernoulli", "label-conv-bernoulli")
+    names = [name for model in models for name in seeds_of(stored, model)]
     photographs = photographs_table(
         stored,
         ("clip-latent-",),
@@ -136,8 +136,8 @@ def paper_b(stored: Stored) -> str:
         "",
         generation_table(stored, names),
         published.paper_b_labels(stored),
-        *(picture(name) for name in rivals if name in stored),
-        *(picture(f"{name}-reconstructions", f"{name}: reconstructions") for name in rivals if name in stored),
+        *(picture(name) for name in models if name in stored),
+        *(picture(f"{name}-reconstructions", f"{name}: reconstructions") for name in models if name in stored),
         protocol(stored, names),
         photographs,
     ]

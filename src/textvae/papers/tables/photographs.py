@@ -29,17 +29,19 @@ def photographs_table(stored: Stored, families: tuple[str, ...], findings: str, 
     names = [name for name in stored if name.startswith(families)]
     if not names:
         return ""
-    rows = [_of_model(name, stored[name]) for name in names]
+    models = [_of_model(name, stored[name]) for name in names]
     # One row for each set of images, however its captions are encoded.
-    for images in dict.fromkeys(images_of(stored[name]) for name in names):
-        rows.append(_of_real_images(images, [stored[name] for name in names if images_of(stored[name]) == images]))
+    real = [
+        _of_real_images(images, [stored[name] for name in names if images_of(stored[name]) == images])
+        for images in dict.fromkeys(images_of(stored[name]) for name in names)
+    ]
     return "\n".join(
         [
             title,
             "",
             *preface,
             "",
-            table(*_filled(rows)),
+            table(*_filled(models, real)),
             "",
             _columns(stored, names),
             *_seeds(stored, names),
@@ -98,10 +100,12 @@ def _two(get: Callable[[str], Any], one: str, other: str) -> str:
     return "-" if values == [None, None] else ", ".join(map(number, values))
 
 
-def _filled(rows: Sequence[Mapping[str, str]]) -> tuple[list[str], list[list[str]]]:
-    """The titles of the columns that are not empty, in the order of the first row, and the cells of the rows."""
-    titles = [title for title in rows[0] if any(row.get(title, "-") != "-" for row in rows)]
-    return titles, [[row.get(title, "-") for title in titles] for row in rows]
+def _filled(
+    models: Sequence[Mapping[str, str]], real: Sequence[Mapping[str, str]]
+) -> tuple[list[str], list[list[str]]]:
+    """The titles of the columns in which a model has a number, and the cells of all rows."""
+    titles = [title for title in models[0] if any(row[title] != "-" for row in models)]
+    return titles, [[row.get(title, "-") for title in titles] for row in (*models, *real)]
 
 
 def _first(rows: Sequence[Mapping[str, Any]], key: str) -> Any:

@@ -129,12 +129,15 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("onehot-dense-fashion", "onehot-dense-fashion"),
         # The layer where the condition enters, and table 4, at 64 pixels. The first row has latent dimension 128.
         *_seeds(_photographs("clip-grid-64", _PAPER_A, PASSES), 1, 2),
-        _photographs("clip-mid-64", _PAPER_A, PASSES),
+        *_seeds(_photographs("clip-mid-64", _PAPER_A, PASSES), 1, 2),
         *_seeds(_photographs("clip-grid-64-latent-1024", _PAPER_A, PASSES, "clip-grid-64", {"latent_dim": 1024}), 1, 2),
         *(
             _photographs(f"clip-grid-64-latent-{n}", _PAPER_A, PASSES, "clip-grid-64", {"latent_dim": n})
             for n in (256, 512)
         ),
+        # The deeper encoder and the attention that section 4.2 mentions.
+        *_seeds(_photographs("clip-grid-64-deeper", _PAPER_A, PASSES, "clip-grid-64", {"extra_convolutions": 1}), 1, 2),
+        *_seeds(_photographs("clip-grid-64-attention", _PAPER_A, PASSES, "clip-grid-64", {"attention": True}), 1, 2),
         # A tenth of the epochs of table 3; the first row stands for its 100 epochs.
         *(
             _photographs(f"clip-grid-64-epochs-{n}", f"{10 * n} epochs of 11,829 images", n, "clip-grid-64")
@@ -151,7 +154,7 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
             paper="300 epochs of 11,829 images, at 224 pixels",
             keep_epochs=(50, 100, 150, 200, 250),
         ),
-        # Table 4 on as many images as the paper's; the deeper encoder and the attention that section 4.2 mentions.
+        # Table 4, and the deeper encoder and the attention, on as many images as the paper's.
         *_seeds(_scenes("latent-128", {"latent_dim": 128}), 1, 2),
         *_seeds(_scenes("latent-1024", {"latent_dim": 1024}), 1, 2),
         *(_scenes(f"latent-{n}", {"latent_dim": n}) for n in (256, 512)),
@@ -173,23 +176,25 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
         Row("label-dense-bernoulli", "label-dense", {"likelihood": "bernoulli"}),
         Row("label-conv-bernoulli", "label-conv", {"likelihood": "bernoulli"}),
         *(row for how in ("add", "concat") for row in _seeds(_photographs(f"clip-latent-64-{how}", _PAPER_B), 1, 2)),
-        *(_photographs(f"clip-latent-128-{how}", _PAPER_B, draws=1) for how in ("add", "concat")),
         *(
             row
+            for size in (128, 256)
             for how in ("add", "concat")
-            for row in _seeds(_photographs(f"clip-latent-256-{how}", _PAPER_B, draws=1), 1)
+            for row in _seeds(_photographs(f"clip-latent-{size}-{how}", _PAPER_B, draws=1), 1)
         ),
     ),
     "c": (
         # Figure 2, in its order; then three ways to bridge the gap between image and sentence embeddings.
         *_seeds(_dual("clip-dual-64-image-dropout", 2), 1, 2),
         *_seeds(_dual("clip-dual-64-text-dropout", 2), 1, 2),
-        _dual("clip-dual-128-image-dropout", 1),
+        *_seeds(_dual("clip-dual-128-image-dropout", 1), 1, 2),
         _dual("clip-dual-128-text-dropout", 1),
-        _dual("clip-dual-128-image", 1),
-        _dual("clip-dual-64-image-shifted", 2),
-        _dual("clip-dual-64-image-noised", 2),
-        _dual("clip-dual-64-image-unclip", 2),
+        *_seeds(_dual("clip-dual-128-image", 1), 1, 2),
+        *(
+            row
+            for bridge in ("shifted", "noised", "unclip")
+            for row in _seeds(_dual(f"clip-dual-64-image-{bridge}", 2), 1)
+        ),
         # The authors' program, and the same with longer embeddings.
         *_seeds(_nature("image"), 1, 2),
         *_seeds(_nature("text"), 1, 2),

@@ -73,6 +73,8 @@ def refused(textvae, *words: object) -> str:
         [*FLOW, "--flow.model.prior.guidance-input", "4.0"],
         [*FLOW, "--flow.guidance-epochs", "1"],
         [*FLOW, *GUIDED, "--flow.stride-epochs", "1"],
+        [*FLOW, "--flow.autoguidance", "1.5"],
+        [*FLOW, *GUIDED, "--flow.autoguidance", "0.5"],
         [*FLOW, "--flow.stride-epochs", "1", "--flow.model.prior.steps", "6"],
     ],
     ids=" ".join,

@@ -509,6 +509,8 @@ FLOW = (*TWO_STAGES, "--flow.stride-epochs", "1")
 """6 steps of the model, 8 of its flow, 4 of the flow's strides."""
 GUIDED = (*TWO_STAGES, "--flow.guidance-epochs", "1", "--flow.model.prior.guidance-input", "4.0")
 """6 steps of the model, 8 of its flow, 4 in which it learns to read the guidance scale."""
+AUTOGUIDED = (*GUIDED, "--flow.autoguidance", "1.5", "--flow.weak-steps", "4")
+"""The same, with a copy of the flow that is kept after its first epoch."""
 STAGES = [("model", 6), ("flow", 4), ("flow", 8), ("strides", 4)]
 
 
@@ -624,10 +626,11 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
 
 
 @pytest.mark.slow
-def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_path, textvae, monkeypatch):
+@pytest.mark.parametrize("options", [GUIDED, AUTOGUIDED], ids=["guidance", "autoguidance"])
+def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_path, textvae, monkeypatch, options):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert textvae(*words(whole, *GUIDED))[0] == 0
+    assert textvae(*words(whole, *options))[0] == 0
     plain, failed = checkpoint.write_weights, []
 
     def write(folder, weights):
@@ -638,9 +641,9 @@ def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_pat
 
     with monkeypatch.context() as patch, contextlib.suppress(OSError):
         patch.setattr(checkpoint, "write_weights", write)
-        textvae(*words(cut, *GUIDED))
+        textvae(*words(cut, *options))
     assert standing(cut) == ("guidance", 2)
-    assert textvae(*words(cut, *GUIDED))[0] == 0
+    assert textvae(*words(cut, *options))[0] == 0
     assert (cut / MODEL).read_bytes() == (whole / MODEL).read_bytes()
     history = read_history(cut)
     assert [(row["stage"], row["step"]) for row in history] == [*STAGES[:3], ("guidance", 4)]
@@ -653,6 +656,20 @@ def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_pat
     found, wanted = read_state(cut)["training"]["model"], read_state(flow)["training"]
     for name, weight in wanted["averaged" if "averaged" in wanted else "model"].items():
         assert weight.equal(found[name.replace("prior.", "teacher.", 1)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "epoch"), [("4", 1), ("500", 2)], ids=["early", "at the end of a shorter training"])
+def test_autoguidance_keeps_the_flow_as_it_was_after_some_steps(tmp_path, textvae, steps, epoch):
+    out = tmp_path / "run"
+    options = (*AUTOGUIDED[:-1], steps, "--keep-epochs", "1,2")
+    assert textvae(*words(out, *options))[0] == 0
+    kept = read_state(out)["training"]["model"]
+    assert bool(kept["has_weak"])
+    snapshot = open_run(out / "epochs" / str(epoch)).load_model().prior.state_dict()
+    assert {key.removeprefix("weak.") for key in kept if key.startswith("weak.")} == set(snapshot)
+    assert all(kept[f"weak.{name}"].equal(weight) for name, weight in snapshot.items())
+    assert not any("weak" in name for name in open_run(out).load_model().state_dict())
 
 
 def test_a_wrong_monitor_is_refused_in_the_first_step(tmp_path, textvae):

@@ -27,10 +27,10 @@ LABELS, TOKENS, VECTORS = torch.eye(10)[:N], torch.arange(3, 3 + 6 * N).view(N, 
 GREY, COLOUR = (1, 28, 28), (3, 64, 64)
 
 
-def matching(few_step: bool, contrastive: float = 0.0, **settings: float) -> FlowMatching:
+def matching(few_step: bool, contrastive: float = 0.0, autoguidance: float = 1.0, **settings: float) -> FlowMatching:
     vae = SpatialVAE.Config(channels=(4, 4)).build()
     config = FlowConfig(FlowPrior.Config(width=16, depth=1, heads=2, word_dropout=0.5, **settings), "words", size=20)
-    return FlowMatching(config.build(vae), few_step, "guidance_input" in settings, contrastive)
+    return FlowMatching(config.build(vae), few_step, "guidance_input" in settings, contrastive, autoguidance)
 
 
 FAMILIES = {
@@ -54,5 +54,6 @@ FAMILIES = {
     "flow_matching": (lambda: matching(few_step=False), (8, 7, 7), TOKENS),
     "contrastive_flow": (lambda: matching(few_step=False, contrastive=0.1), (8, 7, 7), TOKENS),
     "guidance_input": (lambda: matching(few_step=False, guidance_input=4.0), (8, 7, 7), TOKENS),
+    "autoguidance": (lambda: matching(few_step=False, guidance_input=4.0, autoguidance=1.5), (8, 7, 7), TOKENS),
     "shortcut": (lambda: matching(few_step=True), (8, 7, 7), TOKENS),
 }

@@ -267,6 +267,24 @@ def test_the_guided_velocity_of_two_evaluations_is_what_a_scale_is_trained_on():
     assert float(scale.min()) < 1.1 < 4.9 < float(scale.max())
 
 
+def test_autoguidance_leads_away_from_the_weak_flow():
+    prior, weak, condition = flow(config=READS), flow(config=READS), torch.eye(4).repeat(500, 1)
+    for number, parameter in enumerate(weak.parameters()):
+        nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(number))
+    latent = torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
+    nn.init.zeros_(prior.velocity.guidance)
+    with torch.no_grad():
+        found = guidance_errors(prior, latent, condition, draws(2000), copy.deepcopy(prior), weak, 1.5)
+        seeds = draws(2000)
+        noise, time, scale = seeds.normal(3), seeds.uniform(), 1 + 4 * seeds.uniform()
+        at, still = torch.lerp(noise, latent, time[:, None]), torch.zeros(2000)
+        own, empty = (prior.velocity(at, time, still, given) for given in (condition, 0 * condition))
+        weaker = weak.velocity(at, time, still, condition)
+    # What both kinds of guidance add to the velocity, which reads no scale yet.
+    wanted = ((scale - 1)[:, None] * (own - empty) + 0.5 * (own - weaker)).square().mean(1)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_flow_learns_to_read_the_guidance_scale():
     prior, both = flow((2,), READS, size=2).train(), torch.eye(2).repeat(100, 1)

@@ -59,6 +59,16 @@ class Stage:
         """Settings of this stage's training."""
         return self.training.config
 
+    def keep_weak(self, step: int, complete: bool) -> None:
+        """Keeps a copy of the averaged flow for autoguidance: after ``weak_steps``, or at an earlier end."""
+        model, averaged, flow = self.training.model, self.training.averaged, self.recipe.flow
+        if flow is None or not (step >= flow.weak_steps or complete):
+            return
+        if isinstance(model, FlowMatching) and model.has_weak is not None and not model.has_weak:
+            assert isinstance(averaged, FlowMatching)
+            for matching in {model, averaged}:
+                matching.keep_weak(averaged.prior)
+
     def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights of the whole model, given those of the part that this stage trains."""
         if self._vae is None:
@@ -152,6 +162,11 @@ def check_flow(recipe: Recipe, flow: FlowConfig) -> None:
             f"few-step training halves its steps down to single ones, which {flow.prior.steps} steps do not allow",
             "set --flow.model.prior.steps to a power of two, or --flow.stride-epochs 0",
         )
+    if stage.autoguidance > 1 and not stage.guidance_epochs:
+        raise UserError(
+            "autoguidance is learned by the guidance input, which this flow does not have",
+            "set --flow.guidance-epochs and --flow.model.prior.guidance-input, or --flow.autoguidance 1",
+        )
     prior = flow.build(cast(TextVAE, recipe.model.build()))
     condition = recipe.text.encode([NONE])
     try:
@@ -230,15 +245,26 @@ def start_stage(
         flow.fit_scale(*measured.chunk(2, dim=1))
     else:
         try:
-            kept = before["averaged"] if trainer.ema_decay else before["model"]
-            own = {key: weight for key, weight in kept.items() if key.startswith("prior.")}
-            flow.load_state_dict({key.removeprefix("prior."): weight for key, weight in own.items()})
+            last = before["averaged"] if trainer.ema_decay else before["model"]
+            flow.load_state_dict(_part(last, "prior"))
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
         flow.strides.fill_(name == FEW_STEP_STAGE)
     contrastive = recipe.flow.model.contrastive if name == FLOW_STAGE else 0.0
-    matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE, contrastive)
+    matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE, contrastive, recipe.flow.autoguidance)
+    if name == GUIDANCE_STAGE and matching.weak is not None:
+        try:
+            matching.weak.load_state_dict(_part(last, "weak"))
+        except RuntimeError as error:
+            raise not_a_checkpoint(out, error) from None
+        assert matching.has_weak is not None
+        matching.has_weak.fill_(True)
     return Stage(name, recipe, Training(matching, latents, known, trainer, execution, processes=group), vae)
+
+
+def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights of a part of a module, by their names in it."""
+    return {key.removeprefix(f"{name}."): weight for key, weight in state.items() if key.startswith(f"{name}.")}
 
 
 def _first_stage(model: Trainable) -> TextVAE:

@@ -270,6 +270,7 @@ def _train_stage(
                 progress.show(history[-1]["loss"])
             progress.advance(step.images)
             complete = step.number == training.total_steps
+            stage.keep_weak(step.number, complete)
             if step.ends_epoch:
                 if config.validation_images:
                     history[-1]["validation"] = training.validate()

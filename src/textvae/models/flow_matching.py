@@ -23,7 +23,12 @@ class FlowMatching(Trainable):
     """The training of a flow prior. Its "images" are posterior moments, from which each step samples latents."""
 
     def __init__(
-        self, prior: FlowPrior, few_step: bool = False, reads_guidance: bool = False, contrastive: float = 0.0
+        self,
+        prior: FlowPrior,
+        few_step: bool = False,
+        reads_guidance: bool = False,
+        contrastive: float = 0.0,
+        autoguidance: float = 1.0,
     ) -> None:
         """A random half of the images of each step may have another objective.
 
@@ -32,6 +37,8 @@ class FlowMatching(Trainable):
             few_step: train few-step sampling too.
             reads_guidance: train the reading of the guidance scale too, with the prior as it is now as the teacher.
             contrastive: weight of a contrastive loss between captions and latents, besides the first objective.
+            autoguidance: scale by which the guidance that is learned leads away from ``weak``, a copy of the prior from
+                early in its training (``keep_weak``); 1: there is none.
         """
         super().__init__()
         self.prior = prior
@@ -39,6 +46,19 @@ class FlowMatching(Trainable):
         self.teacher = copy.deepcopy(prior).requires_grad_(False) if reads_guidance else None
         self.caption_matching = CaptionMatching(prior.latent_shape[0], prior.config.width) if contrastive else None
         self.contrastive_weight = contrastive
+        self.autoguidance = autoguidance
+        self.weak = copy.deepcopy(prior).requires_grad_(False) if autoguidance > 1 else None
+        self.register_buffer("has_weak", torch.tensor(False) if autoguidance > 1 else None)
+
+    has_weak: Tensor | None
+    """Whether ``weak`` has been kept; None if there is none."""
+
+    def keep_weak(self, prior: FlowPrior) -> None:
+        """Keeps the present weights of a prior as those that autoguidance leads away from."""
+        assert self.weak is not None
+        assert self.has_weak is not None
+        self.weak.load_state_dict(prior.state_dict())
+        self.has_weak.fill_(True)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
         """Mean squared errors of velocities, over dimensions of standardised latents."""
@@ -49,7 +69,9 @@ class FlowMatching(Trainable):
         if self.few_step:
             return self._with(shortcut_errors, "stride", latent, condition, draws)
         if self.teacher is not None:
-            errors = functools.partial(guidance_errors, teacher=self.teacher)
+            errors = functools.partial(
+                guidance_errors, teacher=self.teacher, weak=self.weak, autoguidance=self.autoguidance
+            )
             return self._with(errors, "guidance", latent, condition, draws)
         velocity = matching_errors(self.prior, latent, condition, draws).mean()
         terms = {"velocity": velocity.detach()}

@@ -187,6 +187,7 @@ _SETTINGS: dict[Photographs, _Settings] = {
         word_dropout=0.5,
         steps=4,
         spacing=1.4,
+        larger_epochs=(12, 36),
         model=_SHARP_MODEL,
         guidance_epochs=4,
         **_SMALL_BATCHES,

@@ -8,6 +8,7 @@ import torch
 
 from textvae.models.base import TextVAE, Trainable
 from textvae.models.with_flow import FlowConfig, WithFlow
+from textvae.priors.flow.solvers import MAX_GUIDANCE
 from textvae.text.base import TextEncoder
 from textvae.training.config import TrainerConfig
 from textvae.utils.config import Range
@@ -28,6 +29,12 @@ class FlowStage:
     """Further epochs that train few-step sampling; 0: none."""
     guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that train the guidance input (requires ``guidance_input`` above 0); 0: none."""
+    autoguidance: Annotated[float, Range(1, MAX_GUIDANCE)] = 1.0
+    """Scale by which the guidance input also guides away from a copy of the flow from early in its training, whose
+    errors are similar but larger (Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself",
+    section 3); 1: none."""
+    weak_steps: Annotated[int, Range(1, 10**9)] = 500
+    """Training steps of the flow after which that copy is kept."""
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,19 @@ def matching_errors(
 
 
 def guidance_errors(
-    prior: FlowPrior, latent: Float[Tensor, "n *latent"], condition: Tensor, draws: Draws, teacher: FlowPrior
+    prior: FlowPrior,
+    latent: Float[Tensor, "n *latent"],
+    condition: Tensor,
+    draws: Draws,
+    teacher: FlowPrior,
+    weak: FlowPrior | None = None,
+    autoguidance: float = 1.0,
 ) -> Float[Tensor, "n"]:
     """Squared errors of the velocity of a network that takes the guidance scale, from 1 to the largest, as an input.
 
     They are means over dimensions. The target is the teacher's guided velocity, from two evaluations (Meng et al. 2023,
-    section 3.1). A network that was its own teacher diverged (docs/experiment_log.md).
+    section 3.1). A network that was its own teacher diverged (docs/experiment_log.md). With a ``weak`` network, the
+    target also leads away from its velocity, by the scale ``autoguidance`` (Karras et al. 2024, section 3).
     """
     target = prior.standardise(latent)
     noise, time = draws.normal(*target.shape[1:]), draws.uniform()
@@ -41,7 +48,10 @@ def guidance_errors(
     guidance = 1 + (prior.config.guidance_input - 1) * draws.uniform()
     with torch.no_grad():
         plain = teacher.guided_velocity(torch.zeros_like(condition), 1.0)(at, time)
-        goal = torch.lerp(plain, teacher.guided_velocity(condition, 1.0)(at, time), _per_row(guidance, at))
+        conditional = teacher.guided_velocity(condition, 1.0)(at, time)
+        goal = torch.lerp(plain, conditional, _per_row(guidance, at))
+        if weak is not None:
+            goal = goal + (autoguidance - 1) * (conditional - weak.guided_velocity(condition, 1.0)(at, time))
     velocity = prior.velocity(at, time, still, prior.features(condition), guidance)
     return _squared_errors(prior, velocity.float(), goal)
 

@@ -16,6 +16,7 @@ import torch
 from helpers import tiny
 
 from textvae import data
+from textvae.experiment import stages
 from textvae.experiment import train as experiment
 from textvae.experiment.early_stopping import EarlyStopping
 from textvae.experiment.stages import start_stage, trainer_of
@@ -509,8 +510,8 @@ FLOW = (*TWO_STAGES, "--flow.stride-epochs", "1")
 """6 steps of the model, 8 of its flow, 4 of the flow's strides."""
 GUIDED = (*TWO_STAGES, "--flow.guidance-epochs", "1", "--flow.model.prior.guidance-input", "4.0")
 """6 steps of the model, 8 of its flow, 4 in which it learns to read the guidance scale."""
-AUTOGUIDED = (*GUIDED, "--flow.autoguidance", "1.5", "--flow.weak-steps", "4")
-"""The same, with a copy of the flow that is kept after its first epoch."""
+AUTOGUIDED = (*GUIDED, "--flow.autoguidance", "1.5")
+"""The same, also guided away from a weak version of the flow."""
 STAGES = [("model", 6), ("flow", 4), ("flow", 8), ("strides", 4)]
 
 
@@ -629,6 +630,7 @@ def test_a_crash_in_any_write_of_any_stage_changes_nothing(tmp_path, textvae, mo
 @pytest.mark.parametrize("options", [GUIDED, AUTOGUIDED], ids=["guidance", "autoguidance"])
 def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_path, textvae, monkeypatch, options):
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(stages, "WEAK_STEPS", 4)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert textvae(*words(whole, *options))[0] == 0
     plain, failed = checkpoint.write_weights, []
@@ -659,11 +661,11 @@ def test_the_teacher_of_guidance_is_the_finished_flow_also_after_a_crash(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "epoch"), [("4", 1), ("500", 2)], ids=["early", "at the end of a shorter training"])
-def test_autoguidance_keeps_the_flow_as_it_was_after_some_steps(tmp_path, textvae, steps, epoch):
+@pytest.mark.parametrize(("steps", "epoch"), [(4, 1), (500, 2)], ids=["early", "at the end of a shorter training"])
+def test_autoguidance_keeps_the_flow_as_it_was_after_some_steps(tmp_path, textvae, monkeypatch, steps, epoch):
+    monkeypatch.setattr(stages, "WEAK_STEPS", steps)
     out = tmp_path / "run"
-    options = (*AUTOGUIDED[:-1], steps, "--keep-epochs", "1,2")
-    assert textvae(*words(out, *options))[0] == 0
+    assert textvae(*words(out, *AUTOGUIDED, "--keep-epochs", "1,2"))[0] == 0
     kept = read_state(out)["training"]["model"]
     assert bool(kept["has_weak"])
     snapshot = open_run(out / "epochs" / str(epoch)).load_model().prior.state_dict()

@@ -40,7 +40,9 @@ from textvae.utils.random import Draws
 MODEL_STAGE, FLOW_STAGE, FEW_STEP_STAGE, GUIDANCE_STAGE = "model", "flow", "strides", "guidance"
 LAST_RATE = 0.25
 """Learning rate of the last two stages, relative to the flow's: at the full rate the flow forgets what it learned."""
-
+WEAK_STEPS = 500
+"""Steps of a flow after which its weak version is kept for autoguidance: its errors are those of the trained flow, only
+larger (Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself", section 3)."""
 SCALED_BY = 10_000
 """Images of a set in parts whose latents are measured to scale a flow; of other sets, those of all images are."""
 
@@ -60,9 +62,9 @@ class Stage:
         return self.training.config
 
     def keep_weak(self, step: int, complete: bool) -> None:
-        """Keeps a copy of the averaged flow for autoguidance: after ``weak_steps``, or at an earlier end."""
+        """Keeps a copy of the averaged flow for autoguidance: after ``WEAK_STEPS``, or at an earlier end."""
         model, averaged, flow = self.training.model, self.training.averaged, self.recipe.flow
-        if flow is None or not (step >= flow.weak_steps or complete):
+        if flow is None or not (step >= WEAK_STEPS or complete):
             return
         if isinstance(model, FlowMatching) and model.has_weak is not None and not model.has_weak:
             assert isinstance(averaged, FlowMatching)

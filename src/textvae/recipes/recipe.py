@@ -30,11 +30,7 @@ class FlowStage:
     guidance_epochs: Annotated[int, Range(0, 10**6)] = 0
     """Further epochs that train the guidance input (requires ``guidance_input`` above 0); 0: none."""
     autoguidance: Annotated[float, Range(1, MAX_GUIDANCE)] = 1.0
-    """Scale by which the guidance input also guides away from a copy of the flow from early in its training, whose
-    errors are similar but larger (Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself",
-    section 3); 1: none."""
-    weak_steps: Annotated[int, Range(1, 10**9)] = 500
-    """Training steps of the flow after which that copy is kept."""
+    """Scale of autoguidance, for the guidance input; 1: none."""
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,13 @@ class Stage:
 
     def keep_weak(self, step: int, complete: bool) -> None:
         """Keeps a copy of the averaged flow for autoguidance: after ``WEAK_STEPS``, or at an earlier end."""
-        model, averaged, flow = self.training.model, self.training.averaged, self.recipe.flow
-        if flow is None or not (step >= WEAK_STEPS or complete):
+        if self.name != FLOW_STAGE or not (step == WEAK_STEPS or (complete and step < WEAK_STEPS)):
             return
-        if isinstance(model, FlowMatching) and model.has_weak is not None and not model.has_weak:
-            assert isinstance(averaged, FlowMatching)
-            for matching in {model, averaged}:
-                matching.keep_weak(averaged.prior)
+        model, averaged = self.training.model, self.training.averaged
+        assert isinstance(model, FlowMatching)
+        assert isinstance(averaged, FlowMatching)
+        if model.weak is not None:
+            model.weak.load_state_dict(averaged.prior.state_dict())
 
     def weights(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights of the whole model, given those of the part that this stage trains."""
@@ -256,11 +256,10 @@ def start_stage(
     matching = FlowMatching(flow, name == FEW_STEP_STAGE, name == GUIDANCE_STAGE, contrastive, recipe.flow.autoguidance)
     if name == GUIDANCE_STAGE and matching.weak is not None:
         try:
-            matching.weak.load_state_dict(_part(last, "weak"))
-        except RuntimeError as error:
+            # Not of the average, which may be that of an epoch before it was kept (early stopping).
+            matching.weak.load_state_dict(_part(before["model"], "weak"))
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise not_a_checkpoint(out, error) from None
-        assert matching.has_weak is not None
-        matching.has_weak.fill_(True)
     return Stage(name, recipe, Training(matching, latents, known, trainer, execution, processes=group), vae)
 
 

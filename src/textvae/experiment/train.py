@@ -270,7 +270,6 @@ def _train_stage(
                 progress.show(history[-1]["loss"])
             progress.advance(step.images)
             complete = step.number == training.total_steps
-            stage.keep_weak(step.number, complete)
             if step.ends_epoch:
                 if config.validation_images:
                     history[-1]["validation"] = training.validate()
@@ -287,6 +286,7 @@ def _train_stage(
                     complete or step.epoch % max(sample_every, math.ceil(config.epochs / MOST_SAMPLES)) == 0
                 ):
                     draw_samples(stage, out)
+            stage.keep_weak(step.number, complete)
             paused = time.perf_counter()
             for callback in callbacks:
                 callback.on_step(stage, step)

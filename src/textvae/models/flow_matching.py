@@ -38,7 +38,7 @@ class FlowMatching(Trainable):
             reads_guidance: train the reading of the guidance scale too, with the prior as it is now as the teacher.
             contrastive: weight of a contrastive loss between captions and latents, besides the first objective.
             autoguidance: scale by which the guidance that is learned leads away from ``weak``, a copy of the prior from
-                early in its training (``keep_weak``); 1: there is none.
+                early in its training (``Stage.keep_weak``); 1: there is none.
         """
         super().__init__()
         self.prior = prior
@@ -48,17 +48,6 @@ class FlowMatching(Trainable):
         self.contrastive_weight = contrastive
         self.autoguidance = autoguidance
         self.weak = copy.deepcopy(prior).requires_grad_(False) if autoguidance > 1 else None
-        self.register_buffer("has_weak", torch.tensor(False) if autoguidance > 1 else None)
-
-    has_weak: Tensor | None
-    """Whether ``weak`` has been kept; None if there is none."""
-
-    def keep_weak(self, prior: FlowPrior) -> None:
-        """Keeps the present weights of a prior as those that autoguidance leads away from."""
-        assert self.weak is not None
-        assert self.has_weak is not None
-        self.weak.load_state_dict(prior.state_dict())
-        self.has_weak.fill_(True)
 
     def loss(self, images: Float[Tensor, "n *moments"], condition: Tensor, draws: Draws) -> LossTerms:
         """Mean squared errors of velocities, over dimensions of standardised latents."""

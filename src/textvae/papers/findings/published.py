@@ -95,7 +95,10 @@ def paper_a(stored: Stored) -> str:
                     for what, key in (("Fréchet distance of samples", FRECHET), ("ELBO", ELBO))
                 ),
                 trained=training_lengths(
-                    stored, *(f"{row}-{change}" for row in (grid, f"{grid}-scenes") for change in changes), grid
+                    stored,
+                    *(f"{row}-{change}" for row in (grid, f"{grid}-scenes") for change in changes),
+                    grid,
+                    scenes[128],
                 ),
             ),
             finding(

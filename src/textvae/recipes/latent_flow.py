@@ -75,10 +75,9 @@ def latent_flow_digits() -> Recipe:
         text=text,
         model=SpatialVAE.Config(latent_channels=4, beta=0.3, contrast=1.0, num_tokens=text.num_tokens),
         trainer=dataclasses.replace(fashion.trainer, epochs=5, learning_rate=1e-3),
-        flow=dataclasses.replace(
-            fashion.flow,
-            model=FlowConfig(FlowPrior.Config(width=96), "taught"),
-            trainer=dataclasses.replace(fashion.flow.trainer, epochs=10),
+        flow=FlowStage(
+            FlowConfig(FlowPrior.Config(width=96), "taught"),
+            dataclasses.replace(fashion.flow.trainer, epochs=10),
             stride_epochs=3,
         ),
         presets={},
@@ -99,9 +98,9 @@ _MODEL = SpatialVAE.Config(
 )
 _SMALL_GRID = dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8)
 """8 x 8 positions of 16 latents, a quarter as many positions: a flow sees three times as many images in equal time."""
-_PRIOR = FlowPrior.Config(width=128, guidance=4.0, solver="multistep")
-_READ_UP_TO = 6.0
-"""Largest guidance scale that a network with a guidance input is trained for."""
+_PRIOR = FlowPrior.Config(width=128, solver="multistep")
+_GUIDANCE = 4.0
+"""Guidance scale of flows without a guidance input."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,14 @@ class _Settings:
     """Weight decay of the flow."""
     contrastive: float = 0.0
     """Weight of the contrastive loss between captions and latents in the training of the flow."""
+    guidance_input: float = 0.0
+    """Largest guidance scale that the network takes as an input; 0: none."""
     guidance_epochs: int = 0
-    """Epochs after those of the flow, in which the network learns its guidance input; 0: it has none."""
+    """Epochs after those of the flow, in which the network learns its guidance input."""
+    guidance: float = _GUIDANCE
+    """Guidance scale, chosen on training images."""
+    autoguidance: float = 1.0
+    """Scale of autoguidance; 1: none."""
 
 
 _SMALL_BATCHES: dict[str, Any] = {"batch_size": 64, "weight_decay": 0.1}
@@ -149,7 +154,8 @@ def _stages(settings: _Settings, flip: bool) -> _Stages:
         word_dropout=settings.word_dropout,
         steps=settings.steps,
         spacing=settings.spacing,
-        guidance_input=_READ_UP_TO if settings.guidance_epochs else 0.0,
+        guidance=settings.guidance,
+        guidance_input=settings.guidance_input,
     )
     first, second = settings.epochs
     flow = dataclasses.replace(
@@ -165,6 +171,7 @@ def _stages(settings: _Settings, flip: bool) -> _Stages:
             FlowConfig(prior, "words", size=1, contrastive=settings.contrastive),
             flow,
             guidance_epochs=settings.guidance_epochs,
+            autoguidance=settings.autoguidance,
         ),
     }
 
@@ -189,7 +196,10 @@ _SETTINGS: dict[Photographs, _Settings] = {
         spacing=1.4,
         larger_epochs=(12, 36),
         model=_SHARP_MODEL,
-        guidance_epochs=4,
+        guidance_input=6.0,
+        guidance_epochs=6,
+        guidance=2.0,
+        autoguidance=1.75,
         **_SMALL_BATCHES,
     ),
     "products": _Settings(
@@ -200,6 +210,10 @@ _SETTINGS: dict[Photographs, _Settings] = {
         steps=4,
         sides=(),
         model=_SHARP_MODEL,
+        guidance_input=4.0,
+        guidance_epochs=5,
+        guidance=3.0,
+        autoguidance=1.6,
         **_SMALL_BATCHES,
     ),
     "coco": _Settings("coco-mini", "everyday scenes", (60, 72), larger_epochs=(40, 48)),
@@ -212,6 +226,10 @@ _SETTINGS: dict[Photographs, _Settings] = {
         spacing=1.4,
         model=_SHARP_MODEL,
         contrastive=_CONTRASTIVE,
+        guidance_input=4.0,
+        guidance_epochs=5,
+        guidance=3.0,
+        autoguidance=1.6,
         **_SMALL_BATCHES,
     ),
 }
@@ -219,7 +237,8 @@ _SETTINGS: dict[Photographs, _Settings] = {
 
 def _larger(source: str, settings: _Settings, flip: bool) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
-    larger = dataclasses.replace(settings, epochs=settings.larger_epochs, guidance_epochs=0, **_SMALL_BATCHES)
+    without_input = {"guidance_input": 0.0, "guidance_epochs": 0, "guidance": _GUIDANCE, "autoguidance": 1.0}
+    larger = dataclasses.replace(settings, epochs=settings.larger_epochs, **without_input, **_SMALL_BATCHES)
     stages = _stages(larger, flip)
     presets = {}
     for side in settings.sides:

@@ -99,8 +99,6 @@ _MODEL = SpatialVAE.Config(
 _SMALL_GRID = dataclasses.replace(_MODEL, channels=(32, 64, 64), latent_channels=16, finest=8)
 """8 x 8 positions of 16 latents, a quarter as many positions: a flow sees three times as many images in equal time."""
 _PRIOR = FlowPrior.Config(width=128, solver="multistep")
-_GUIDANCE = 4.0
-"""Guidance scale of flows without a guidance input."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class _Settings:
     """Largest guidance scale that the network takes as an input; 0: none."""
     guidance_epochs: int = 0
     """Epochs after those of the flow, in which the network learns its guidance input."""
-    guidance: float = _GUIDANCE
+    guidance: float = 4.0
     """Guidance scale, chosen on training images."""
     autoguidance: float = 1.0
     """Scale of autoguidance; 1: none."""
@@ -233,8 +231,7 @@ _SETTINGS: dict[Photographs, _Settings] = {
 
 def _larger(source: str, settings: _Settings, flip: bool) -> dict[str, dict[str, Any]]:
     """Presets named after a side in pixels: the recipe for larger pictures, with 16 x 16 positions of 8 latents."""
-    without_input = {"guidance_input": 0.0, "guidance_epochs": 0, "guidance": _GUIDANCE, "autoguidance": 1.0}
-    larger = dataclasses.replace(settings, epochs=settings.larger_epochs, **without_input, **_SMALL_BATCHES)
+    larger = dataclasses.replace(settings, epochs=settings.larger_epochs, **_SMALL_BATCHES)
     stages = _stages(larger, flip)
     presets = {}
     for side in settings.sides:

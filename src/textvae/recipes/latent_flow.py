@@ -259,11 +259,11 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     Choices: 16 x 16 positions of 8 latents; the optimizer Muon and a perceptual loss, for sharp images; guidance scale
     3 or 4; mirrored images, unless they show text; word dropout in half of the captions for short prompts (except
     coco); 4 sampling steps (coco 8); autoguidance for flowers and products; a contrastive loss for scenes.
-    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 53, 16; products 34, 10; coco
+    Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 53, 16; products 30, 10; coco
     141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes generates the backgrounds
     and colours of a caption; animals and people are rough shapes. The preset "128" of flowers has sharper edges than
     enlarged images of 64 pixels, and about their Fréchet distance (benchmarks/larger_pictures.py).
-    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 128 (beside other work), flowers at 128 px 106.
+    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 166 (beside other work), flowers at 128 px 106.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

@@ -29,7 +29,7 @@ def test_one_recipe_is_shown_with_its_numbers(textvae):
     assert found["published"]["reconstruction.mse_sum"] == 11.1087
     assert found["epochs"] == {"model": 25}
     assert "25" in _parts(out)
-    assert "14 (model) + 36 (flow) + 4 (guidance)" in _parts(textvae("recipes", "latent-flow-flowers")[1])
+    assert "14 (model) + 36 (flow) + 6 (guidance)" in _parts(textvae("recipes", "latent-flow-flowers")[1])
 
 
 def _parts(text: str) -> set[str]:

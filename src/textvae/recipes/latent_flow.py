@@ -263,7 +263,7 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes generates the backgrounds
     and colours of a caption; animals and people are rough shapes. The preset "128" of flowers has sharper edges than
     enlarged images of 64 pixels, and about their Fréchet distance (benchmarks/larger_pictures.py).
-    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 166 (beside other work), flowers at 128 px 106.
+    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 166 (beside other work), flowers at 128 px 122.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

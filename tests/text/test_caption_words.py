@@ -137,6 +137,7 @@ def _small(name: str):
             model=dataclasses.replace(flow.model, prior=FlowPrior.Config(width=32, depth=1, heads=2, steps=2)),
             trainer=dataclasses.replace(flow.trainer, epochs=8, batch_size=12, learning_rate=1e-2, ema_decay=0.0),
             guidance_epochs=0,
+            autoguidance=1.0,
         ),
     )
 

@@ -15,10 +15,11 @@ from PIL import Image
 from textvae.evaluation import evaluate
 from textvae.evaluation import judges as judge
 from textvae.pipeline import TextToImage
-from textvae.runs.card import WHOLE, ship, write_card
+from textvae.runs.card import WHOLE, write_card
 from textvae.runs.files import CARD, CONFIG, METRICS, MODEL
 from textvae.runs.find import shipped_models
 from textvae.runs.run import open_run, write_weights
+from textvae.runs.ship import ship
 from textvae.utils.errors import UserError
 
 DRAWING = {name: path for name, path in shipped_models().items() if not name.startswith("judge")}

@@ -15,10 +15,11 @@ from textvae.data.prepared import conventional_contents
 from textvae.models.base import Trainable
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
-from textvae.runs.card import card_of, ship, training_command
+from textvae.runs.card import card_of, training_command
 from textvae.runs.files import CARD, CONFIG, METRICS
 from textvae.runs.find import shipped_models
 from textvae.runs.run import LIMIT, START, open_run, write_config
+from textvae.runs.ship import ship
 from textvae.text.labels import FASHION
 from textvae.utils.config import to_dict
 

@@ -138,8 +138,9 @@ def ship(
     if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
         raise UserError(f"{name!r} is not a valid model name", "use letters, digits and hyphens")
     from textvae.evaluation.evaluate import FEATURE_NETS, evaluate_run
-    from textvae.runs.card import ship, write_card
+    from textvae.runs.card import write_card
     from textvae.runs.files import METRICS, MODEL
+    from textvae.runs.ship import ship
     from textvae.utils.device import choose_execution
 
     weights = repository / "src" / "textvae" / "weights"

@@ -1,4 +1,4 @@
-"""The model card (README.md) of a run, with metadata for the Hugging Face hub; and shipping a run in the package."""
+"""The model card (README.md) of a run, with metadata for the Hugging Face hub."""
 
 import contextlib
 import json
@@ -20,16 +20,16 @@ from textvae.models.classifier import Classifier
 from textvae.models.dual_encoder import DualEncoder
 from textvae.recipes import RECIPES
 from textvae.recipes.resolve import resolve
-from textvae.runs.files import CARD, CONFIG, METRICS, MODEL, SAMPLES
+from textvae.runs.files import CARD, METRICS, MODEL, SAMPLES
 from textvae.runs.metrics import SHOWN, Metrics, numbers
-from textvae.runs.quantize import SCALE, quantized
-from textvae.runs.run import COMMAND, LIMIT, START, Run, open_run, read_config, write_weights
+from textvae.runs.quantize import SCALE
+from textvae.runs.run import COMMAND, LIMIT, START, Run
 from textvae.text.base import NONE
 from textvae.text.caption_words import CaptionWords
 from textvae.utils.citations import PAPERS
 from textvae.utils.config import option_of, to_dict
 from textvae.utils.errors import UserError
-from textvae.utils.files import write_json, write_text
+from textvae.utils.files import write_text
 
 LIMITS = "The model can only draw what its training data shows, and it reproduces the biases of that data."
 SCORING_LIMITS = "The model is valid only for data like its training data."
@@ -276,15 +276,3 @@ def _weight_format(run: Run) -> str:
             return "8-bit matrices with one scale per row (`textvae.runs.quantize`)"
         halves = any(stored.get_slice(name).get_dtype() == "F16" for name in names)
         return "half precision" if halves else "single precision"
-
-
-def ship(run: str, folder: Path) -> Run:
-    """Copies a finished run into a folder of the package, its weights quantized; the copy must then be evaluated.
-
-    Raises:
-        UserError: there is no such run, or its weights do not fit into half precision.
-    """
-    shipped = open_run(run)
-    write_weights(folder, quantized(shipped.load_model().state_dict()))
-    write_json(folder / CONFIG, read_config(shipped.path))
-    return open_run(folder)

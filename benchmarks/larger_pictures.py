@@ -6,7 +6,7 @@ same way: test images reduced to 64 pixels and enlarged, and reconstructions by 
 recipe's example prompts, with the same seeds, goes into a picture: enlarged above, larger below.
 
 Prepare the set and train the model first: ``textvae data prepare flowers102 --size 128 --text words``, then
-``textvae reproduce flow --only latent-flow-flowers-128``.
+``textvae reproduce flow --only latent-flow-flowers-128``; likewise scenes, with ``--against scenes``.
 """
 
 import argparse
@@ -35,13 +35,15 @@ PROMPTS, COLUMNS = 3, 6
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="runs/latent-flow-flowers-128", help="run folder of the larger model")
     parser.add_argument("--against", default="flowers", help="bundled model or run folder of 64 pixels")
-    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "figures" / "flowers-128.png")
+    parser.add_argument("--model", help="run folder of the larger model; default: runs/latent-flow-AGAINST-128")
+    parser.add_argument("--picture", type=Path, help="default: docs/figures/AGAINST-128.png")
     parser.add_argument("--out", type=Path, help="folder of the JSON; default: the package's measured/")
     asked = parser.parse_args()
     neighbours = Neighbours()
-    run, larger, small = open_run(asked.model), TextToImage.load(asked.model), TextToImage.load(asked.against)
+    before = open_run(asked.against)
+    run = open_run(asked.model or f"runs/latent-flow-{before.name}-128")
+    larger, small = TextToImage.load(run), TextToImage.load(before)
     side = larger.model.image_shape[-1]
     test = data.load(run.recipe.data, "test")
     captions = [test.captions[int(first)] for first in test.caption_range[:, 0]]
@@ -54,7 +56,7 @@ def main() -> None:
     }
     nets = [feature_net(name, torch.device("cpu")) for name in ("efficientnet-lite0", "inception-768")]
     result: dict[str, Any] = {"images": len(real), "side": side, "frechet": {}, "machine": machine()}
-    result["weights"] = {"larger": run.weights_id, "enlarged": open_run(asked.against).weights_id}
+    result["weights"] = {"larger": run.weights_id, "enlarged": before.weights_id}
     for net in nets:
         assert isinstance(net, FeatureNet), net.reason
         expected = compute_features(net, real, "test images")
@@ -65,7 +67,7 @@ def main() -> None:
     result["summary"] = [
         {
             "what": f"{name}, {len(real):,} test images of {side} pixels: a model of {side} pixels; one of {SMALL} "
-            f"(`{asked.against}`), enlarged. Bounds: reconstructions; test images reduced and enlarged",
+            f"(`{before.name}`), enlarged. Bounds: reconstructions; test images reduced and enlarged",
             "ours": f"{found['larger']:.3g} (bound {found['reconstructed']:.3g})",
             "theirs": f"{found['enlarged']:.3g} (bound {found['test images reduced and enlarged']:.3g})",
             "ratio": f"{found['enlarged'] / found['larger']:.2f}",
@@ -74,8 +76,9 @@ def main() -> None:
     ]
     for line in result["summary"]:
         print(line["what"], line["ours"], line["theirs"], flush=True)
-    write("larger-pictures", result, neighbours, asked.out, timed=False)
-    _beside(small, larger, (run.recipe.prompts or captions)[:PROMPTS], asked.picture)
+    write(f"larger-pictures-{before.name}", result, neighbours, asked.out, timed=False)
+    picture = asked.picture or ROOT / "docs" / "figures" / f"{before.name}-128.png"
+    _beside(small, larger, (run.recipe.prompts or captions)[:PROMPTS], picture)
 
 
 def _beside(small: TextToImage, larger: TextToImage, prompts: Sequence[str], path: Path) -> None:

@@ -109,9 +109,10 @@ def test_frequencies_are_those_of_the_cosine_transform(run_benchmark) -> None:
 def test_pictures_are_compared_with_enlarged_ones(trained, run_benchmark, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.import_module("larger_pictures"), "SMALL", 16)
     picture = tmp_path / "beside.png"
-    words = ("--model", trained(), "--against", trained("red"), "--picture", picture, "--out", tmp_path)
+    against = trained("red")
+    words = ("--model", trained(), "--against", against, "--picture", picture, "--out", tmp_path)
     run_benchmark("larger_pictures", *words)
-    found = measured(tmp_path, "larger-pictures")
+    found = measured(tmp_path, f"larger-pictures-{against.name}")
     assert (found["images"], found["side"]) == (60, SIDE)
     assert picture.stat().st_size > 1000
     for kinds in found["frechet"].values():

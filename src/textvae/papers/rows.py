@@ -262,8 +262,8 @@ PAPERS: Mapping[str, tuple[Row, ...]] = {
             for row in _rivals(*epochs)
         ),
         *(_long(row) for row in _rivals(333, 645, 25)),
-        _long(Row("label-dense", "label-dense", trainer={"epochs": 364})),
-        _long(Row("label-conv", "label-conv", trainer={"epochs": 194})),
+        _long(Row("label-dense", "label-dense", trainer={"epochs": 486})),
+        _long(Row("label-conv", "label-conv", trainer={"epochs": 258})),
         _long(Row("caption-prior-arithmetic", "caption-prior-arithmetic", trainer={"epochs": 30}, nets=())),
         # Drawings with exact captions; the papers' models take the attributes of a caption as one vector.
         Row("latent-flow-sprouts", "latent-flow-sprouts"),

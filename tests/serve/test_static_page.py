@@ -1,9 +1,11 @@
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from textvae.runs.find import shipped_models
+from textvae.runs.run import open_run
 from textvae.serve import static_page
 from textvae.serve.static_page import write_page
 from textvae.utils.errors import UserError
@@ -43,3 +45,16 @@ def test_by_default_it_has_the_shipped_models_that_draw(tmp_path: Path, monkeypa
     monkeypatch.setattr(static_page, "export", export)
     expected = ["digits", "fashion", "flowers", "products", "scenes", "sprouts"]
     assert write_page([], tmp_path / "site")["models"] == expected
+
+
+def test_the_slider_for_guidance_has_the_default_of_each_shipped_model() -> None:
+    page = (Path(static_page.__file__).parent / "page" / "index.html").read_text(encoding="utf-8")
+    found = re.search(r'id="guidance" type="range" min="0" max="(.*?)" step="(.*?)"', page)
+    assert found is not None
+    largest, step = map(float, found.groups())
+    flows = [run.recipe.flow for run in map(open_run, shipped_models().values()) if run.recipe.flow]
+    assert len(flows) == 6
+    for flow in flows:
+        # A browser rounds other values to a multiple of the step, and would draw other pictures than Python.
+        assert flow.model.prior.guidance <= largest
+        assert flow.model.prior.guidance / step == pytest.approx(round(flow.model.prior.guidance / step))

@@ -263,9 +263,9 @@ def latent_flow_photographs(photographs: Photographs) -> Recipe:
     coco); 4 sampling steps (coco 8); autoguidance for flowers and products; a contrastive loss for scenes.
     Result: Fréchet distance (efficientnet-lite0) of samples, reconstructions: flowers 53, 16; products 30, 10; coco
     141, 46 on 400 test images, where real training images have 95 and scenes has 133. scenes generates the backgrounds
-    and colours of a caption; animals and people are rough shapes. The preset "128" of flowers has sharper edges than
-    enlarged images of 64 pixels, and about their Fréchet distance (benchmarks/larger_pictures.py).
-    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 166 (beside other work), flowers at 128 px 122.
+    and colours of a caption; animals and people are rough shapes. The presets "128" have sharper edges than enlarged
+    images of 64 pixels; by Fréchet distance flowers are as good as these, scenes worse (benchmarks/larger_pictures.py).
+    Time: coco 33 minutes on one core, flowers 83, scenes 116, products 166 (beside other work); at 128 px 122 and 79.
     Command: ``textvae data prepare flowers102 --text words``, then
     ``textvae train latent-flow-flowers``; likewise products, coco (coco-mini) and scenes. The presets "128" of
     flowers, coco and scenes need a set prepared with ``--size 128``.

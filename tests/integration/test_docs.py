@@ -16,7 +16,6 @@ from textvae.experiment import train as experiment
 from textvae.papers import reproduce
 from textvae.preparation import prepare
 from textvae.recipes import RECIPES
-from textvae.runs import card
 from textvae.runs import run as runs
 from textvae.utils import images
 from textvae.utils.citations import PAPERS
@@ -108,7 +107,7 @@ def test_commands_are_understood(
     monkeypatch.setattr(library, "evaluate_run", understood)
     monkeypatch.setattr(reproduce, "reproduce_paper", understood)
     monkeypatch.setattr("textvae.papers.full.reproduce_full", understood)
-    monkeypatch.setattr(card, "ship", understood)
+    monkeypatch.setattr("textvae.runs.ship.ship", understood)
     monkeypatch.setattr(sweep, "sweep_setting", understood)
     monkeypatch.setattr(describe, "describe", understood)
     monkeypatch.setattr(prepare, "prepare", understood)

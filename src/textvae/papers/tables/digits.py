@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from textvae.papers.findings import published
-from textvae.papers.stored import Stored, getter
+from textvae.papers.stored import SEEDED, Stored, getter
 from textvae.papers.tables.table import KINDS, cited, number, picture, protocol, table
 
 HELD_OUT = ("unseen", "longer", "within", "beyond", "held out")
@@ -70,7 +70,7 @@ def paper_d(stored: Stored) -> str:
         table(titles, rows),
         "",
         published.paper_d(stored),
-        *(picture(name) for name in names),
+        *(picture(name) for name in names if not SEEDED.search(name)),
         picture("paper-d-loss-curves", "loss during training"),
         picture("paper-d-judge-accuracy", "judge accuracy during training"),
         protocol(stored, names),

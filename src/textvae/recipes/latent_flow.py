@@ -59,7 +59,7 @@ def latent_flow_digits() -> Recipe:
     """Digits from sums in words, also from sums longer than any in training. What was tried: docs/experiment_log.md.
 
     Source: ours. ``latent_flow_fashion`` with the reader of paper d's captions (``AngleSumEncoder``), which is trained
-    in the first stage, and a narrower flow.
+    in the first stage, and a narrower flow, with few-step sampling by the shortcut loss (Frans et al. 2025).
     Choices: a third of the learning rate and a quarter of the last layer's contrast. Four fifths of these pixels are
     black; with the settings for garments all pixels turned black within 50 steps and stayed so.
     Result: judge accuracy 0.984 or more on every kind of caption; Fréchet distance 2.8 (judge).

@@ -49,6 +49,8 @@ class WordNet:
     broader: dict[Synset, list[Synset]] = field(default_factory=dict)
     narrower: dict[Synset, list[Synset]] = field(default_factory=lambda: defaultdict(list))
     opposites: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    glosses: dict[Synset, set[str]] = field(default_factory=dict)
+    """The words of each definition, without its examples."""
     kinds: dict[Synset, list[str]] = field(default_factory=dict)
     """Of animals, food and plants, the ``KINDS`` that the gloss names."""
     senses: dict[str, list[tuple[float, Synset]]] = field(default_factory=lambda: defaultdict(list))
@@ -99,6 +101,7 @@ def read_wordnet(folder: Path, allowed: set[str]) -> WordNet:
             ]
             if "!" in pointers:
                 opposites.append((synset, [(part, pointers[n + 1]) for n, mark in enumerate(pointers) if mark == "!"]))
+            found.glosses[synset] = set(re.findall(r"[a-z]+", gloss.partition('"')[0]))
             if part == "n" and values[1] in NATURAL:
                 found.kinds[synset] = [kind for kind in KINDS if re.search(rf"\b{kind}s?\b", gloss)]
         for line in _lines(folder / f"index.{name}"):
@@ -123,7 +126,9 @@ def _lines(file: Path) -> list[str]:
 def reachable(wordnet: WordNet, word: str) -> tuple[dict[str, float], set[str]]:
     """Words within ``FARTHEST`` of a word and their costs, up to broader terms or down to narrower ones; and others.
 
-    The others must not replace it, however similar: its opposites, and other kinds of the same thing ("blue" of "red").
+    The others must not replace it, however similar: other kinds of the same thing ("blue" of "red"), and opposites: of
+    the word, and of words that define an adjective or mean nearly the same ("clean" and "tidy" of "messy", which is
+    "dirty and disorderly", a kind of "untidy").
     """
     senses = wordnet.senses[word]
     # A verb that is also a noun or an adjective is read as those: captions name things.
@@ -144,8 +149,15 @@ def reachable(wordnet: WordNet, word: str) -> tuple[dict[str, float], set[str]]:
                 for neighbour in following[synset]:
                     heapq.heappush(queue, (cost + step, neighbour, direction))
     del found[word]
-    sisters = {sister for _, sense in named for above in wordnet.broader[sense] for sister in wordnet.narrower[above]}
-    different = {other for synset in sisters for other in wordnet.words[synset]} | wordnet.opposites[word]
+    above = [synset for _, sense in named for synset in wordnet.broader[sense]]
+    sisters = {sister for synset in above for sister in wordnet.narrower[synset]}
+    different = {other for synset in sisters for other in wordnet.words[synset]}
+    similar = {other for synset in above if synset[0] == "a" for other in wordnet.words[synset]}
+    # Not of a noun, whose definition may name both: a grandmother is "the mother of your father or mother".
+    defining = {other for _, sense in named if sense[0] == "a" for other in wordnet.glosses[sense]}
+    # Not other forms of the word: "insincerity" is the opposite of what "insincere" lacks.
+    against = {other for one in similar | defining for other in wordnet.opposites.get(one, ())}
+    different |= wordnet.opposites[word] | {other for other in against if other[:4] != word[:4]}
     return found, different - set(found)
 
 

@@ -81,6 +81,20 @@ class Recorder(textvae.Callback):
         self.calls.append("checkpoint" if (out / MODEL).is_file() else "too early")
 
 
+def test_a_training_rounds_subnormal_numbers_to_zero_and_leaves_them_to_others(tiny_data, tmp_path):
+    tenths = []
+
+    class Tenth(textvae.Callback):
+        def on_step(self, stage, step):
+            tenths.append(float(torch.tensor(1e-38) * 0.1))
+
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor has no such setting")
+    textvae.train(own, out=tmp_path / "run", trainer={"epochs": 1}, callbacks=[Tenth()], **CPU)
+    assert tenths == [0.0] * 4
+    assert torch.tensor(1e-38) * 0.1 > 0
+
+
 @pytest.mark.slow
 def test_a_recipe_of_ones_own_trains_with_callbacks_and_opens_again(tiny_data, tmp_path):
     recorder = Recorder()

@@ -44,7 +44,7 @@ from textvae.runs.find import shipped_models
 from textvae.runs.run import COMMAND, LIMIT, MINUTES, START, Run, open_run, stored_checksum, write_history
 from textvae.runs.snapshots import has_snapshot, snapshot_folder, write_snapshot
 from textvae.training.loop import Step, check_held_out
-from textvae.utils.device import Execution
+from textvae.utils.device import Execution, subnormals_as_zero
 from textvae.utils.errors import UserError
 from textvae.utils.images import grid, save_image
 from textvae.utils.pixels import to_pil
@@ -60,6 +60,7 @@ MOST_SAMPLES = 20
 """Updates of samples.png in a stage."""
 
 
+@subnormals_as_zero()
 def train_recipe(
     recipe: Recipe,
     out: Path,

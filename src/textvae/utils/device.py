@@ -5,6 +5,7 @@ import ctypes
 import os
 import platform
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +55,6 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
     chosen = choose_device(device)
     if device == "auto":
         reasons.append(f"device {chosen}: {'a CUDA device is there' if chosen.type == 'cuda' else 'no CUDA device'}")
-    if chosen.type == "cpu":
-        flush_subnormals()
-        keep_freed_memory()
     arithmetic = choose_precision(precision, chosen)
     if precision == "auto":
         reasons.append(f"precision {arithmetic}: {_fastest_precision(chosen)[1]}")
@@ -71,6 +69,8 @@ def choose_execution(device: str = "auto", precision: Precision = "auto", thread
         threads = _available_cores()
         reasons.append(f"threads {threads}: the cores this process may use")
     torch.set_num_threads(threads)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     return Execution(chosen, arithmetic, threads, tuple(reasons))
 
 
@@ -163,14 +163,20 @@ def bf16_slowdown() -> float:
     return seconds[1] / seconds[0]
 
 
-def flush_subnormals() -> None:
-    """Makes numbers too small for a full mantissa (below 1.2e-38 in fp32) zero, on this thread and those it creates.
+@contextlib.contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Within this context, numbers too small for a full mantissa (below 1.2e-38 in fp32) are zero on the CPU.
 
     Adam's running mean of a gradient that has become zero, as at pixels that are always black, decays to such numbers.
-    Intel's processors compute with them many times as slowly: after two epochs label-dense was ten times as slow.
-    Threads of torch that exist already are not changed, so call this before any other computation.
+    Intel's processors compute with them many times as slowly: after two epochs label-dense was ten times as slow. It
+    applies to this thread and to those that it creates; torch's own, if they exist already, are not changed.
     """
+    before = bool(torch.tensor(1e-38) * 0.1 == 0)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def keep_freed_memory() -> None:

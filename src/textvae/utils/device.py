@@ -168,7 +168,7 @@ def subnormals_as_zero() -> Iterator[None]:
     """Within this context, numbers too small for a full mantissa (below 1.2e-38 in fp32) are zero on the CPU.
 
     Adam's running mean of a gradient that has become zero, as at pixels that are always black, decays to such numbers.
-    Intel's processors compute with them many times as slowly: after two epochs label-dense was ten times as slow. It
+    Intel's processors compute with them many times as slowly: after four epochs label-dense was six times as slow. It
     applies to this thread and to those that it creates; torch's own, if they exist already, are not changed.
     """
     before = bool(torch.tensor(1e-38) * 0.1 == 0)

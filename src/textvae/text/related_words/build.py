@@ -50,7 +50,7 @@ class WordNet:
     narrower: dict[Synset, list[Synset]] = field(default_factory=lambda: defaultdict(list))
     opposites: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     glosses: dict[Synset, set[str]] = field(default_factory=dict)
-    """The words of each definition, without its examples."""
+    """Of adjectives, the words of the definition, without its examples."""
     kinds: dict[Synset, list[str]] = field(default_factory=dict)
     """Of animals, food and plants, the ``KINDS`` that the gloss names."""
     senses: dict[str, list[tuple[float, Synset]]] = field(default_factory=lambda: defaultdict(list))
@@ -101,7 +101,8 @@ def read_wordnet(folder: Path, allowed: set[str]) -> WordNet:
             ]
             if "!" in pointers:
                 opposites.append((synset, [(part, pointers[n + 1]) for n, mark in enumerate(pointers) if mark == "!"]))
-            found.glosses[synset] = set(re.findall(r"[a-z]+", gloss.partition('"')[0]))
+            if part == "a":
+                found.glosses[synset] = set(re.findall(r"[a-z]+", gloss.partition('"')[0]))
             if part == "n" and values[1] in NATURAL:
                 found.kinds[synset] = [kind for kind in KINDS if re.search(rf"\b{kind}s?\b", gloss)]
         for line in _lines(folder / f"index.{name}"):
@@ -154,7 +155,7 @@ def reachable(wordnet: WordNet, word: str) -> tuple[dict[str, float], set[str]]:
     different = {other for synset in sisters for other in wordnet.words[synset]}
     similar = {other for synset in above if synset[0] == "a" for other in wordnet.words[synset]}
     # Not of a noun, whose definition may name both: a grandmother is "the mother of your father or mother".
-    defining = {other for _, sense in named if sense[0] == "a" for other in wordnet.glosses[sense]}
+    defining = {other for _, sense in named for other in wordnet.glosses.get(sense, ())}
     # Not other forms of the word: "insincerity" is the opposite of what "insincere" lacks.
     against = {other for one in similar | defining for other in wordnet.opposites.get(one, ())}
     different |= wordnet.opposites[word] | {other for other in against if other[:4] != word[:4]}
